@@ -1,0 +1,187 @@
+//! How far faults may go: never beyond the allowed share, never the last healthy instance.
+//!
+//! Invariant: what the plan says is within `safety`. The run looks again, at the instances that
+//! are healthy then, immediately before each act.
+
+use std::time::Duration;
+
+use super::target::Role;
+use crate::diagnostic::{Diagnostics, Span, codes, quote};
+use crate::file::format::Text;
+use crate::file::located::Optional;
+use crate::file::scenario::{self, Replicas};
+use crate::plan::{HowMany, Safety};
+use crate::units::Share;
+
+/// How long a killed instance that is restarted counts as missing where the run cannot say yet.
+const MISSING: Duration = Duration::from_secs(5);
+
+/// How many instances a fault asks for.
+pub(super) fn how_many(
+    count: &Optional<Replicas>,
+    share: &Optional<Text<Share>>,
+    problems: &mut Diagnostics,
+) -> Option<HowMany> {
+    match (count.given(), share.given()) {
+        (Some(first), Some(second)) => {
+            let problem = codes::ONE_OF
+                .at(
+                    second.span,
+                    "a fault has at most one of `count` and `share`",
+                )
+                .label("one too many");
+            problems.add(problem.related(first.span, "`count` is here"));
+            None
+        }
+        (None, Some(given)) => {
+            let share = given.get()?.0;
+            if share.ratio() <= 0.0 {
+                problems.add(
+                    codes::OUT_OF_RANGE
+                        .at(given.span, "`share` must be more than 0%")
+                        .help("for example `50%`"),
+                );
+                return None;
+            }
+            Some(HowMany::Share(share))
+        }
+        (_, None) => count
+            .or(Replicas(scenario::COUNT))
+            .map(|count| HowMany::Count(count.0)),
+    }
+}
+
+/// What one fault takes from one service, and when.
+#[derive(Debug)]
+pub(super) struct Hit<'a> {
+    pub(super) role: &'a Role,
+    pub(super) how_many: HowMany,
+    /// Where the fault names its service.
+    pub(super) span: Span,
+    /// Begin, and end for a fault that ends; `None` where only the run will know.
+    pub(super) when: Option<(Duration, Option<Duration>)>,
+}
+
+impl Hit<'_> {
+    /// How many of how many instances.
+    fn taken(&self) -> Option<(u32, u32)> {
+        let replicas = self.role.replicas?;
+        Some((self.how_many.of(replicas), replicas))
+    }
+
+    /// From when to when its instances may be missing.
+    fn missing(&self) -> Option<(Duration, Duration)> {
+        let (begin, end) = self.when?;
+        let ends = if self.role.restarts {
+            begin + MISSING
+        } else {
+            Duration::MAX
+        };
+        Some((begin, end.unwrap_or(ends)))
+    }
+}
+
+/// Reports a fault that by itself goes too far; true if it does not.
+pub(super) fn check_one(
+    hit: &Hit<'_>,
+    safety: Option<&Safety>,
+    problems: &mut Diagnostics,
+) -> bool {
+    let (Some((taken, replicas)), Some(safety)) = (hit.taken(), safety) else {
+        return false;
+    };
+    let service = quote(&hit.role.name);
+    let name = &hit.role.name;
+    let has = format!("{service} has {}", instances(replicas));
+    if taken > replicas {
+        let problem = codes::TOO_MANY.at(
+            hit.span,
+            format!("{taken} instances of {service} are to be hit, and it has {replicas}"),
+        );
+        problems.add(
+            problem
+                .related(hit.role.written, has)
+                .help(format!("hit fewer, or raise `target.replicas.{name}`")),
+        );
+        return false;
+    }
+    if safety.allow_outage.contains(name) {
+        return true;
+    }
+    let allow =
+        format!("raise `target.replicas.{name}`, or allow it with `safety.allow_outage: [{name}]`");
+    if taken == replicas {
+        let problem = codes::OUTAGE
+            .at(
+                hit.span,
+                format!("the fault would leave no healthy instance of {service}"),
+            )
+            .label(format!("takes {taken} of {replicas}"));
+        problems.add(problem.related(hit.role.written, has).help(allow));
+        return false;
+    }
+    if u64::from(taken) > safety.max_share.floor_of(u64::from(replicas)) {
+        let problem = codes::TOO_WIDE.at(hit.span, format!("{taken} of {replicas} instances of {service} are more than `safety.max_share` ({})", safety.max_share));
+        problems.add(
+            problem
+                .related(hit.role.written, has)
+                .help(format!("hit fewer, {allow}, or raise `safety.max_share`")),
+        );
+        return false;
+    }
+    true
+}
+
+fn instances(number: u32) -> String {
+    if number == 1 {
+        "1 instance".to_owned()
+    } else {
+        format!("{number} instances")
+    }
+}
+
+/// Reports faults that go too far together; each by itself does not.
+pub(super) fn check_together(
+    hits: &[Hit<'_>],
+    safety: Option<&Safety>,
+    problems: &mut Diagnostics,
+) {
+    let Some(safety) = safety else { return };
+    for (index, hit) in hits.iter().enumerate() {
+        let (Some((begin, _)), Some((_, replicas))) = (hit.missing(), hit.taken()) else {
+            continue;
+        };
+        // Those that have begun before this one, or at the same time and stand before it.
+        let others = hits.iter().enumerate().filter(|(other, hit_before)| {
+            let same = hit_before.role.name == hit.role.name;
+            same && *other != index
+                && hit_before.missing().is_some_and(|(from, to)| {
+                    (from < begin || from == begin && *other < index) && begin < to
+                })
+        });
+        let others: Vec<&Hit<'_>> = others.map(|(_, hit)| hit).collect();
+        let Some(first) = others.first() else {
+            continue;
+        };
+        let taken: u32 = others
+            .iter()
+            .chain([&hit])
+            .filter_map(|hit| hit.taken())
+            .map(|(taken, _)| taken)
+            .sum();
+        let too_wide =
+            u64::from(taken) > safety.max_share.floor_of(u64::from(replicas)) || taken >= replicas;
+        if too_wide && !safety.allow_outage.contains(&hit.role.name) {
+            let name = &hit.role.name;
+            let problem = codes::OVERLAP.at(
+                hit.span,
+                format!(
+                    "faults that overlap would together hit {taken} of {replicas} instances of {}",
+                    quote(name)
+                ),
+            );
+            let problem = problem.related(first.span, "the fault that may still be felt is here");
+            problems.add(problem.help(format!("move one of them, raise `target.replicas.{name}`, or allow it with `safety.allow_outage: [{name}]`")));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! One service of a target description, resolved for the plan's platform.
+//!
+//! Invariant: every slot of a template has a value when an instance starts.
+
+use std::collections::BTreeMap;
+
+use super::names;
+use crate::diagnostic::{Diagnostics, codes, quote};
+use crate::file::format::Text;
+use crate::file::located::{Located, Map, Optional};
+use crate::file::target as form;
+use crate::file::value::Plain;
+use crate::plan::{PlatformName, Ready, Restart, RestartPolicy, Service};
+use crate::template::Template;
+
+/// Checks the services of one description.
+pub(super) struct Checker<'a> {
+    pub(super) known: &'a [&'a str],
+    pub(super) platform: PlatformName,
+    pub(super) problems: &'a mut Diagnostics,
+}
+
+impl Checker<'_> {
+    pub(super) fn service(
+        &mut self,
+        name: &Located<String>,
+        service: &form::Service,
+        replicas: Option<u32>,
+    ) -> Option<Service> {
+        let calls = self.calls(&service.calls);
+        let known_calls = calls.clone().unwrap_or_default();
+        let env = self.env(&service.env, &known_calls);
+        let ready = self.ready(&service.ready);
+        let restart = self.restart(&service.restart);
+        let stop = service.stop.or_text(form::STOP);
+        let labels = plain(&service.labels);
+        let (command, local_env) = self.local(name, service, &known_calls)?;
+        let mut env = env?;
+        env.extend(local_env);
+        Some(Service {
+            name: name.get()?.clone(),
+            replicas: replicas?,
+            calls: calls?,
+            ready: ready?,
+            restart: restart?,
+            stop: stop?,
+            command,
+            env,
+            labels: labels?,
+        })
+    }
+
+    fn calls(&mut self, calls: &Optional<Vec<Located<String>>>) -> Option<Vec<String>> {
+        let Some(calls) = calls.given() else {
+            return Some(Vec::new());
+        };
+        let calls = calls.get()?;
+        names::distinct(calls.iter(), "calls", self.problems);
+        let known = self.known;
+        calls
+            .iter()
+            .map(|name| {
+                names::position(
+                    name,
+                    (codes::UNKNOWN_SERVICE, "service"),
+                    known.iter().copied(),
+                    self.problems,
+                );
+                name.get().cloned()
+            })
+            .collect()
+    }
+
+    fn ready(&mut self, ready: &Located<form::Ready>) -> Option<Ready> {
+        let ready = ready.get()?;
+        let within =
+            names::positive_or(&ready.within, form::READY_WITHIN, "`within`", self.problems);
+        let every = names::positive_or(&ready.every, form::READY_EVERY, "`every`", self.problems);
+        let timeout = names::positive_or(
+            &ready.timeout,
+            form::READY_TIMEOUT,
+            "`timeout`",
+            self.problems,
+        );
+        let failures = ready.failures.or(form::READY_FAILURES);
+        Some(Ready {
+            path: ready.path.get()?.0.0.clone(),
+            within: within?,
+            every: every?,
+            timeout: timeout?,
+            failures: failures?,
+        })
+    }
+
+    fn restart(&mut self, restart: &Optional<form::Restart>) -> Option<Restart> {
+        let default = form::Restart {
+            policy: Optional::default(),
+            backoff: Optional::default(),
+            backoff_max: Optional::default(),
+        };
+        let restart = match restart.given() {
+            None => &default,
+            Some(restart) => restart.get()?,
+        };
+        let policy = restart.policy.or(RestartPolicy::Always);
+        let backoff =
+            names::positive_or(&restart.backoff, form::BACKOFF, "`backoff`", self.problems);
+        let backoff_max = names::positive_or(
+            &restart.backoff_max,
+            form::BACKOFF_MAX,
+            "`backoff_max`",
+            self.problems,
+        );
+        if backoff
+            .zip(backoff_max)
+            .is_some_and(|(first, longest)| longest < first)
+            && let Some(place) = restart
+                .backoff_max
+                .given()
+                .map(|max| max.span)
+                .or_else(|| restart.backoff.given().map(|first| first.span))
+        {
+            let problem =
+                codes::BACKOFF.at(place, "the longest back-off is shorter than the first");
+            self.problems
+                .add(problem.help("set `backoff_max` to at least `backoff`"));
+        }
+        Some(Restart {
+            policy: policy?,
+            backoff: backoff?,
+            backoff_max: backoff_max?,
+        })
+    }
+
+    /// Command and environment as a process of this machine.
+    fn local(
+        &mut self,
+        name: &Located<String>,
+        service: &form::Service,
+        calls: &[String],
+    ) -> Option<(Vec<String>, BTreeMap<String, String>)> {
+        let Some(local) = service.local.given() else {
+            if self.platform == PlatformName::Local {
+                let problem = codes::NO_PLATFORM_PART.at(
+                    name.span,
+                    format!("service {} has no `local:` part", quote(name.get()?)),
+                );
+                self.problems.add(
+                    problem.label("cannot run on platform `local`").help(
+                        "add `local: { command: [\"{here}/server\", \"--port\", \"{port}\"] }`",
+                    ),
+                );
+            }
+            return None;
+        };
+        let local = local.get()?;
+        let env = self.env(&local.env, calls);
+        let words = local.command.get()?;
+        if let Some(first) = words.first().filter(|first| {
+            first
+                .get()
+                .is_some_and(|word| word.0.to_string().is_empty())
+        }) {
+            self.problems
+                .add(codes::EMPTY.at(first.span, "the command's program must not be empty"));
+        }
+        let command: Option<Vec<String>> = words
+            .iter()
+            .map(|word| self.template(word, calls))
+            .collect();
+        Some((command?, env?))
+    }
+
+    fn env(
+        &mut self,
+        env: &Optional<Map<Text<Template>>>,
+        calls: &[String],
+    ) -> Option<BTreeMap<String, String>> {
+        let Some(env) = env.given() else {
+            return Some(BTreeMap::new());
+        };
+        let pairs: Vec<Option<(String, String)>> = env
+            .get()?
+            .iter()
+            .map(|(key, value)| {
+                let key_text = key.get()?;
+                if key_text.is_empty() || key_text.contains(['=', '\0']) {
+                    self.problems.add(codes::BAD_NAME.at(
+                        key.span,
+                        format!(
+                            "{} cannot be the name of an environment variable",
+                            quote(key_text)
+                        ),
+                    ));
+                }
+                Some((key_text.clone(), self.template(value, calls)?))
+            })
+            .collect();
+        pairs.into_iter().collect()
+    }
+
+    fn template(&mut self, text: &Located<Text<Template>>, calls: &[String]) -> Option<String> {
+        const SLOTS: [&str; 6] = ["port", "address", "instance", "data", "chaos", "here"];
+        let place = text.span;
+        let template = &text.get()?.0;
+        for slot in template.slots() {
+            if let Some(service) = slot.strip_prefix("calls.") {
+                if !calls.iter().any(|call| call == service) {
+                    let problem = codes::NOT_CALLED.at(
+                        text.span,
+                        format!("{} is not in this service's `calls`", quote(service)),
+                    );
+                    self.problems.add(problem.choices(
+                        service,
+                        "its calls",
+                        calls.iter().map(String::as_str),
+                    ));
+                }
+            } else if !SLOTS.contains(&slot) {
+                let addresses: Vec<String> =
+                    calls.iter().map(|call| format!("calls.{call}")).collect();
+                let known = SLOTS
+                    .into_iter()
+                    .chain(addresses.iter().map(String::as_str));
+                let problem = codes::UNKNOWN_SLOT
+                    .at(text.span, format!("slot `{{{slot}}}` has no value here"));
+                self.problems.add(problem.choices(slot, "slots", known));
+            }
+        }
+        let text = template.to_string();
+        if text.contains('\0') {
+            self.problems
+                .add(codes::BAD_FORMAT.at(place, "no program can be given a NUL character"));
+        }
+        Some(text)
+    }
+}
+
+fn plain(labels: &Optional<Map<Plain>>) -> Option<BTreeMap<String, String>> {
+    let Some(labels) = labels.given() else {
+        return Some(BTreeMap::new());
+    };
+    labels
+        .get()?
+        .iter()
+        .map(|(key, value)| Some((key.get()?.clone(), value.get()?.0.clone())))
+        .collect()
+}

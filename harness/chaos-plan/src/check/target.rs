@@ -1,0 +1,209 @@
+//! What the load is sent to: the description of its services, or an address.
+//!
+//! Invariant: every name in a description leads to a service.
+
+use std::collections::BTreeMap;
+
+use super::services::Checker;
+use super::{Library, SourceFile, names};
+use crate::diagnostic::{Diagnostics, Span, codes, quote};
+use crate::file::located::{Located, Map, Optional};
+use crate::file::scenario::{self, Replicas};
+use crate::file::target as form;
+use crate::file::{self};
+use crate::plan::{Description, PlatformName, RestartPolicy, Target};
+
+/// What can be reached and broken, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    pub(super) plan: Option<Target>,
+    /// Services to break; `None` if unknown, empty for an address.
+    pub(super) services: Option<Vec<Role>>,
+    pub(super) is_url: bool,
+}
+
+/// One service as a fault sees it.
+#[derive(Debug)]
+pub(super) struct Role {
+    pub(super) name: String,
+    pub(super) replicas: Option<u32>,
+    /// Where that number was written, or else the service's name.
+    pub(super) written: Span,
+    pub(super) restarts: bool,
+}
+
+impl Reach {
+    pub(super) fn role(&self, name: &str) -> Option<&Role> {
+        self.services
+            .as_ref()?
+            .iter()
+            .find(|role| role.name == name)
+    }
+
+    /// The name of a service, reported if there is none of that name.
+    pub(super) fn service<'a>(
+        &self,
+        name: &'a Located<String>,
+        problems: &mut Diagnostics,
+    ) -> Option<&'a String> {
+        if self.is_url {
+            return name.get();
+        }
+        let known = self
+            .services
+            .as_ref()?
+            .iter()
+            .map(|role| role.name.as_str());
+        names::position(name, (codes::UNKNOWN_SERVICE, "service"), known, problems)?;
+        name.get()
+    }
+}
+
+/// Resolves the `target:` of a scenario.
+pub(super) fn resolve(
+    target: &Located<scenario::Target>,
+    library: &dyn Library,
+    platform: PlatformName,
+    problems: &mut Diagnostics,
+) -> Reach {
+    let Some(target) = target.get() else {
+        return Reach::default();
+    };
+    if let Some(url) = target.url.given() {
+        if let Some(replicas) = target.replicas.given() {
+            let problem = codes::REPLICAS_OF_URL.at(
+                replicas.span,
+                "a target that runs already has no replicas to set",
+            );
+            problems.add(
+                problem
+                    .help("leave `replicas` out, or use `app:` so that chaos deploys the target"),
+            );
+        }
+        return Reach {
+            plan: url.get().map(|url| Target::Url(url.0.0.clone())),
+            services: Some(Vec::new()),
+            is_url: true,
+        };
+    }
+    let Some(app) = target.app.given() else {
+        return Reach::default();
+    };
+    let Some(name) = app.get() else {
+        return Reach::default();
+    };
+    let Some(file) = library.target(name) else {
+        let known = library.targets();
+        let problem = codes::UNKNOWN_TARGET
+            .at(app.span, format!("no target description {}", quote(name)))
+            .label("neither a bundled target nor a file");
+        problems.add(problem.choices(name, "bundled targets", known.iter().map(String::as_str)));
+        return Reach::default();
+    };
+    describe(&file, platform, Some(&target.replicas), problems)
+}
+
+/// Checks a description; `replicas` are the scenario's.
+pub(super) fn describe(
+    file: &SourceFile,
+    platform: PlatformName,
+    replicas: Option<&Optional<Map<Replicas>>>,
+    problems: &mut Diagnostics,
+) -> Reach {
+    let (_, target) = file::read::<form::Target>(file, problems);
+    let Some(target) = target else {
+        return Reach::default();
+    };
+    names::version(&target.version, problems);
+    let name = names::name(&target.name, "the target", problems);
+    let Some(services) = target.services.get() else {
+        return Reach::default();
+    };
+    let known: Vec<&str> = services
+        .iter()
+        .filter_map(|(name, _)| name.get().map(String::as_str))
+        .collect();
+    let wanted = wanted(replicas, &known, problems);
+    names::position(
+        &target.entry,
+        (codes::UNKNOWN_SERVICE, "service"),
+        known.iter().copied(),
+        problems,
+    );
+    let mut plans = Some(Vec::new());
+    let mut roles = Vec::new();
+    for (name, service) in services.iter() {
+        let Some(text) = names::name(name, "a service", problems) else {
+            continue;
+        };
+        let given = service.get();
+        let own = given.and_then(|service| service.replicas.given());
+        let number = wanted
+            .get(text)
+            .copied()
+            .or_else(|| own.map(|own| (own.get().map(|number| number.0), own.span)));
+        let (count, written) = number.unwrap_or((Some(form::REPLICAS), name.span));
+        let restarts = given.and_then(|service| service.restart.get()?.policy.get().copied())
+            != Some(RestartPolicy::Never);
+        roles.push(Role {
+            name: text.to_owned(),
+            replicas: count,
+            written,
+            restarts,
+        });
+        let plan = given.and_then(|service| {
+            Checker {
+                known: &known,
+                platform,
+                problems,
+            }
+            .service(name, service, count)
+        });
+        plans = plans.zip(plan).map(|(mut plans, plan)| {
+            plans.push(plan);
+            plans
+        });
+    }
+    let entry = target.entry.get().cloned();
+    let plan = || {
+        Some(Target::Deploy(Description {
+            name: name?.to_owned(),
+            folder: file.folder.clone(),
+            entry: entry?,
+            services: plans?,
+        }))
+    };
+    Reach {
+        plan: plan(),
+        services: Some(roles),
+        is_url: false,
+    }
+}
+
+/// The scenario's replicas by service, with the place of each number.
+fn wanted<'a>(
+    replicas: Option<&'a Optional<Map<Replicas>>>,
+    known: &[&str],
+    problems: &mut Diagnostics,
+) -> BTreeMap<&'a str, (Option<u32>, Span)> {
+    let mut wanted = BTreeMap::new();
+    for (name, number) in replicas
+        .and_then(Optional::get)
+        .into_iter()
+        .flat_map(Map::iter)
+    {
+        let position = names::position(
+            name,
+            (codes::UNKNOWN_SERVICE, "service"),
+            known.iter().copied(),
+            problems,
+        );
+        if let (Some(_), Some(name)) = (position, name.get()) {
+            wanted.insert(
+                name.as_str(),
+                (number.get().map(|number| number.0), number.span),
+            );
+        }
+    }
+    wanted
+}

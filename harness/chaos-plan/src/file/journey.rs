@@ -1,0 +1,134 @@
+//! The journey file: what one shopper does.
+//!
+//! Doc comments here are the descriptions in the published schema.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::format::{HeaderName, PathTemplate, Pointer, Text};
+use super::located::{Located, Map, Optional};
+use super::value::{Any, Plain, Row};
+use crate::plan::StatusRange;
+use crate::template::Template;
+
+/// What one shopper does: requests one after the other, each slower one delaying those behind it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "chaos journey")]
+pub(crate) struct Journey {
+    /// Version of this format; always 1.
+    #[schemars(extend("const" = 1))]
+    pub(crate) version: Located<u64>,
+    /// Name of the journey: letters, digits, `-` and `_`, a letter first, at most 63.
+    pub(crate) name: Located<String>,
+    /// Lists by name; one row of each is drawn for each journey. `{word}` is a plain row, `{shopper.email}` a field.
+    #[serde(default)]
+    pub(crate) data: Optional<Map<DataList>>,
+    /// The requests, in order.
+    #[schemars(extend("minItems" = 1, "maxItems" = 100))]
+    pub(crate) steps: Located<Vec<Located<Step>>>,
+}
+
+/// Rows of one list: all plain values, or all mappings with the same fields.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline, extend("minItems" = 1))]
+pub(crate) struct DataList(pub(crate) Vec<Located<Row>>);
+
+/// One request. Exactly one of `get`, `post`, `put`, `patch`, `delete` and `head` gives its path.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["get"] }, { "required": ["post"] }, { "required": ["put"] },
+    { "required": ["patch"] }, { "required": ["delete"] }, { "required": ["head"] }
+]))]
+pub(crate) struct Step {
+    /// Name of the step, distinct in its journey.
+    pub(crate) name: Located<String>,
+    /// GET this path; slots in braces are filled in.
+    #[serde(default)]
+    pub(crate) get: Optional<Text<PathTemplate>>,
+    /// POST to this path.
+    #[serde(default)]
+    pub(crate) post: Optional<Text<PathTemplate>>,
+    /// PUT to this path.
+    #[serde(default)]
+    pub(crate) put: Optional<Text<PathTemplate>>,
+    /// PATCH this path.
+    #[serde(default)]
+    pub(crate) patch: Optional<Text<PathTemplate>>,
+    /// DELETE this path.
+    #[serde(default)]
+    pub(crate) delete: Optional<Text<PathTemplate>>,
+    /// HEAD of this path.
+    #[serde(default)]
+    pub(crate) head: Optional<Text<PathTemplate>>,
+    /// Headers by name, with slots.
+    #[serde(default)]
+    pub(crate) headers: Optional<Map<Text<Template>>>,
+    /// Body as text, with slots. Not together with `json`.
+    #[serde(default)]
+    pub(crate) body: Optional<Text<Template>>,
+    /// Body as JSON; slots may stand in its texts and are filled in as they are. Sets `content-type` unless given.
+    #[serde(default)]
+    pub(crate) json: Optional<Any>,
+    /// What the answer must be.
+    #[serde(default)]
+    pub(crate) expect: Optional<Expect>,
+    /// Values taken from the answer, by name, for later steps.
+    #[serde(default)]
+    pub(crate) extract: Optional<Map<Extract>>,
+    /// Pause after this step; part of the plan, so not counted as response time. Default: none.
+    #[serde(default)]
+    pub(crate) think: Optional<Text<Duration>>,
+}
+
+/// What an answer must be to count as expected.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    /// Statuses that are expected: `200`, `2xx` or `200-299`. Default: 2xx and 3xx.
+    #[serde(default)]
+    #[schemars(extend("minItems" = 1, "maxItems" = 20, "examples" = [[200, 201]]))]
+    pub(crate) status: Optional<Vec<Located<Text<StatusRange>>>>,
+    /// What else must be so.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 20))]
+    pub(crate) checks: Optional<Vec<Located<Check>>>,
+}
+
+/// A place in the answer (`json` or `header`) and what must be there (`exists`, `equals` or `contains`).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = [
+    { "oneOf": [{ "required": ["json"] }, { "required": ["header"] }] },
+    { "oneOf": [{ "required": ["exists"] }, { "required": ["equals"] }, { "required": ["contains"] }] }
+]))]
+pub(crate) struct Check {
+    /// A JSON pointer (RFC 6901) into the body.
+    #[serde(default)]
+    pub(crate) json: Optional<Text<Pointer>>,
+    /// A header of the answer.
+    #[serde(default)]
+    pub(crate) header: Optional<Text<HeaderName>>,
+    /// `true`: there must be a value.
+    #[serde(default)]
+    pub(crate) exists: Optional<bool>,
+    /// The value as text is exactly this.
+    #[serde(default)]
+    pub(crate) equals: Optional<Plain>,
+    /// The value as text contains this.
+    #[serde(default)]
+    pub(crate) contains: Optional<Plain>,
+}
+
+/// Where a value is found in an answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Extract {
+    /// A JSON pointer (RFC 6901) into the body.
+    Json(Text<Pointer>),
+    /// A header of the answer.
+    Header(Text<HeaderName>),
+}

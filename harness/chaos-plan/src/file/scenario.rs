@@ -1,0 +1,325 @@
+//! The scenario file.
+//!
+//! Doc comments here are the descriptions in the published schema: what a key means, its unit, its
+//! range and its default.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::format::{After, Instant, Text, Url};
+use super::located::{Located, Map, Optional};
+use crate::plan::{Arrivals, KillSignal, PlatformName};
+use crate::units::{Rate, Share};
+
+/// Defaults, as a user would write them.
+pub(crate) const TIMEOUT: &str = "2s";
+pub(crate) const PATIENCE: &str = "5s";
+pub(crate) const GOOD: &str = "95%";
+pub(crate) const STEADY_FOR: &str = "3s";
+pub(crate) const MAX_SHARE: &str = "50%";
+pub(crate) const COUNT: u32 = 1;
+pub(crate) const SEED: u64 = 1;
+
+/// A scenario: what is put under load, what breaks meanwhile, and the claims the run is judged by.
+///
+/// Its first comment line is the question it answers. Every time, rate and share has its unit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "chaos scenario")]
+pub(crate) struct Scenario {
+    /// Version of this format; always 1.
+    #[schemars(extend("const" = 1))]
+    pub(crate) version: Located<u64>,
+    /// Name of the scenario and of its reports: letters, digits, `-` and `_`, a letter first, at most 63.
+    pub(crate) name: Located<String>,
+    /// What the load is sent to.
+    pub(crate) target: Located<Target>,
+    /// Where the target runs; `--platform` goes before it. Default: local.
+    #[serde(default)]
+    #[schemars(extend("default" = "local"))]
+    pub(crate) platform: Optional<PlatformName>,
+    /// Everything drawn by chance is drawn from this; `--seed` goes before it. Default: 1.
+    #[serde(default)]
+    #[schemars(extend("default" = SEED))]
+    pub(crate) seed: Optional<u64>,
+    /// The load: exactly one group of shoppers, under a name of your choice.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 100, "examples" = [{ "shoppers": {} }]))]
+    pub(crate) load: Located<Map<Group>>,
+    /// What breaks while the load runs, in any order, at most 100 faults. Default: nothing.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 100))]
+    pub(crate) faults: Optional<Vec<Located<Fault>>>,
+    /// The claims; the run holds if every one does. At least one.
+    #[schemars(extend("maxItems" = 100, "examples" = [[{ "expect": { "latency": { "p95": "200ms" } } }]]))]
+    pub(crate) hypothesis: Located<Vec<Located<Claim>>>,
+    /// What stops the run, and how far a fault may go.
+    #[serde(default)]
+    pub(crate) safety: Optional<Safety>,
+}
+
+/// Either a target that chaos deploys (`app:`), or the address of one that runs already (`url:`).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["app"] }, { "required": ["url"] }]))]
+pub(crate) struct Target {
+    /// Name of a bundled target description, or the path of one of your own.
+    #[serde(default)]
+    pub(crate) app: Optional<String>,
+    /// Address of something that runs already, without a path. It takes load only, no faults.
+    #[serde(default)]
+    pub(crate) url: Optional<Text<Url>>,
+    /// Number of instances by service, 1 to 100; goes before the description's.
+    #[serde(default)]
+    pub(crate) replicas: Optional<Map<Replicas>>,
+}
+
+/// Number of instances of a service, 1 to 100.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(inline, extend("minimum" = 1, "maximum" = 100))]
+pub(crate) struct Replicas(pub(crate) u32);
+
+/// A group of shoppers whose journeys arrive at a planned rate, whatever the answers.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    /// Weights by journey: `{ browse: 70, checkout: 10 }`; only their proportions count.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 100, "examples" = [{ "browse": 70 }]))]
+    pub(crate) journeys: Located<Map<Weight>>,
+    /// How arrivals are spread: evenly, or by chance as independent shoppers come (poisson). Default: poisson.
+    #[serde(default)]
+    #[schemars(extend("default" = "poisson"))]
+    pub(crate) arrivals: Optional<Arrivals>,
+    /// Longest time for one request, counted from when it was written. Default: 2s.
+    #[serde(default)]
+    #[schemars(extend("default" = TIMEOUT))]
+    pub(crate) timeout: Optional<Text<Duration>>,
+    /// Longest time for one request, counted from its intended instant; then it is given up. Default: 5s.
+    #[serde(default)]
+    #[schemars(extend("default" = PATIENCE))]
+    pub(crate) patience: Optional<Text<Duration>>,
+    /// Stretches of load, one after the other.
+    #[schemars(extend("minItems" = 1, "maxItems" = 1_000))]
+    pub(crate) stages: Located<Vec<Located<Stage>>>,
+}
+
+/// Weight of a journey: 0 or more.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(inline, extend("minimum" = 0, "maximum" = 1_000_000))]
+pub(crate) struct Weight(pub(crate) f64);
+
+/// A named stretch of load.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stage {
+    /// Its name, distinct among the stages.
+    pub(crate) name: Located<String>,
+    /// How long it lasts; scaled by `--time-scale`.
+    #[serde(rename = "for")]
+    pub(crate) lasts: Located<Text<Duration>>,
+    /// Journeys that begin in a time; scaled by `--rate-scale`.
+    pub(crate) rate: Located<Text<Rate>>,
+    /// `constant`, or `linear`: from the rate of the stage before (0 at first) to this one. Default: constant.
+    #[serde(default)]
+    #[schemars(extend("default" = "constant"))]
+    pub(crate) shape: Optional<Shape>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Shape {
+    Constant,
+    Linear,
+}
+
+/// Something broken on purpose, once.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["at"] }, { "required": ["after"] }]))]
+pub(crate) struct Fault {
+    /// Its name, distinct among the faults.
+    pub(crate) name: Located<String>,
+    /// When it begins: `STAGE + 10s`, or `30s` from the start of the load; scaled by `--time-scale`.
+    #[serde(default)]
+    pub(crate) at: Optional<Text<Instant>>,
+    /// Begin when another fault is `effective`, `undone` or `recovered`: `kill-api.recovered + 5s`.
+    #[serde(default)]
+    pub(crate) after: Optional<Text<After>>,
+    /// With `after`: not begun by this instant, the run is inconclusive.
+    #[serde(default)]
+    pub(crate) or_by: Optional<Text<Instant>>,
+    /// How long it lasts; only for faults that end, such as `pause`. Not scaled.
+    #[serde(default, rename = "for")]
+    pub(crate) lasts: Optional<Text<Duration>>,
+    /// What is broken.
+    pub(crate) inject: Located<Inject>,
+}
+
+/// The faults there are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Inject {
+    /// Ends processes with a signal; the target's restart policy brings them back.
+    Kill(Kill),
+    /// Stops processes and lets them go on after `for`.
+    Pause(Pause),
+}
+
+/// Which processes are ended, and how.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kill {
+    /// The service whose instances are hit.
+    pub(crate) service: Located<String>,
+    /// Number of instances, 1 or more; which ones is drawn from the seed. Default: 1.
+    #[serde(default)]
+    #[schemars(extend("default" = COUNT))]
+    pub(crate) count: Optional<Replicas>,
+    /// In place of `count`: share of the instances, rounded down, at least one.
+    #[serde(default)]
+    pub(crate) share: Optional<Text<Share>>,
+    /// The signal. Default: KILL.
+    #[serde(default)]
+    #[schemars(extend("default" = "KILL"))]
+    pub(crate) signal: Optional<KillSignal>,
+}
+
+/// Which processes are stopped.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pause {
+    /// The service whose instances are hit.
+    pub(crate) service: Located<String>,
+    /// Number of instances, 1 or more; which ones is drawn from the seed. Default: 1.
+    #[serde(default)]
+    #[schemars(extend("default" = COUNT))]
+    pub(crate) count: Optional<Replicas>,
+    /// In place of `count`: share of the instances, rounded down, at least one.
+    #[serde(default)]
+    pub(crate) share: Optional<Text<Share>>,
+}
+
+/// One claim of the hypothesis.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Claim {
+    /// How reports call it. Default: the claim in words.
+    #[serde(default)]
+    pub(crate) name: Optional<String>,
+    /// What is claimed.
+    pub(crate) expect: Located<Expect>,
+}
+
+/// The kinds of claim.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Expect {
+    /// Response times from the intended instant, failures counted as infinitely slow.
+    Latency(Latency),
+    /// Share of requests that were not answered as expected.
+    Errors(Errors),
+    /// Share of one-second windows in which enough was answered as expected.
+    Availability(Availability),
+    /// Time until the target behaves as before a fault.
+    Recovery(Recovery),
+}
+
+/// At least one limit: `{ p95: 200ms }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Latency {
+    /// Half of the requests take at most this.
+    #[serde(default)]
+    pub(crate) p50: Optional<Text<Duration>>,
+    /// 90 % of the requests take at most this.
+    #[serde(default)]
+    pub(crate) p90: Optional<Text<Duration>>,
+    /// 95 % of the requests take at most this; needs 200 requests.
+    #[serde(default)]
+    pub(crate) p95: Optional<Text<Duration>>,
+    /// 99 % of the requests take at most this; needs 1,000 requests.
+    #[serde(default)]
+    pub(crate) p99: Optional<Text<Duration>>,
+    /// 99.9 % of the requests take at most this; needs 10,000 requests.
+    #[serde(default, rename = "p99.9")]
+    pub(crate) p999: Optional<Text<Duration>>,
+    /// Judge these stages only.
+    #[serde(default)]
+    pub(crate) during: Optional<Vec<Located<String>>>,
+    /// Judge every stage but these.
+    #[serde(default)]
+    pub(crate) except: Optional<Vec<Located<String>>>,
+}
+
+/// `{ max: 0.1% }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Errors {
+    /// At most this share of the requests is bad, more than 0%; 0.1% needs 10,000 requests.
+    pub(crate) max: Located<Text<Share>>,
+    /// Judge these stages only.
+    #[serde(default)]
+    pub(crate) during: Optional<Vec<Located<String>>>,
+    /// Judge every stage but these.
+    #[serde(default)]
+    pub(crate) except: Optional<Vec<Located<String>>>,
+}
+
+/// `{ min: 99.9% }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Availability {
+    /// At least this share of the one-second windows is good.
+    pub(crate) min: Located<Text<Share>>,
+    /// A window is good if at least this share of its requests was answered as expected. Default: 95%.
+    #[serde(default)]
+    #[schemars(extend("default" = GOOD))]
+    pub(crate) good: Optional<Text<Share>>,
+    /// Judge these stages only.
+    #[serde(default)]
+    pub(crate) during: Optional<Vec<Located<String>>>,
+    /// Judge every stage but these.
+    #[serde(default)]
+    pub(crate) except: Optional<Vec<Located<String>>>,
+}
+
+/// `{ within: 10s }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recovery {
+    /// Longest time from the fault (for faults that end: from its undo) until all is as before. Not scaled.
+    pub(crate) within: Located<Text<Duration>>,
+    /// All must stay as before for this long to count. Default: 3s. Not scaled.
+    #[serde(default)]
+    #[schemars(extend("default" = STEADY_FOR))]
+    pub(crate) steady_for: Optional<Text<Duration>>,
+}
+
+/// What stops the run, and how far a fault may go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Safety {
+    /// Stop the run, undo and report when this is so. Default: never.
+    #[serde(default)]
+    pub(crate) abort_if: Optional<AbortIf>,
+    /// Most instances of one service that may be unhealthy or under a fault at once. Default: 50%.
+    #[serde(default)]
+    #[schemars(extend("default" = MAX_SHARE))]
+    pub(crate) max_share: Optional<Text<Share>>,
+    /// Services that a fault may take out altogether. Default: none.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["api"]]))]
+    pub(crate) allow_outage: Optional<Vec<Located<String>>>,
+}
+
+/// `{ errors: 50%, for: 10s }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AbortIf {
+    /// The share of bad requests that is too much.
+    pub(crate) errors: Located<Text<Share>>,
+    /// How long more than that share must be bad before the run stops. Not scaled.
+    #[serde(rename = "for")]
+    pub(crate) lasts: Located<Text<Duration>>,
+}

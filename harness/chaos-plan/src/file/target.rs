@@ -1,0 +1,128 @@
+//! The target description: what a platform deploys, as data.
+//!
+//! Doc comments here are the descriptions in the published schema.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::format::{Path, Text};
+use super::located::{Located, Map, Optional};
+use super::scenario::Replicas;
+use super::value::Plain;
+use crate::plan::RestartPolicy;
+use crate::template::Template;
+
+/// Defaults, as a user would write them.
+pub(crate) const REPLICAS: u32 = 1;
+pub(crate) const READY_WITHIN: &str = "10s";
+pub(crate) const READY_EVERY: &str = "100ms";
+pub(crate) const READY_TIMEOUT: &str = "1s";
+pub(crate) const READY_FAILURES: u32 = 3;
+pub(crate) const BACKOFF: &str = "1s";
+pub(crate) const BACKOFF_MAX: &str = "5m";
+pub(crate) const STOP: &str = "10s";
+
+/// A target: services, how they find each other, and how each platform runs them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "chaos target description")]
+pub(crate) struct Target {
+    /// Version of this format; always 1.
+    #[schemars(extend("const" = 1))]
+    pub(crate) version: Located<u64>,
+    /// Name of the target: letters, digits, `-` and `_`, a letter first, at most 63.
+    pub(crate) name: Located<String>,
+    /// The service that takes the load.
+    pub(crate) entry: Located<String>,
+    /// The services by name.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 100))]
+    pub(crate) services: Located<Map<Service>>,
+}
+
+/// One role of the target. Instances of it are alike.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Service {
+    /// Number of instances, 1 to 100; a scenario may set it. Default: 1.
+    #[serde(default)]
+    #[schemars(extend("default" = REPLICAS))]
+    pub(crate) replicas: Optional<Replicas>,
+    /// Services it sends requests to; `{calls.NAME}` is the address at which it reaches one.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 100, "examples" = [["api"]]))]
+    pub(crate) calls: Optional<Vec<Located<String>>>,
+    /// When an instance may be sent requests.
+    pub(crate) ready: Located<Ready>,
+    /// What happens when an instance has exited.
+    #[serde(default)]
+    pub(crate) restart: Optional<Restart>,
+    /// Time between SIGTERM and SIGKILL. Default: 10s.
+    #[serde(default)]
+    #[schemars(extend("default" = STOP))]
+    pub(crate) stop: Optional<Text<Duration>>,
+    /// Environment on every platform; values may hold `{port}`, `{address}`, `{calls.NAME}`, `{instance}`, `{data}`, `{chaos}` and `{here}`.
+    #[serde(default)]
+    pub(crate) env: Optional<Map<Text<Template>>>,
+    /// Labels of your own, kept in the record.
+    #[serde(default)]
+    pub(crate) labels: Optional<Map<Plain>>,
+    /// How it runs as a process of this machine.
+    #[serde(default)]
+    pub(crate) local: Optional<Local>,
+}
+
+/// An instance is ready when `GET path` answers 2xx.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ready {
+    /// Path that answers 2xx when the instance can serve.
+    pub(crate) path: Located<Text<Path>>,
+    /// Deploying fails if an instance is not ready after this. Default: 10s.
+    #[serde(default)]
+    #[schemars(extend("default" = READY_WITHIN))]
+    pub(crate) within: Optional<Text<Duration>>,
+    /// Time between two probes. Default: 100ms.
+    #[serde(default)]
+    #[schemars(extend("default" = READY_EVERY))]
+    pub(crate) every: Optional<Text<Duration>>,
+    /// Longest time for one probe. Default: 1s.
+    #[serde(default)]
+    #[schemars(extend("default" = READY_TIMEOUT))]
+    pub(crate) timeout: Optional<Text<Duration>>,
+    /// Failed probes in a row, 1 to 100, after which an instance is not ready. Default: 3.
+    #[serde(default)]
+    #[schemars(extend("default" = READY_FAILURES, "minimum" = 1, "maximum" = 100))]
+    pub(crate) failures: Optional<u32>,
+}
+
+/// The first restart is at once; the next ones wait `backoff`, doubled each time up to `backoff_max`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restart {
+    /// `always`, `on_failure` (exit code or signal) or `never`. Default: always.
+    #[serde(default)]
+    #[schemars(extend("default" = "always"))]
+    pub(crate) policy: Optional<RestartPolicy>,
+    /// First wait. Default: 1s.
+    #[serde(default)]
+    #[schemars(extend("default" = BACKOFF))]
+    pub(crate) backoff: Optional<Text<Duration>>,
+    /// Longest wait. Default: 5m.
+    #[serde(default)]
+    #[schemars(extend("default" = BACKOFF_MAX))]
+    pub(crate) backoff_max: Optional<Text<Duration>>,
+}
+
+/// A process of this machine.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Local {
+    /// Program and arguments; no shell. `{chaos}` is this program, `{here}` the description's folder.
+    #[schemars(extend("minItems" = 1, "maxItems" = 1_000, "examples" = [["{here}/server", "--port", "{port}"]]))]
+    pub(crate) command: Located<Vec<Located<Text<Template>>>>,
+    /// Environment beside the service's own; goes before it.
+    #[serde(default)]
+    pub(crate) env: Optional<Map<Text<Template>>>,
+}

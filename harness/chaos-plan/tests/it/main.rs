@@ -1,0 +1,8 @@
+//! Tests of the whole way from texts to a plan or to its problems.
+
+mod bundled;
+mod cases;
+mod folder;
+mod limits;
+mod mutations;
+mod plans;

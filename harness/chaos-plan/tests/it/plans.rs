@@ -1,0 +1,108 @@
+//! What a plan holds: it goes through JSON unchanged, and options scale what they say.
+
+use std::time::Duration;
+
+use chaos_plan::check::Options;
+use chaos_plan::plan::{HowMany, Plan, Row, When};
+
+use crate::folder::{examine_text, good};
+
+fn plan(text: &str, options: &Options) -> Plan {
+    let outcome = examine_text(text, options);
+    outcome
+        .plan
+        .ok_or(outcome.diagnostics)
+        .map_err(|problems| problems.to_string())
+        .expect("a plan")
+}
+
+#[test]
+fn a_plan_goes_through_json_unchanged() {
+    let options = Options {
+        time_scale: 1.1,
+        rate_scale: 0.7,
+        seed: Some(u64::MAX),
+        ..Options::default()
+    };
+    let plan = plan(&good(), &options);
+    let text = serde_json::to_string(&plan).expect("a plan is JSON");
+    let again: Plan = serde_json::from_str(&text).expect("and back");
+    assert_eq!(again, plan);
+}
+
+#[test]
+fn times_are_resolved_and_defaults_filled_in() {
+    let plan = plan(&good(), &Options::default());
+    assert_eq!(plan.faults[0].when, When::At(Duration::from_secs(45)));
+    assert_eq!(plan.faults[1].when.latest(), Duration::from_secs(83));
+    assert_eq!((plan.faults[0].line, plan.claims[0].line), (16, 25));
+    assert_eq!(plan.seed, 1);
+    assert_eq!(plan.load.timeout, Duration::from_secs(2));
+    assert_eq!(plan.load.length(), Duration::from_secs(100));
+    assert_eq!(plan.claims[0].expect.stages(), [1, 2, 3, 4]);
+    assert_eq!(plan.claims[2].expect.stages(), [3, 4]);
+    let targets = plan.faults[0].inject.targets();
+    assert_eq!(targets.how_many, HowMany::Count(1));
+    let browse = &plan.load.journeys[0];
+    assert_eq!(browse.data["word"][2], Row::Value("007".to_owned()));
+}
+
+#[test]
+fn scales_touch_stages_and_offsets_only() {
+    let options = Options {
+        time_scale: 2.0,
+        rate_scale: 0.5,
+        ..Options::default()
+    };
+    let (plan, as_written) = (plan(&good(), &options), plan(&good(), &Options::default()));
+    assert_eq!(plan.load.length(), Duration::from_secs(200));
+    assert_eq!(plan.faults[0].when, When::At(Duration::from_secs(90)));
+    assert_eq!(plan.faults[1].lasts, as_written.faults[1].lasts);
+    assert!((plan.load.stages[3].to.per_second() - 100.0).abs() < 1e-9);
+    assert_eq!(plan.load.timeout, as_written.load.timeout);
+    assert!(plan.scale.is_scaled());
+}
+
+#[test]
+fn options_go_before_the_file() {
+    let text = good().replace("name: good\n", "name: good\nseed: 7\n");
+    assert_eq!(plan(&text, &Options::default()).seed, 7);
+    assert_eq!(
+        plan(
+            &text,
+            &Options {
+                seed: Some(9),
+                ..Options::default()
+            }
+        )
+        .seed,
+        9
+    );
+    let set = |key: &str, value: &str| Options {
+        overrides: vec![(key.to_owned(), value.to_owned())],
+        ..Options::default()
+    };
+    assert_eq!(plan(&text, &set("seed", "11")).seed, 11);
+    assert!(
+        (plan(&text, &set("load.shoppers.stages.spike.rate", "150/s"))
+            .load
+            .stages[3]
+            .to
+            .per_second()
+            - 150.0)
+            .abs()
+            < 1e-9
+    );
+    assert_eq!(
+        plan(&text, &set("target.replicas.db", "3"))
+            .source
+            .overrides,
+        ["target.replicas.db=3"]
+    );
+    assert_eq!(
+        plan(&text, &set("safety.allow_outage", "[api]"))
+            .safety
+            .allow_outage,
+        ["api"]
+    );
+}
