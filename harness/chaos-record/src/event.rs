@@ -1,0 +1,156 @@
+//! Everything that can happen in a run, as one enum.
+//!
+//! Invariant: the conductor writes events, everyone else only reads them. Each carries the time at
+//! which it happened, not when it was heard.
+
+use serde::{Deserialize, Serialize};
+
+/// An event and when it happened: nanoseconds since the start of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    pub at: u64,
+    pub what: Event,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The platform begins to deploy the target.
+    DeployStarted,
+    /// Every instance is ready.
+    Deployed,
+    /// A copy of a service: see [`InstanceChange`].
+    Instance {
+        service: String,
+        instance: String,
+        change: InstanceChange,
+    },
+    /// Time zero of the schedule: all cells, seconds and plan times count from here.
+    LoadStarted {
+        workers: usize,
+    },
+    StageStarted {
+        stage: usize,
+    },
+    /// A fault: see [`FaultChange`].
+    Fault {
+        fault: String,
+        change: FaultChange,
+    },
+    /// The load ended: by itself, or cut short. Arrivals intended after `until` (from load start) were never due.
+    LoadStopped {
+        until: u64,
+        cut_short: bool,
+    },
+    /// What a worker measured about itself over the whole load.
+    Worker(WorkerReport),
+    /// A safety limit was crossed; the run winds down.
+    Aborted {
+        why: String,
+    },
+    /// The user asked to stop.
+    Interrupted {
+        signal: StopSignal,
+    },
+    /// Something outside chaos failed: port, privilege, disk, deploy.
+    EnvironmentFailed {
+        what: String,
+    },
+    /// The second process that undoes faults is gone.
+    GuardianLost,
+    /// A bug in chaos: a panic was caught.
+    Panicked {
+        message: String,
+    },
+    /// All undos and the teardown were tried; `left` names what may remain.
+    CleanedUp {
+        verified: bool,
+        left: Vec<String>,
+    },
+}
+
+/// What became of an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceChange {
+    Started {
+        incarnation: u32,
+        pid: Option<u32>,
+        address: String,
+    },
+    Ready,
+    /// Its readiness probe failed too often in a row.
+    Unready {
+        why: String,
+    },
+    /// `asked` if the run itself was taking it down.
+    Exited {
+        status: String,
+        asked: bool,
+    },
+    /// It will be started again after this many nanoseconds.
+    Restarting {
+        after: u64,
+    },
+    /// It exited and its restart policy leaves it down.
+    Down,
+}
+
+/// The life of a fault. `at` of the event is the time of the act itself where the platform can tell it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultChange {
+    /// Its time has come; these instances were drawn.
+    Requested { targets: Vec<String> },
+    /// It was applied, and what was read from the world proves that it took effect.
+    Effective { proof: Vec<String> },
+    /// It was applied, but nothing read from the world shows an effect.
+    Unproven { why: String },
+    /// It was never applied.
+    NotInjected { reason: NotInjected, why: String },
+    /// Its undo ran and what was read from the world proves it; for one-shot faults there is nothing to undo.
+    Undone { proof: Vec<String> },
+    /// Its undo could not be done or not be proven.
+    UndoFailed { why: String },
+}
+
+/// Why a fault was not applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotInjected {
+    /// The claims were not met before the fault: nothing could be learned from it.
+    NotSteady,
+    /// It would have gone beyond the blast radius at that moment.
+    BlastRadius,
+    /// What it waits for had not happened in time.
+    TooLate,
+    /// The platform could not apply it.
+    Failed,
+    /// The run was winding down.
+    Stopping,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopSignal {
+    Interrupt,
+    Terminate,
+}
+
+/// A worker's own account, for the verdict on the generator.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    pub worker: usize,
+    /// CPU time of its thread.
+    pub cpu_ns: u64,
+    /// Wall time from load start to its end.
+    pub wall_ns: u64,
+    /// Latest it ever dispatched a due arrival.
+    pub lag_max_ns: u64,
+    pub connections_opened: u64,
+    /// Most connections open at once.
+    pub connections_max: u64,
+    /// Journeys that had been dispatched when it ended.
+    pub journeys: u64,
+}

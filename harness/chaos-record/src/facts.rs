@@ -1,0 +1,260 @@
+//! A record seen from the plan: which cells belong to which stage, how far the evidence reaches.
+//!
+//! Invariant: the judge and the functions used while the run goes on read the record only through
+//! here, so they agree on every boundary. A cell belongs to the stage that holds its start; what is
+//! intended after the last stage (later steps of a journey) belongs to the last stage.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use chaos_plan::Plan;
+
+use crate::event::Event;
+use crate::outcome::Counts;
+use crate::planned::Planned;
+use crate::record::Record;
+use crate::window::Cell;
+use crate::{CELL_NS, SECOND_NS};
+
+/// A record and what follows from its events at once.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) plan: &'a Plan,
+    /// Distinct latency limits, ascending; requests over each are counted.
+    pub(crate) limits: Vec<Duration>,
+    /// Nanoseconds since the start of the run.
+    pub(crate) load_started: Option<u64>,
+    pub(crate) workers: usize,
+    pub(crate) stopped: Option<Stopped>,
+    /// Cells below this one are accounted for by every worker.
+    pub(crate) closed: u64,
+    /// The record was closed, nothing in it is missing, and the load it began was stopped.
+    pub(crate) complete: bool,
+    /// What was due: the schedule up to where the load was cut short.
+    pub(crate) planned: &'a Planned,
+}
+
+/// How the load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    /// Arrivals after this were never due, nanoseconds from the start of the load.
+    pub(crate) until: u64,
+    pub(crate) cut_short: bool,
+}
+
+/// A duration in nanoseconds.
+pub(crate) fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn of(record: &'a Record) -> Self {
+        let started = record.events.iter().find_map(|event| match event.what {
+            Event::LoadStarted { workers } => Some((event.at, workers)),
+            _ => None,
+        });
+        let stopped = record.events.iter().find_map(|event| match event.what {
+            Event::LoadStopped { until, cut_short } => Some(Stopped { until, cut_short }),
+            _ => None,
+        });
+        let workers = started.map_or(0, |(_, workers)| workers);
+        let closed = if workers == 0 {
+            0
+        } else {
+            record.windows.closed_cells(workers)
+        };
+        let whole = record.end.is_some() && record.damaged_at_line.is_none();
+        Self {
+            record,
+            plan: &record.header.plan,
+            limits: record.header.plan.limits(),
+            load_started: started.map(|(at, _)| at),
+            workers,
+            stopped,
+            closed,
+            complete: whole && (started.is_none() || stopped.is_some()),
+            planned: record.due.as_ref().unwrap_or(&record.planned),
+        }
+    }
+
+    /// Length of the planned load.
+    pub(crate) fn length(&self) -> u64 {
+        ns(self.plan.load.length())
+    }
+
+    /// How long load was offered, as far as the record shows.
+    pub(crate) fn offered(&self) -> u64 {
+        match self.stopped {
+            Some(stopped) if stopped.cut_short => stopped.until.min(self.length()),
+            Some(_) if self.complete => self.length(),
+            _ => (self.closed * CELL_NS).min(self.length()),
+        }
+    }
+
+    /// Cells below this one count: all of a complete record, else the closed ones.
+    pub(crate) fn seen(&self) -> u64 {
+        if self.complete { u64::MAX } else { self.closed }
+    }
+
+    /// Cells below this one are accounted for and lie wholly within the load that was offered.
+    pub(crate) fn horizon(&self) -> u64 {
+        (self.offered() / CELL_NS).min(self.seen())
+    }
+
+    /// Whether everything intended in these stages was offered and had the time to end.
+    pub(crate) fn whole(&self, stages: &[usize]) -> bool {
+        let ends = stages
+            .iter()
+            .filter_map(|stage| self.plan.load.stages.get(*stage));
+        let end = ns(ends
+            .map(chaos_plan::plan::Stage::end)
+            .max()
+            .unwrap_or_default()
+            + self.plan.load.patience);
+        let long_enough = self
+            .stopped
+            .is_some_and(|stopped| !stopped.cut_short || stopped.until >= end);
+        self.complete && long_enough
+    }
+
+    /// The stage with this number, in windows of `unit` nanoseconds; the last stage is open to the end.
+    fn stage_range(&self, stage: usize, unit: u64) -> Range<u64> {
+        let Some(content) = self.plan.load.stages.get(stage) else {
+            return 0..0;
+        };
+        let last = stage + 1 == self.plan.load.stages.len();
+        let end = if last {
+            u64::MAX
+        } else {
+            ns(content.end()).div_ceil(unit)
+        };
+        let seen = self.seen().saturating_mul(CELL_NS) / unit;
+        ns(content.start).div_ceil(unit)..end.min(if self.complete { u64::MAX } else { seen })
+    }
+
+    pub(crate) fn stage_cells(&self, stage: usize) -> Range<u64> {
+        self.stage_range(stage, CELL_NS)
+    }
+
+    pub(crate) fn stage_seconds(&self, stage: usize) -> Range<u64> {
+        self.stage_range(stage, SECOND_NS)
+    }
+
+    /// The stage a cell belongs to; after the end of the load the last one.
+    pub(crate) fn stage_of_cell(&self, cell: u64) -> usize {
+        let at = Duration::from_nanos(cell.saturating_mul(CELL_NS));
+        let last = self.plan.load.stages.len().saturating_sub(1);
+        self.plan.load.stage_at(at).unwrap_or(last)
+    }
+
+    fn is_step(&self, series: usize) -> bool {
+        self.record
+            .series
+            .get(series)
+            .is_some_and(|series| series.step.is_some())
+    }
+
+    /// All requests together: every step series.
+    pub(crate) fn requests(&self, cells: &Range<u64>) -> Cell {
+        self.record.sums.requests(cells)
+    }
+
+    /// One series in these cells.
+    pub(crate) fn series(&self, number: usize, cells: &Range<u64>) -> Cell {
+        self.record
+            .windows
+            .sum(cells.start, cells.end, |series| series == number)
+    }
+
+    /// One journey as a whole.
+    pub(crate) fn journey(&self, journey: usize, cells: &Range<u64>) -> Cell {
+        self.series(self.record.series.of_journey(journey), cells)
+    }
+
+    /// All journeys as wholes.
+    pub(crate) fn journeys(&self, cells: &Range<u64>) -> Counts {
+        self.record.sums.journeys(cells)
+    }
+
+    /// The first step of each journey.
+    pub(crate) fn first_steps(&self, cells: &Range<u64>) -> Counts {
+        self.record.sums.first_steps(cells)
+    }
+
+    /// Response time of answers as expected in these seconds; of one series, or of all requests.
+    pub(crate) fn responses(
+        &self,
+        series: Option<usize>,
+        seconds: &Range<u64>,
+    ) -> hdrhistogram::Histogram<u64> {
+        let keep = |number| series.map_or_else(|| self.is_step(number), |series| series == number);
+        self.record
+            .windows
+            .responses(seconds.start, seconds.end, keep)
+    }
+
+    /// The tightest latency limit of the claims judged on this stage: the tightest p95, or else any.
+    pub(crate) fn tightest_limit(&self, stage: usize) -> Option<Duration> {
+        use chaos_plan::plan::{Expect, Quantile};
+        let limits = self
+            .plan
+            .claims
+            .iter()
+            .filter_map(|claim| match &claim.expect {
+                Expect::Latency { limits, stages } if stages.contains(&stage) => Some(limits),
+                _ => None,
+            });
+        let limits: Vec<_> = limits.flatten().collect();
+        let p95 = limits
+            .iter()
+            .filter(|limit| limit.quantile == Quantile::P95)
+            .map(|limit| limit.at_most)
+            .min();
+        p95.or_else(|| limits.iter().map(|limit| limit.at_most).min())
+    }
+}
+
+/// The cells of a stretch of whole seconds.
+pub(crate) fn cells_of_seconds(seconds: &Range<u64>) -> Range<u64> {
+    let cells = SECOND_NS / CELL_NS;
+    seconds.start.saturating_mul(cells)..seconds.end.saturating_mul(cells)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Run;
+
+    #[test]
+    fn stages_share_no_cell_and_the_last_is_open() {
+        let record = Run::calm().record();
+        let facts = Facts::of(&record);
+        assert_eq!(
+            (facts.stage_cells(0), facts.stage_cells(1)),
+            (0..20, 20..u64::MAX)
+        );
+        assert_eq!(
+            (facts.stage_seconds(0), facts.stage_seconds(1)),
+            (0..2, 2..u64::MAX)
+        );
+        assert_eq!(
+            (
+                facts.stage_of_cell(19),
+                facts.stage_of_cell(20),
+                facts.stage_of_cell(9_999)
+            ),
+            (0, 1, 1)
+        );
+        assert_eq!(facts.stage_cells(7), 0..0);
+    }
+
+    #[test]
+    fn a_record_without_its_end_counts_its_closed_cells_only() {
+        let mut record = Run::calm().record();
+        record.end = None;
+        let facts = Facts::of(&record);
+        assert!(!facts.complete && !facts.whole(&[0]));
+        assert_eq!(facts.seen(), facts.closed);
+    }
+}

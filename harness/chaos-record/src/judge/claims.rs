@@ -1,0 +1,339 @@
+//! The claims: each is held, not held or unknown, by its findings.
+//!
+//! Invariant: unknown is where every path begins. A finding holds only if the record is complete,
+//! everything planned is accounted for, and the numbers say so.
+
+use chaos_plan::plan::{Claim, Expect};
+use chaos_plan::units::Share;
+
+use super::fault::JudgedFault;
+use super::generator::Health;
+use super::{availability, recovery, requests};
+use crate::facts::Facts;
+use crate::verdict::{ClaimVerdict, Conservation, Finding, Status};
+use crate::words;
+
+/// What claims are judged by.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) conservation: &'a Conservation,
+    pub(super) health: &'a Health,
+    pub(super) faults: &'a [JudgedFault<'a>],
+}
+
+/// The share of requests that may be bad.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Allowance {
+    /// Thousandths.
+    PerMille(u64),
+    Share(Share),
+}
+
+/// Bad requests an allowance must come to before it says anything.
+const ALLOWED_MIN: u64 = 10;
+
+impl Allowance {
+    /// Most bad ones of `n`, exactly.
+    pub(super) fn of(self, n: u64) -> u64 {
+        match self {
+            Self::PerMille(share) => {
+                u64::try_from(u128::from(n) * u128::from(share) / 1_000).unwrap_or(u64::MAX)
+            }
+            Self::Share(share) => share.floor_of(n),
+        }
+    }
+
+    /// Fewest requests that can be judged; none are enough for an allowance of nothing.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "for the text only"
+    )]
+    fn needed(self) -> Option<u64> {
+        match self {
+            Self::PerMille(0) => None,
+            Self::PerMille(share) => Some((ALLOWED_MIN * 1_000).div_ceil(share)),
+            Self::Share(share) => (share.ratio() > 0.0)
+                .then(|| (ALLOWED_MIN as f64 / share.ratio() - 1e-6).ceil() as u64),
+        }
+    }
+
+    fn is_nothing(self) -> bool {
+        self.needed().is_none()
+    }
+}
+
+/// What is weighed against an allowance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) n: u64,
+    pub(super) bad: u64,
+    /// What the whole plan holds; matters if the run ended early.
+    pub(super) planned: u64,
+    pub(super) whole: bool,
+    /// A journey by itself.
+    pub(super) alone: bool,
+}
+
+/// Held, not held or unknown, with the most that was allowed and why.
+pub(super) fn weigh(tally: Tally, allowance: Allowance) -> (Status, u64, String) {
+    let Tally {
+        n,
+        bad,
+        planned,
+        whole,
+        alone,
+    } = tally;
+    let base = if whole { n } else { n.max(planned) };
+    let allowed = allowance.of(base);
+    let one_is_too_many = allowance.is_nothing() && bad > 0;
+    if allowed < ALLOWED_MIN && !one_is_too_many {
+        let needs = allowance.needed().map_or_else(
+            || "no number shows it".to_owned(),
+            |needed| format!("needs {}", words::count(needed)),
+        );
+        let (status, title) = if alone {
+            (Status::NotJudged, "not judged alone: ")
+        } else {
+            (Status::Unknown, "")
+        };
+        return (
+            status,
+            allowed,
+            format!("{title}too few requests: {}, {needs}", words::count(base)),
+        );
+    }
+    if bad > allowed {
+        let why = format!(
+            "{} of {} were bad, at most {} may be",
+            words::count(bad),
+            words::count(base),
+            words::count(allowed)
+        );
+        return (Status::NotHeld, allowed, why);
+    }
+    if !whole {
+        return (
+            Status::Unknown,
+            allowed,
+            "the run ended before all of it was seen".to_owned(),
+        );
+    }
+    (Status::Held, allowed, String::new())
+}
+
+/// Judges every claim of the plan, in its order.
+pub(super) fn judge(ground: &Ground<'_>) -> Vec<ClaimVerdict> {
+    ground
+        .facts
+        .plan
+        .claims
+        .iter()
+        .map(|claim| one(ground, claim))
+        .collect()
+}
+
+fn one(ground: &Ground<'_>, claim: &Claim) -> ClaimVerdict {
+    let (target, findings) = match &claim.expect {
+        Expect::Latency { limits, stages } => (
+            requests::latency_target(limits),
+            requests::latency(ground, limits, stages),
+        ),
+        Expect::Errors { max, stages } => (
+            format!("errors <= {max}"),
+            requests::errors(ground, *max, stages),
+        ),
+        Expect::Availability { min, good, stages } => (
+            format!("available in {min} of the seconds, {good} good in each"),
+            availability::findings(ground, *min, *good, stages),
+        ),
+        Expect::Recovery { within, steady_for } => (
+            recovery::target(*within, *steady_for),
+            recovery::findings(ground, *within),
+        ),
+    };
+    let findings: Vec<Finding> = findings
+        .into_iter()
+        .map(|finding| doubted(ground, finding))
+        .collect();
+    let status = status(&findings);
+    ClaimVerdict {
+        name: claim.name.clone(),
+        kind: claim.expect.kind().to_owned(),
+        line: claim.line,
+        status,
+        target: target + &stage_names(ground.facts, claim.expect.stages()),
+        measured: measured(&findings),
+        why: why(&findings, status),
+        findings,
+    }
+}
+
+/// What speaks against believing any number of this run.
+fn doubted(ground: &Ground<'_>, finding: Finding) -> Finding {
+    let decided = matches!(finding.status, Status::Held | Status::NotHeld);
+    let doubt = if ground.facts.load_started.is_none() {
+        Some("no load was offered".to_owned())
+    } else if let Some(difference) = ground.conservation.differences.first() {
+        Some(format!("not everything is accounted for: {difference}"))
+    } else if finding.status == Status::Held && !ground.facts.complete {
+        Some("the record is incomplete".to_owned())
+    } else {
+        None
+    };
+    match doubt {
+        Some(why) if decided => Finding {
+            status: Status::Unknown,
+            why,
+            ..finding
+        },
+        _ => finding,
+    }
+}
+
+fn status(findings: &[Finding]) -> Status {
+    let any = |status| findings.iter().any(|finding| finding.status == status);
+    if any(Status::NotHeld) {
+        Status::NotHeld
+    } else if any(Status::Unknown) || !any(Status::Held) {
+        Status::Unknown
+    } else {
+        Status::Held
+    }
+}
+
+/// What was measured over all requests together, or for each fault.
+fn measured(findings: &[Finding]) -> String {
+    let of_all = findings
+        .iter()
+        .filter(|finding| !finding.of.starts_with("journey "));
+    let parts: Vec<&str> = of_all
+        .map(|finding| finding.measured.as_str())
+        .filter(|text| !text.is_empty())
+        .collect();
+    parts.join(", ")
+}
+
+fn why(findings: &[Finding], status: Status) -> String {
+    if status == Status::Held {
+        return String::new();
+    }
+    let deciding = findings.iter().filter(|finding| finding.status == status);
+    let reasons: Vec<String> = deciding
+        .map(|finding| format!("{}: {}", finding.of, finding.why))
+        .collect();
+    if reasons.is_empty() {
+        "nothing to judge it by".to_owned()
+    } else {
+        reasons.join("; ")
+    }
+}
+
+fn stage_names(facts: &Facts<'_>, stages: &[usize]) -> String {
+    let names: Vec<&str> = stages
+        .iter()
+        .filter_map(|stage| facts.plan.load.stages.get(*stage))
+        .map(|stage| stage.name.as_str())
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(n: u64, bad: u64) -> Tally {
+        Tally {
+            n,
+            bad,
+            planned: n,
+            whole: true,
+            alone: false,
+        }
+    }
+
+    #[test]
+    fn the_count_decides_exactly() {
+        let check = |n, bad, allowance, expected| {
+            assert_eq!(weigh(tally(n, bad), allowance).0, expected, "{bad} of {n}");
+        };
+        let p95 = Allowance::PerMille(50);
+        check(200, 10, p95, Status::Held);
+        check(200, 11, p95, Status::NotHeld);
+        check(219, 10, p95, Status::Held);
+        check(219, 11, p95, Status::NotHeld);
+        check(199, 0, p95, Status::Unknown);
+        check(199, 199, p95, Status::Unknown);
+        check(0, 0, p95, Status::Unknown);
+        let tenth = Allowance::Share(Share::parse("0.1%").expect("a share"));
+        check(10_000, 10, tenth, Status::Held);
+        check(10_000, 11, tenth, Status::NotHeld);
+        check(9_999, 0, tenth, Status::Unknown);
+        let none = Allowance::Share(Share::parse("0%").expect("a share"));
+        check(1_000_000, 0, none, Status::Unknown);
+        check(1_000_000, 1, none, Status::NotHeld);
+    }
+
+    #[test]
+    fn a_journey_with_too_few_is_listed_only() {
+        let (status, _, why) = weigh(
+            Tally {
+                alone: true,
+                ..tally(50, 50)
+            },
+            Allowance::PerMille(50),
+        );
+        assert_eq!(status, Status::NotJudged);
+        assert_eq!(why, "not judged alone: too few requests: 50, needs 200");
+    }
+
+    #[test]
+    fn a_run_that_ended_early_is_not_held_only_if_the_rest_cannot_save_it() {
+        let early = |n, bad| {
+            weigh(
+                Tally {
+                    n,
+                    bad,
+                    planned: 1_000,
+                    whole: false,
+                    alone: false,
+                },
+                Allowance::PerMille(50),
+            )
+            .0
+        };
+        assert_eq!(early(100, 0), Status::Unknown);
+        assert_eq!(early(100, 50), Status::Unknown);
+        assert_eq!(early(100, 51), Status::NotHeld);
+    }
+
+    #[test]
+    fn one_failed_part_fails_the_claim_and_nothing_judged_holds_nothing() {
+        let finding = |status| Finding {
+            of: String::new(),
+            status,
+            n: 0,
+            bad: 0,
+            allowed: 0,
+            measured: String::new(),
+            why: String::new(),
+        };
+        let check = |parts: &[Status], expected| {
+            let findings: Vec<Finding> = parts.iter().map(|status| finding(*status)).collect();
+            assert_eq!(status(&findings), expected, "{parts:?}");
+        };
+        check(&[], Status::Unknown);
+        check(&[Status::NotJudged], Status::Unknown);
+        check(&[Status::Held, Status::NotJudged], Status::Held);
+        check(&[Status::Held, Status::Unknown], Status::Unknown);
+        check(
+            &[Status::Held, Status::Unknown, Status::NotHeld],
+            Status::NotHeld,
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! The one plain sentence of the banner: what was done, what shoppers felt, whether it held.
+//!
+//! Invariant: it says nothing the verdict does not say elsewhere.
+
+use chaos_plan::plan::{Inject, Stage, Target};
+
+use super::fault::JudgedFault;
+use crate::CELL_NS;
+use crate::event::Event;
+use crate::facts::{Facts, ns};
+use crate::life::because;
+use crate::verdict::{ClaimVerdict, Exit, Recovery, RunOutcome, Status};
+use crate::words;
+
+/// Faults told one by one; more are only counted.
+const TOLD_MAX: usize = 3;
+
+/// Writes it, with a capital letter and a full stop.
+pub(super) fn write(
+    facts: &Facts<'_>,
+    outcome: RunOutcome,
+    exit: &Exit,
+    claims: &[ClaimVerdict],
+    faults: &[JudgedFault<'_>],
+) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    if facts.load_started.is_none() {
+        parts.push("no load was offered".to_owned());
+    } else if faults.is_empty() {
+        parts.push(format!("under up to {} journeys a second", peak(facts)));
+    } else if faults.len() > TOLD_MAX {
+        parts.push(counted(faults));
+    } else {
+        parts.extend(faults.iter().map(|fault| told(facts, fault)));
+    }
+    parts.push(end(facts, outcome, exit, claims));
+    let text = parts.join(if faults.is_empty() { ": " } else { "; " });
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        format!(
+            "{}{}.",
+            first.to_uppercase(),
+            letters.as_str().trim_end_matches('.')
+        )
+    })
+}
+
+fn peak(facts: &Facts<'_>) -> String {
+    let rates = facts
+        .plan
+        .load
+        .stages
+        .iter()
+        .flat_map(|stage| [stage.from.per_second(), stage.to.per_second()]);
+    let peak = rates.fold(0.0_f64, f64::max);
+    if peak.fract() < 0.05 {
+        format!("{peak:.0}")
+    } else {
+        format!("{peak:.1}")
+    }
+}
+
+fn counted(faults: &[JudgedFault<'_>]) -> String {
+    let absorbed = faults
+        .iter()
+        .filter(|fault| fault.finding.recovery == Recovery::Absorbed)
+        .count();
+    let back = faults
+        .iter()
+        .filter(|fault| matches!(fault.finding.recovery, Recovery::Recovered { .. }))
+        .count();
+    format!(
+        "of {} faults {absorbed} were absorbed, {back} were felt and overcome, {} neither",
+        faults.len(),
+        faults.len() - absorbed - back
+    )
+}
+
+fn told(facts: &Facts<'_>, fault: &JudgedFault<'_>) -> String {
+    let done = done(facts, fault);
+    let finding = &fault.finding;
+    if let Some((reason, why)) = &finding.not_injected {
+        return format!("{done} did not happen: {}", because(*reason, why));
+    }
+    let bad = finding.excess_bad + finding.caught[1];
+    let failed = words::counted(bad, "failed request");
+    let felt = match &finding.recovery {
+        Recovery::Absorbed if bad == 0 => "shoppers felt nothing".to_owned(),
+        Recovery::Absorbed => format!("shoppers felt nothing beyond {failed}"),
+        Recovery::Recovered { after, relapses } => {
+            let again = if *relapses == 0 {
+                String::new()
+            } else {
+                format!(", then felt it again {}", words::counted(*relapses, "time"))
+            };
+            format!(
+                "shoppers felt it, {failed}, back to normal after {}{again}",
+                words::duration(*after)
+            )
+        }
+        Recovery::NotRecovered { longer_than } => {
+            format!(
+                "shoppers felt it, {failed}, not back to normal {} later, when the run ended",
+                words::duration(*longer_than)
+            )
+        }
+        Recovery::Unknown { why } => format!("what shoppers felt is unknown ({why})"),
+    };
+    format!("{done}: {felt}")
+}
+
+/// `killing 1 of 3 api instances in the middle of spike`.
+fn done(facts: &Facts<'_>, fault: &JudgedFault<'_>) -> String {
+    let plan = fault.life.fault;
+    let targets = plan.inject.targets();
+    let all = match &facts.plan.target {
+        Target::Deploy(description) => description
+            .service(&targets.service)
+            .map_or(0, |service| service.replicas),
+        Target::Url(_) => 0,
+    };
+    let hit = match fault.finding.targets.len() {
+        0 => targets.how_many.of(all) as usize,
+        drawn => drawn,
+    };
+    let verb = match plan.inject {
+        Inject::Kill { .. } => "killing",
+        Inject::Pause { .. } => "pausing",
+    };
+    let lasts = plan.lasts.map_or(String::new(), |lasts| {
+        format!(" for {}", words::duration(ns(lasts)))
+    });
+    let plural = if all == 1 { "" } else { "s" };
+    let at = fault
+        .finding
+        .effective
+        .or(fault.finding.requested)
+        .unwrap_or(ns(plan.when.latest()));
+    format!(
+        "{verb} {hit} of {all} {} instance{plural}{lasts} {}",
+        targets.service,
+        place(facts, at)
+    )
+}
+
+/// `in the middle of spike`.
+fn place(facts: &Facts<'_>, at: u64) -> String {
+    let Some(Stage {
+        name,
+        start,
+        length,
+        ..
+    }) = facts
+        .plan
+        .load
+        .stages
+        .get(facts.stage_of_cell(at / CELL_NS))
+    else {
+        return format!("after {}", words::duration(at));
+    };
+    let through = at.saturating_sub(ns(*start)) as f64 / ns(*length).max(1) as f64;
+    match through {
+        x if x < 0.2 => format!("early in {name}"),
+        x if x <= 0.8 => format!("in the middle of {name}"),
+        _ => format!("late in {name}"),
+    }
+}
+
+fn end(facts: &Facts<'_>, outcome: RunOutcome, exit: &Exit, claims: &[ClaimVerdict]) -> String {
+    let because = exit
+        .because
+        .first()
+        .map_or("", |because| because.why.as_str());
+    match outcome {
+        RunOutcome::Held => "every claim held".to_owned(),
+        RunOutcome::NotHeld => not_held(claims),
+        RunOutcome::Aborted => format!("the run was aborted: {}", aborted(facts)),
+        RunOutcome::Inconclusive => format!("whether every claim holds cannot be said: {because}"),
+    }
+}
+
+fn aborted<'a>(facts: &Facts<'a>) -> &'a str {
+    let why = facts
+        .record
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            Event::Aborted { why } => Some(why.as_str()),
+            _ => None,
+        });
+    why.unwrap_or("a safety limit was crossed")
+}
+
+fn not_held(claims: &[ClaimVerdict]) -> String {
+    let failed: Vec<String> = claims
+        .iter()
+        .filter(|claim| claim.status == Status::NotHeld)
+        .map(|claim| format!("`{}` ({})", claim.name, claim.measured))
+        .collect();
+    match failed.len() {
+        1 if claims.len() == 1 => format!("the claim did not hold: {}", words::list(&failed)),
+        n => format!(
+            "{n} of {} claims did not hold: {}",
+            claims.len(),
+            words::list(&failed)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Event;
+    use crate::fixture::{Answer, MS, Run, SEC};
+    use crate::judge::judge;
+
+    fn check(run: &Run, expected: &str) {
+        assert_eq!(judge(&run.record()).sentence, expected);
+    }
+
+    fn down(from: u64, until: u64) -> Run {
+        Run::kill().answer(move |request| {
+            if (from..until).contains(&request.at) {
+                Answer::refused()
+            } else {
+                Answer::Ok(5 * MS)
+            }
+        })
+    }
+
+    #[test]
+    fn it_reads_as_a_person_would_say_it() {
+        check(
+            &Run::kill(),
+            "Killing 1 of 3 api instances in the middle of main: shoppers felt nothing; every claim held.",
+        );
+        check(
+            &Run::calm(),
+            "Under up to 100 journeys a second: every claim held.",
+        );
+        check(
+            &Run::pause().without_undo(),
+            "Pausing 1 of 3 api instances for 3 s in the middle of main: what shoppers felt is unknown \
+             (nothing shows that it was undone); whether every claim holds cannot be said: \
+             nothing shows that stall-api was undone; `chaos recover` finishes the clean-up.",
+        );
+    }
+
+    #[test]
+    fn it_names_what_did_not_hold() {
+        let sentence = judge(&down(12 * SEC, 19 * SEC).record()).sentence;
+        assert!(
+            sentence.starts_with(
+                "Killing 1 of 3 api instances in the middle of main: shoppers felt it, "
+            ),
+            "{sentence}"
+        );
+        assert!(
+            sentence.contains("back to normal after 7")
+                && sentence.contains("claims did not hold: `fast enough` ("),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn it_says_why_a_run_was_aborted() {
+        let run = down(12 * SEC, 40 * SEC).event(
+            40 * SEC,
+            Event::Aborted {
+                why: "60 % of the requests failed for 3 s".to_owned(),
+            },
+        );
+        assert!(
+            judge(&run.record())
+                .sentence
+                .ends_with("the run was aborted: 60 % of the requests failed for 3 s.")
+        );
+    }
+}

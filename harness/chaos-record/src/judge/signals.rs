@@ -1,0 +1,162 @@
+//! What store and platform noticed of a fault: the first sign, and when all instances were back.
+//!
+//! Invariant: only what instances did counts, never the act itself nor what the run took down on purpose.
+
+use std::collections::BTreeSet;
+
+use chaos_plan::plan::Inject;
+
+use crate::event::{Event, InstanceChange};
+use crate::facts::Facts;
+use crate::life::Life;
+
+/// A change of an instance: `(time of the load, service, instance, change)`.
+type Change<'a> = (u64, &'a str, &'a str, &'a InstanceChange);
+
+fn changes<'a>(facts: &Facts<'a>) -> impl Iterator<Item = Change<'a>> {
+    let start = facts.load_started.unwrap_or(0);
+    facts
+        .record
+        .events
+        .iter()
+        .filter_map(move |event| match &event.what {
+            Event::Instance {
+                service,
+                instance,
+                change,
+            } => Some((
+                event.at.saturating_sub(start),
+                service.as_str(),
+                instance.as_str(),
+                change,
+            )),
+            _ => None,
+        })
+}
+
+/// First sign after the effect and before the next fault, counted from the effect, and which.
+pub(super) fn detected(
+    facts: &Facts<'_>,
+    life: &Life<'_>,
+    next: Option<u64>,
+) -> Option<(u64, String)> {
+    let effective = life.effective?;
+    let window = effective..next.unwrap_or(u64::MAX);
+    let signs = changes(facts)
+        .filter(|(at, ..)| window.contains(at))
+        .filter_map(|(at, _, instance, change)| {
+            let what = match change {
+                InstanceChange::Unready { .. } => "not ready",
+                InstanceChange::Exited { asked: false, .. } => "exited",
+                InstanceChange::Restarting { .. } => "restarting",
+                _ => return None,
+            };
+            Some((at - effective, format!("{instance} {what}")))
+        });
+    signs.min_by_key(|(after, _)| *after)
+}
+
+/// When every instance of the fault's service was ready again, counted from the effect; absent if
+/// none was lost or one stayed away.
+pub(super) fn capacity(facts: &Facts<'_>, life: &Life<'_>) -> Option<u64> {
+    let effective = life.effective?;
+    let service = &life.fault.inject.targets().service;
+    let mut away: BTreeSet<&str> = BTreeSet::new();
+    let mut acted = false;
+    for (at, _, instance, change) in changes(facts).filter(|(_, of, ..)| of == service) {
+        if at >= effective && !acted {
+            acted = true;
+            if matches!(life.fault.inject, Inject::Kill { .. }) {
+                away.extend(life.targets.iter().map(String::as_str));
+            }
+        }
+        match change {
+            InstanceChange::Ready => {
+                if away.remove(instance) && away.is_empty() && acted {
+                    return Some(at - effective);
+                }
+            }
+            InstanceChange::Exited { asked: true, .. } | InstanceChange::Started { .. } => {}
+            InstanceChange::Unready { .. }
+            | InstanceChange::Exited { .. }
+            | InstanceChange::Restarting { .. }
+            | InstanceChange::Down => {
+                away.insert(instance);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::InstanceChange as Is;
+    use crate::fixture::{MS, Run, SEC};
+    use crate::judge::judge;
+
+    fn exited() -> Is {
+        Is::Exited {
+            status: "signal 9".to_owned(),
+            asked: false,
+        }
+    }
+
+    fn judged(changes: &[(u64, &str, Is)]) -> (Option<(u64, String)>, Option<u64>) {
+        let run = changes
+            .iter()
+            .fold(Run::kill(), |run, (at, instance, change)| {
+                run.instance(*at, instance, change.clone())
+            });
+        let fault = judge(&run.record()).faults.remove(0);
+        (fault.detected_after, fault.capacity_after)
+    }
+
+    #[test]
+    fn the_exit_of_the_target_is_the_first_sign_and_its_ready_the_capacity() {
+        let at = 12 * SEC;
+        let (detected, capacity) = judged(&[
+            (at + 2 * MS, "api-2", exited()),
+            (at + 3 * MS, "api-2", Is::Restarting { after: 0 }),
+            (at + 900 * MS, "api-2", Is::Ready),
+        ]);
+        assert_eq!(detected, Some((2 * MS, "api-2 exited".to_owned())));
+        assert_eq!(capacity, Some(900 * MS));
+    }
+
+    #[test]
+    fn capacity_waits_for_every_instance() {
+        let at = 12 * SEC;
+        let (_, capacity) = judged(&[
+            (
+                at - SEC,
+                "api-1",
+                Is::Unready {
+                    why: "503".to_owned(),
+                },
+            ),
+            (at + MS, "api-2", exited()),
+            (at + SEC, "api-2", Is::Ready),
+            (at + 4 * SEC, "api-1", Is::Ready),
+        ]);
+        assert_eq!(capacity, Some(4 * SEC));
+    }
+
+    #[test]
+    fn what_the_run_took_down_itself_is_no_sign() {
+        let gone = Is::Exited {
+            status: "signal 15".to_owned(),
+            asked: true,
+        };
+        assert_eq!(judged(&[(20 * SEC, "api-1", gone)]), (None, None));
+    }
+
+    #[test]
+    fn an_instance_that_stays_away_leaves_capacity_open() {
+        let (detected, capacity) = judged(&[
+            (12 * SEC, "api-2", exited()),
+            (12 * SEC + 1, "api-2", Is::Down),
+        ]);
+        assert!(detected.is_some());
+        assert_eq!(capacity, None);
+    }
+}

@@ -1,0 +1,73 @@
+//! How many journeys the schedule holds in each cell: what everything counted is compared with.
+//!
+//! Invariant: it comes from the plan alone, by the same arithmetic the engine uses:
+//! an arrival lies in the cell `nanoseconds / CELL_NS`.
+
+use std::collections::BTreeMap;
+
+use chaos_plan::Plan;
+use chaos_plan::schedule::Schedule;
+
+use crate::CELL_NS;
+
+/// Planned journeys by cell; only cells with an arrival are kept.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    cells: BTreeMap<u64, Vec<u64>>,
+    /// Steps of each journey.
+    steps: Vec<u64>,
+}
+
+impl Planned {
+    /// Every arrival of the plan intended at or before `until`, nanoseconds from the start of the load.
+    pub fn new(plan: &Plan, until: u64) -> Self {
+        let steps: Vec<u64> = plan
+            .load
+            .journeys
+            .iter()
+            .map(|journey| journey.steps.len() as u64)
+            .collect();
+        let mut cells: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for arrival in Schedule::new(plan) {
+            let at = u64::try_from(arrival.at.as_nanos()).unwrap_or(u64::MAX);
+            if at > until {
+                break;
+            }
+            cells
+                .entry(at / CELL_NS)
+                .or_insert_with(|| vec![0; steps.len()])[arrival.journey] += 1;
+        }
+        Self { cells, steps }
+    }
+
+    /// Arrivals of one journey in cells `from..until`.
+    pub fn of_journey(&self, journey: usize, from: u64, until: u64) -> u64 {
+        self.cells
+            .range(from..until.max(from))
+            .filter_map(|(_, counts)| counts.get(journey))
+            .sum()
+    }
+
+    /// Arrivals of all journeys in cells `from..until`.
+    pub fn journeys(&self, from: u64, until: u64) -> u64 {
+        self.cells
+            .range(from..until.max(from))
+            .flat_map(|(_, counts)| counts)
+            .sum()
+    }
+
+    /// Requests of the journeys that arrive in cells `from..until`: each has all the steps of its journey.
+    pub fn requests(&self, from: u64, until: u64) -> u64 {
+        let of_cell = |counts: &Vec<u64>| {
+            counts
+                .iter()
+                .zip(&self.steps)
+                .map(|(count, steps)| count * steps)
+                .sum::<u64>()
+        };
+        self.cells
+            .range(from..until.max(from))
+            .map(|(_, counts)| of_cell(counts))
+            .sum()
+    }
+}

@@ -1,0 +1,286 @@
+//! The record: its lines added up, while the run goes on or read back from a file.
+//!
+//! Invariant: reading what was written gives the same record as having applied each line live. A
+//! record that was cut or damaged anywhere is still read, and says so; it never looks whole.
+
+use std::io::{self, BufRead, Read};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::event::{Event, Stamped};
+use crate::line::{End, Header, Line, VERSION};
+use crate::planned::Planned;
+use crate::series::SeriesTable;
+use crate::sums::Sums;
+use crate::window::Windows;
+
+/// Longest line that is read; a longer one is damage.
+const LINE_MAX: u64 = 64 * 1024 * 1024;
+
+/// Everything known about a run.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub header: Header,
+    /// In the order they were written.
+    pub events: Vec<Stamped>,
+    pub windows: Windows,
+    /// Present if the run closed its record.
+    pub end: Option<End>,
+    /// Lines taken in, the header included.
+    pub lines: u64,
+    /// First line, from 1, that could not be read or does not belong there, or the end line if lines
+    /// before it are missing. Of what follows only the clean-up counts.
+    pub damaged_at_line: Option<u64>,
+    /// The plan's series.
+    pub series: SeriesTable,
+    /// The whole schedule by cell.
+    pub planned: Planned,
+    /// What of it was due, if the load was cut short.
+    pub(crate) due: Option<Planned>,
+    pub(crate) sums: Sums,
+}
+
+/// Why a text is no record. The text completes "failed to ...".
+#[derive(Debug, Error)]
+pub enum RecordError {
+    #[error("read the record's bytes")]
+    Read { source: io::Error },
+    #[error("find a header in the record: it is empty, the run ended before it wrote anything")]
+    Empty,
+    #[error("read line 1 of the record as its header: is this a `record.jsonl` of chaos?")]
+    NotAHeader { source: serde_json::Error },
+    #[error(
+        "read a record of version `{found}`: this program reads version `{VERSION}`, use the program that wrote it"
+    )]
+    Version { found: u32 },
+}
+
+/// The part of a header that every version has.
+#[derive(Deserialize)]
+struct AnyHeader {
+    header: AnyVersion,
+}
+
+#[derive(Deserialize)]
+struct AnyVersion {
+    version: u32,
+}
+
+impl Record {
+    /// A record of which only the header is written.
+    pub fn new(header: Header) -> Self {
+        let series = SeriesTable::new(&header.plan);
+        let planned = Planned::new(&header.plan, u64::MAX);
+        Self {
+            header,
+            events: Vec::new(),
+            windows: Windows::default(),
+            end: None,
+            lines: 1,
+            damaged_at_line: None,
+            series,
+            planned,
+            due: None,
+            sums: Sums::default(),
+        }
+    }
+
+    /// Adds one line that follows the header.
+    pub fn apply(&mut self, line: &Line) {
+        let number = self.lines + 1;
+        self.take(line, number);
+    }
+
+    /// The line that closes this record at `at` nanoseconds since the start of the run.
+    pub fn end_line(&self, at: u64) -> Line {
+        Line::End(End {
+            at,
+            lines: self.lines,
+        })
+    }
+
+    /// Reads a record; a last line that was cut off is left out, and the record has no end then.
+    pub fn read(mut text: impl BufRead) -> Result<Self, RecordError> {
+        let mut buffer = Vec::new();
+        let mut number = 0;
+        let mut record: Option<Self> = None;
+        loop {
+            buffer.clear();
+            let taken = text.by_ref().take(LINE_MAX).read_until(b'\n', &mut buffer);
+            if taken.map_err(|source| RecordError::Read { source })? == 0 {
+                return record.ok_or(RecordError::Empty);
+            }
+            number += 1;
+            if buffer.trim_ascii().is_empty() {
+                continue;
+            }
+            match &mut record {
+                None => record = Some(Self::new(read_header(&buffer)?)),
+                Some(record) => record.take_text(&buffer, number),
+            }
+        }
+    }
+
+    fn take_text(&mut self, text: &[u8], number: u64) {
+        match Line::parse(text) {
+            Ok(line) => self.take(&line, number),
+            // The end of a file that was cut: nothing is wrong with what stands before it.
+            Err(_) if !text.ends_with(b"\n") => {}
+            Err(_) => self.damaged(number),
+        }
+    }
+
+    fn take(&mut self, line: &Line, number: u64) {
+        if self.damaged_at_line.is_some() {
+            self.take_after_damage(line);
+            return;
+        }
+        match line {
+            Line::Event(event) if self.end.is_none() => self.happened(event),
+            Line::Delta(delta) if self.end.is_none() => {
+                self.windows.add(delta);
+                self.sums.add(delta, &self.series);
+            }
+            Line::End(end) if self.end.is_none() && end.lines == self.lines => {
+                self.end = Some(end.clone());
+            }
+            _ => self.damaged(number),
+        }
+        self.lines += 1;
+    }
+
+    fn happened(&mut self, event: &Stamped) {
+        if let Event::LoadStopped {
+            until,
+            cut_short: true,
+        } = event.what
+        {
+            self.due
+                .get_or_insert_with(|| Planned::new(&self.header.plan, until));
+        }
+        self.events.push(event.clone());
+    }
+
+    /// Whether a later clean-up succeeded can still be said, and is said after every damage.
+    fn take_after_damage(&mut self, line: &Line) {
+        if let Line::Event(
+            event @ Stamped {
+                what: Event::CleanedUp { .. },
+                ..
+            },
+        ) = line
+        {
+            self.events.push(event.clone());
+        }
+    }
+
+    fn damaged(&mut self, number: u64) {
+        self.damaged_at_line.get_or_insert(number);
+    }
+}
+
+fn read_header(text: &[u8]) -> Result<Header, RecordError> {
+    let not_a_header = |source| RecordError::NotAHeader { source };
+    let any: AnyHeader = serde_json::from_slice(text).map_err(not_a_header)?;
+    if any.header.version != VERSION {
+        return Err(RecordError::Version {
+            found: any.header.version,
+        });
+    }
+    match Line::parse(text).map_err(not_a_header)? {
+        Line::Header(header) => Ok(*header),
+        // Cannot happen after `AnyHeader` was read; said rather than assumed.
+        _ => Err(RecordError::Empty),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Run;
+
+    fn text_of(lines: &[Line]) -> String {
+        lines.iter().map(|line| line.to_json() + "\n").collect()
+    }
+
+    #[test]
+    fn reading_gives_what_was_applied() {
+        let lines = Run::calm().lines();
+        let live = Run::calm().record();
+        let read = Record::read(text_of(&lines).as_bytes()).expect("a whole record");
+        assert_eq!(
+            (read.end.clone(), read.lines, read.damaged_at_line),
+            (live.end.clone(), live.lines, None)
+        );
+        assert_eq!(read.events, live.events);
+        assert_eq!(crate::judge::judge(&read), crate::judge::judge(&live));
+    }
+
+    #[test]
+    fn a_record_cut_at_any_byte_is_read_and_has_no_end() {
+        let text = text_of(&Run::calm().lines());
+        let header = text.find('\n').expect("several lines");
+        for cut in (header + 1..text.len() - 1)
+            .step_by(997)
+            .chain(text.len() - 40..text.len() - 1)
+        {
+            let record = Record::read(&text.as_bytes()[..cut]).expect("the header is whole");
+            assert_eq!(
+                (record.end, record.damaged_at_line),
+                (None, None),
+                "cut at {cut}"
+            );
+        }
+        assert!(matches!(
+            Record::read(&text.as_bytes()[..header / 2]),
+            Err(RecordError::NotAHeader { .. })
+        ));
+        assert!(matches!(Record::read(&b""[..]), Err(RecordError::Empty)));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let text = text_of(&Run::calm().lines()).replacen(r#""version":1"#, r#""version":2"#, 1);
+        assert!(matches!(
+            Record::read(text.as_bytes()),
+            Err(RecordError::Version { found: 2 })
+        ));
+    }
+
+    #[test]
+    fn a_bad_line_in_the_middle_loses_what_follows_but_the_clean_up() {
+        let mut lines: Vec<String> = Run::calm().lines().iter().map(Line::to_json).collect();
+        lines[3].truncate(10);
+        let record = Record::read(lines.join("\n").as_bytes()).expect("the header is whole");
+        assert_eq!(
+            (record.damaged_at_line, record.lines, record.end),
+            (Some(4), 3, None)
+        );
+        assert!(matches!(
+            record.events.last(),
+            Some(Stamped {
+                what: Event::CleanedUp { .. },
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_missing_or_doubled_line_is_noticed_at_the_end() {
+        let lines = Run::calm().lines();
+        for at in 1..lines.len() - 1 {
+            let (mut without, mut doubled) = (lines.clone(), lines.clone());
+            without.remove(at);
+            doubled.insert(at, lines[at].clone());
+            for lines in [without, doubled] {
+                let record = Record::read(text_of(&lines).as_bytes()).expect("the header is whole");
+                assert_eq!(
+                    (record.end, record.damaged_at_line),
+                    (None, Some(lines.len() as u64)),
+                    "line {at}"
+                );
+            }
+        }
+    }
+}

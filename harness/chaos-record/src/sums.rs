@@ -1,0 +1,116 @@
+//! Sums over series by cell, kept up as deltas come in, so that a look at a running load costs little.
+//!
+//! Invariant: they are what adding up [`Windows`](crate::window::Windows) over the same series would give.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::outcome::Counts;
+use crate::series::SeriesTable;
+use crate::window::{Cell, Delta};
+
+/// By cell: all requests, all journeys as wholes, the first request of each journey.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sums {
+    pub(crate) requests: BTreeMap<u64, Cell>,
+    pub(crate) journeys: BTreeMap<u64, Counts>,
+    pub(crate) first_steps: BTreeMap<u64, Counts>,
+    /// All requests of the run.
+    pub(crate) total: Counts,
+}
+
+impl Sums {
+    /// Adds one delta; series that the table does not know are left out.
+    pub(crate) fn add(&mut self, delta: &Delta, table: &SeriesTable) {
+        for part in &delta.cells {
+            let Some(series) = table.get(part.series) else {
+                continue;
+            };
+            let Some(step) = series.step else {
+                self.journeys
+                    .entry(part.cell)
+                    .or_default()
+                    .merge(&part.counts);
+                continue;
+            };
+            let cell = self.requests.entry(part.cell).or_default();
+            cell.counts.merge(&part.counts);
+            for (rung, count) in &part.rungs {
+                *cell.rungs.entry(*rung).or_default() += count;
+            }
+            self.total.merge(&part.counts);
+            if step == 0 {
+                self.first_steps
+                    .entry(part.cell)
+                    .or_default()
+                    .merge(&part.counts);
+            }
+        }
+    }
+
+    /// All requests intended in these cells.
+    pub(crate) fn requests(&self, cells: &Range<u64>) -> Cell {
+        let mut sum = Cell::default();
+        for (_, cell) in self.requests.range(cells.start..cells.end.max(cells.start)) {
+            sum.merge(cell);
+        }
+        sum
+    }
+
+    /// All journeys intended in these cells.
+    pub(crate) fn journeys(&self, cells: &Range<u64>) -> Counts {
+        added(&self.journeys, cells)
+    }
+
+    /// The first request of each journey intended in these cells: it is intended when its journey is.
+    pub(crate) fn first_steps(&self, cells: &Range<u64>) -> Counts {
+        added(&self.first_steps, cells)
+    }
+}
+
+fn added(counts: &BTreeMap<u64, Counts>, cells: &Range<u64>) -> Counts {
+    let mut sum = Counts::default();
+    for (_, counts) in counts.range(cells.start..cells.end.max(cells.start)) {
+        sum.merge(counts);
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fixture::{Answer, MS, Run};
+
+    #[test]
+    fn they_are_what_the_windows_add_up_to() {
+        let record = Run::kill()
+            .answer(|request| {
+                if request.number.is_multiple_of(9) {
+                    Answer::Shed
+                } else {
+                    Answer::Ok(MS)
+                }
+            })
+            .record();
+        let of_windows = |step: Option<usize>| {
+            let keep = |number| {
+                record
+                    .series
+                    .get(number)
+                    .is_some_and(|series| series.step == step)
+            };
+            record.windows.sum(40, 90, keep)
+        };
+        let mut requests = of_windows(Some(0));
+        requests.merge(&of_windows(Some(1)));
+        assert_eq!(record.sums.requests(&(40..90)), requests);
+        assert_eq!(record.sums.journeys(&(40..90)), of_windows(None).counts);
+        assert_eq!(
+            record.sums.first_steps(&(40..90)),
+            of_windows(Some(0)).counts
+        );
+        assert_eq!(
+            record.sums.total,
+            record.sums.requests(&(0..u64::MAX)).counts
+        );
+    }
+}
