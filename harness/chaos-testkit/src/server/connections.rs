@@ -1,0 +1,168 @@
+//! The server's thread: accepts, answers by the law, opens and closes its port.
+//!
+//! Invariant: a request is in the log before anything else is done about it.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rand::Rng;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Reply, Served, Settings, Window, delays};
+use crate::now_ns;
+
+/// What every connection needs.
+pub(super) struct Shared {
+    settings: Settings,
+    log: Arc<Mutex<Vec<Served>>>,
+    chance: Mutex<Box<dyn Rng + Send>>,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings, log: Arc<Mutex<Vec<Served>>>) -> Arc<Self> {
+        let chance: Box<dyn Rng + Send> = Box::new(delays(settings.seed));
+        Arc::new(Self {
+            settings,
+            log,
+            chance: Mutex::new(chance),
+        })
+    }
+
+    fn log(&self) -> MutexGuard<'_, Vec<Served>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a request and returns its number and the instant its answer may be ready.
+    fn arrived(&self, served: Served) -> (usize, u64) {
+        let mut log = self.log();
+        let delay = self
+            .settings
+            .law
+            .draw(&mut **self.chance.lock().unwrap_or_else(PoisonError::into_inner));
+        let ready_ns = served.arrived_ns + u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX / 2);
+        log.push(served);
+        (log.len() - 1, ready_ns)
+    }
+}
+
+/// Runs until told to stop; blocks the calling thread.
+pub(super) fn serve(
+    listener: std::net::TcpListener,
+    shared: &Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        tokio::select! {
+            () = listen(listener, shared) => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    });
+}
+
+async fn listen(listener: std::net::TcpListener, shared: &Arc<Shared>) {
+    let address = listener
+        .local_addr()
+        .expect("a bound listener has an address");
+    let mut connections = JoinSet::new();
+    let listener = TcpListener::from_std(listener).expect("a listener that does not block");
+    let Some(Window { from_ns, until_ns }) = shared.settings.refuse else {
+        return accept(&listener, shared, &mut connections).await;
+    };
+    tokio::select! {
+        () = accept(&listener, shared, &mut connections) => {}
+        () = sleep_until(from_ns) => {}
+    }
+    drop(listener);
+    connections.shutdown().await;
+    sleep_until(until_ns).await;
+    let listener = TcpListener::bind(address)
+        .await
+        .expect("the port that was ours");
+    accept(&listener, shared, &mut connections).await;
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                drop(connections.spawn(connection(stream, Arc::clone(shared))));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    // Small answers must not wait for the peer's acknowledgement; an error shows up in the exchange.
+    drop(stream.set_nodelay(true));
+    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    let connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    // A client that breaks off is nothing to this server.
+    drop(connection.await);
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let arrived_ns = now_ns();
+    let (head, body) = request.into_parts();
+    let served = Served {
+        method: head.method.to_string(),
+        path: head.uri.to_string(),
+        tag: head
+            .headers
+            .get("x-tag")
+            .and_then(|tag| tag.to_str().ok())
+            .map(str::to_owned),
+        body: body
+            .collect()
+            .await
+            .map(|body| body.to_bytes().to_vec())
+            .unwrap_or_default(),
+        arrived_ns,
+        answered_ns: 0,
+    };
+    let reply_to = served.clone();
+    let (number, ready_ns) = shared.arrived(served);
+    sleep_until(ready_ns).await;
+    if let Some(stall) = shared.settings.stall.filter(|stall| stall.holds(now_ns())) {
+        sleep_until(stall.until_ns).await;
+    }
+    let Reply {
+        status,
+        headers,
+        body,
+    } = (shared.settings.answer)(&reply_to, number as u64);
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    shared.log()[number].answered_ns = now_ns();
+    Ok(response
+        .body(Full::from(body))
+        .expect("a test's reply is valid HTTP"))
+}
+
+/// Sleeps until an instant of the raw clock; tokio's timer makes it up to a millisecond or two later.
+async fn sleep_until(at_ns: u64) {
+    let left = at_ns.saturating_sub(now_ns());
+    if left > 0 {
+        tokio::time::sleep(Duration::from_nanos(left)).await;
+    }
+}
