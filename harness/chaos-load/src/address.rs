@@ -1,0 +1,129 @@
+//! The base address of the target: `http://host:port`, with an optional path in front of every step's path.
+//!
+//! Invariant: an [`Address`] that exists has at least one socket address to connect to.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use http::Uri;
+use http::header::HeaderValue;
+use http::uri::Scheme;
+use thiserror::Error;
+
+/// Why the load cannot be sent to an address.
+#[derive(Debug, Error)]
+pub enum AddressError {
+    #[error("`{address}` is not an address such as `http://127.0.0.1:8080`")]
+    NotAnAddress { address: String },
+    #[error(
+        "`{address}` asks for https, which the engine does not speak yet: give an `http://` address"
+    )]
+    Https { address: String },
+    #[error(
+        "the host of `{address}` has no IP address: check its spelling or give the IP address itself"
+    )]
+    Resolve { address: String, source: io::Error },
+}
+
+/// Where every request goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    /// For the `host` header.
+    pub(crate) host: HeaderValue,
+    /// Stands before the path of each step; without a slash at its end.
+    pub(crate) prefix: String,
+    /// Tried in this order by each connect.
+    pub(crate) sockets: Vec<SocketAddr>,
+}
+
+impl Address {
+    /// Parses and resolves; blocks for as long as the system's resolver takes if the host is a name.
+    pub(crate) fn resolve(address: &str) -> Result<Self, AddressError> {
+        let not_one = || AddressError::NotAnAddress {
+            address: address.to_owned(),
+        };
+        let uri: Uri = address.parse().map_err(|_| not_one())?;
+        match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => {}
+            Some(scheme) if *scheme == Scheme::HTTPS => {
+                return Err(AddressError::Https {
+                    address: address.to_owned(),
+                });
+            }
+            Some(_) | None => return Err(not_one()),
+        }
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.host().is_empty())
+            .ok_or_else(not_one)?;
+        let name = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        let resolve_error = |source| AddressError::Resolve {
+            address: address.to_owned(),
+            source,
+        };
+        let sockets: Vec<SocketAddr> = (name, authority.port_u16().unwrap_or(80))
+            .to_socket_addrs()
+            .map_err(resolve_error)?
+            .collect();
+        if sockets.is_empty() {
+            return Err(resolve_error(io::ErrorKind::NotFound.into()));
+        }
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| not_one())?;
+        Ok(Self {
+            host,
+            prefix: uri.path().trim_end_matches('/').to_owned(),
+            sockets,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(address: &str, host: &str, prefix: &str, socket: &str) {
+        let parsed = Address::resolve(address).expect(address);
+        assert_eq!(parsed.host, host);
+        assert_eq!(parsed.prefix, prefix);
+        assert_eq!(parsed.sockets, [socket.parse().expect("a socket address")]);
+    }
+
+    #[test]
+    fn an_address_has_host_prefix_and_socket() {
+        check(
+            "http://127.0.0.1:8080",
+            "127.0.0.1:8080",
+            "",
+            "127.0.0.1:8080",
+        );
+        check("http://127.0.0.1", "127.0.0.1", "", "127.0.0.1:80");
+        check(
+            "http://127.0.0.1:1/shop/",
+            "127.0.0.1:1",
+            "/shop",
+            "127.0.0.1:1",
+        );
+        check("http://[::1]:81", "[::1]:81", "", "[::1]:81");
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_refused_with_its_reason() {
+        assert!(matches!(
+            Address::resolve("https://127.0.0.1"),
+            Err(AddressError::Https { .. })
+        ));
+        for address in ["127.0.0.1:80", "ftp://127.0.0.1", "", "http://", "/path"] {
+            assert!(
+                matches!(
+                    Address::resolve(address),
+                    Err(AddressError::NotAnAddress { .. })
+                ),
+                "{address}"
+            );
+        }
+    }
+}

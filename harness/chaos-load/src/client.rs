@@ -1,0 +1,305 @@
+//! How: one worker's HTTP/1.1 connections, and one exchange over one of them. The only door to hyper.
+//!
+//! A request takes a slot of the pool (first come, first served), then an idle connection or a new
+//! one, and polls that connection in its own task: no driver task, no wake-up in between. There
+//! are no retries: a connect that is refused fails its request, as a shopper would see it.
+//! Invariant: never more connections than slots; a connection that did not carry its exchange to
+//! the last byte is closed and never used again.
+
+mod connection;
+mod failure;
+mod pool;
+mod wire;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use chaos_record::outcome::FailKind;
+use http::Request;
+use http_body_util::Full;
+
+use self::connection::{Connection, SendError};
+use self::pool::Pool;
+use crate::alarm::Alarms;
+use crate::clock;
+use crate::journey::Answer;
+
+/// How a client is made.
+#[derive(Debug)]
+pub(crate) struct ClientConfig {
+    /// Tried in this order by each connect.
+    pub(crate) sockets: Vec<SocketAddr>,
+    /// Most connections open at once.
+    pub(crate) slots: usize,
+    /// Length of the limit for a connect, and for an exchange from when it is written.
+    pub(crate) timeout_ns: u64,
+}
+
+/// One worker's client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    sockets: Vec<SocketAddr>,
+    timeout_ns: u64,
+    pool: Pool,
+    /// Ends what takes too long; closing it ends everything as cancelled.
+    alarms: Rc<Alarms>,
+}
+
+/// One request to be sent.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request: Request<Full<Bytes>>,
+    /// Keep the answer's body, up to [`connection::KEPT_BYTES_MAX`].
+    pub(crate) reads_body: bool,
+    /// Given up at this instant: patience, counted from the intended instant, is over.
+    pub(crate) patience_ns: u64,
+}
+
+/// Instants of one exchange on the raw clock, as far as it came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "units stand last in names")]
+pub(crate) struct Stamps {
+    /// The last byte of the request was handed to the socket.
+    pub(crate) written_ns: Option<u64>,
+    /// The head of the answer began to arrive.
+    pub(crate) first_byte_ns: Option<u64>,
+    /// The answer was complete.
+    pub(crate) last_byte_ns: Option<u64>,
+}
+
+/// Why there is no complete answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    Failed(FailKind),
+    /// Patience was over first.
+    Shed,
+    /// The run ended first.
+    Cancelled,
+}
+
+/// Connections so far and at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectionCounts {
+    pub(crate) opened: u64,
+    pub(crate) open_max: u64,
+}
+
+impl Client {
+    pub(crate) fn new(config: ClientConfig, alarms: Rc<Alarms>) -> Self {
+        Self {
+            sockets: config.sockets,
+            timeout_ns: config.timeout_ns,
+            pool: Pool::new(config.slots),
+            alarms,
+        }
+    }
+
+    /// Sends one request and reads its answer; the stamps tell how far it came in either case.
+    pub(crate) async fn exchange(&self, call: Call) -> (Stamps, Result<Answer, Broken>) {
+        let mut stamps = Stamps::default();
+        let result = self.attempt(call, &mut stamps).await;
+        (stamps, result)
+    }
+
+    /// Closes idle connections that the server has closed.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    pub(crate) fn connections(&self) -> ConnectionCounts {
+        self.pool.counts()
+    }
+
+    async fn attempt(&self, call: Call, stamps: &mut Stamps) -> Result<Answer, Broken> {
+        let Call {
+            mut request,
+            reads_body,
+            patience_ns,
+        } = call;
+        if clock::now_ns() >= patience_ns {
+            return Err(Broken::Shed);
+        }
+        let slot = self.alarms.limit(patience_ns, self.pool.slot()).await;
+        let _slot = slot.ok_or_else(|| self.over(FailKind::Timeout, u64::MAX, patience_ns))?;
+        // An idle connection that turns out to be closed before anything was written is as good as
+        // none: the request goes over another. Each round takes one away, so this ends.
+        while let Some(idle) = self.pool.idle() {
+            match self
+                .send(idle, request, reads_body, patience_ns, stamps)
+                .await
+            {
+                Err(SendError::Unsent(unsent)) => request = *unsent,
+                Err(SendError::Broken(broken)) => return Err(broken),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        let fresh = self.connect(patience_ns).await?;
+        self.send(fresh, request, reads_body, patience_ns, stamps)
+            .await
+            .map_err(|error| match error {
+                SendError::Unsent(_) => Broken::Failed(FailKind::Reset),
+                SendError::Broken(broken) => broken,
+            })
+    }
+
+    async fn connect(&self, patience_ns: u64) -> Result<Connection, Broken> {
+        let limit_ns = clock::now_ns().saturating_add(self.timeout_ns);
+        let connected = self
+            .alarms
+            .limit(limit_ns.min(patience_ns), self.pool.connect(&self.sockets))
+            .await;
+        connected
+            .ok_or_else(|| self.over(FailKind::ConnectTimeout, limit_ns, patience_ns))?
+            .map_err(Broken::Failed)
+    }
+
+    async fn send(
+        &self,
+        mut connection: Connection,
+        request: Request<Full<Bytes>>,
+        reads_body: bool,
+        patience_ns: u64,
+        stamps: &mut Stamps,
+    ) -> Result<Answer, SendError> {
+        let limit_ns = clock::now_ns().saturating_add(self.timeout_ns);
+        let result = self
+            .alarms
+            .limit(
+                limit_ns.min(patience_ns),
+                connection.exchange(request, reads_body),
+            )
+            .await;
+        *stamps = connection.stamps();
+        let answer = result.ok_or_else(|| {
+            SendError::Broken(self.over(FailKind::Timeout, limit_ns, patience_ns))
+        })??;
+        self.pool.put_back(connection);
+        Ok(answer)
+    }
+
+    /// Which of two limits was reached, or neither because the run ended.
+    fn over(&self, kind: FailKind, limit_ns: u64, patience_ns: u64) -> Broken {
+        if self.alarms.is_closed() {
+            Broken::Cancelled
+        } else if patience_ns <= limit_ns {
+            Broken::Shed
+        } else {
+            Broken::Failed(kind)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chaos_testkit::{Law, Server, Settings};
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::timer::Timer;
+
+    const HOUR_NS: u64 = 3_600_000_000_000;
+
+    fn with_client(server: &Server, slots: usize, test: impl AsyncFnOnce(&Client)) {
+        let socket = server
+            .url()
+            .strip_prefix("http://")
+            .expect("a URL")
+            .parse()
+            .expect("a socket address");
+        tokio::runtime::LocalRuntime::new()
+            .expect("a runtime")
+            .block_on(async {
+                let alarms = Rc::new(Alarms::new(Rc::new(Timer::new().expect("a timer"))));
+                test(&Client::new(
+                    ClientConfig {
+                        sockets: vec![socket],
+                        slots,
+                        timeout_ns: HOUR_NS,
+                    },
+                    alarms,
+                ))
+                .await;
+            });
+    }
+
+    fn call() -> Call {
+        let mut request = Request::new(Full::default());
+        request
+            .headers_mut()
+            .insert("host", http::HeaderValue::from_static("test"));
+        Call {
+            request,
+            reads_body: true,
+            patience_ns: clock::now_ns() + HOUR_NS,
+        }
+    }
+
+    #[test]
+    fn those_beyond_the_slots_wait_for_their_turn() {
+        let server = Server::start(Settings::new(Law::Fixed(Duration::from_millis(20))));
+        with_client(&server, 1, async |client| {
+            let both = tokio::join!(client.exchange(call()), client.exchange(call()));
+            let [first, second] =
+                [both.0, both.1].map(|(stamps, answer)| answer.map(|_| stamps).expect("an answer"));
+            assert!(second.written_ns >= first.last_byte_ns);
+            assert_eq!(
+                client.connections(),
+                ConnectionCounts {
+                    opened: 1,
+                    open_max: 1
+                }
+            );
+        });
+    }
+
+    #[test]
+    fn stamps_are_in_order_and_belong_to_one_exchange() {
+        let server = Server::prompt();
+        with_client(&server, 2, async |client| {
+            let mut before_ns = Some(clock::now_ns());
+            for _ in 0..3 {
+                let (stamps, answer) = client.exchange(call()).await;
+                assert!(answer.expect("an answer").body.starts_with(b"{\"n\""));
+                let in_order = [
+                    before_ns,
+                    stamps.written_ns,
+                    stamps.first_byte_ns,
+                    stamps.last_byte_ns,
+                ];
+                assert!(
+                    in_order.is_sorted() && in_order.iter().all(Option::is_some),
+                    "{stamps:?}"
+                );
+                before_ns = stamps.last_byte_ns;
+            }
+            assert_eq!(client.connections().opened, 1);
+        });
+    }
+
+    #[test]
+    fn a_connection_that_was_given_up_is_not_used_again() {
+        let server = Server::start(Settings::new(Law::Fixed(Duration::from_millis(30))));
+        with_client(&server, 2, async |client| {
+            {
+                let mut cut_off = std::pin::pin!(client.exchange(call()));
+                let seen =
+                    async { assert!(chaos_testkit::patience::holds(|| server.seen() == 1).await) };
+                tokio::select! {
+                    _ = &mut cut_off => panic!("nobody was cut off"),
+                    () = seen => {}
+                }
+            }
+            assert!(client.exchange(call()).await.1.is_ok());
+            assert_eq!(
+                client.connections(),
+                ConnectionCounts {
+                    opened: 2,
+                    open_max: 1
+                }
+            );
+        });
+    }
+}

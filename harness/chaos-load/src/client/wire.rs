@@ -1,0 +1,138 @@
+//! The socket with a stamp on what passes: when the request went out and when its answer came in.
+//!
+//! Invariant: it changes nothing of what is read or written.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::clock;
+
+/// Instants of the current exchange on the raw clock; zero means not yet.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "units stand last in names")]
+pub(super) struct Marks {
+    /// The last write before anything was read: the instant before the system call, since the
+    /// peer may have answered by the time it returns, and the target must not look faster than it is.
+    written_ns: Cell<u64>,
+    first_read_ns: Cell<u64>,
+    last_read_ns: Cell<u64>,
+}
+
+impl Marks {
+    /// Forgets the exchange before.
+    pub(super) fn reset(&self) {
+        self.written_ns.set(0);
+        self.first_read_ns.set(0);
+        self.last_read_ns.set(0);
+    }
+
+    pub(super) fn written_ns(&self) -> Option<u64> {
+        set(&self.written_ns)
+    }
+
+    pub(super) fn first_read_ns(&self) -> Option<u64> {
+        set(&self.first_read_ns)
+    }
+
+    pub(super) fn last_read_ns(&self) -> Option<u64> {
+        set(&self.last_read_ns)
+    }
+
+    fn wrote(&self, at_ns: u64) {
+        if self.first_read_ns.get() == 0 {
+            self.written_ns.set(at_ns);
+        }
+    }
+
+    fn read(&self) {
+        let now_ns = clock::now_ns();
+        self.last_read_ns.set(now_ns);
+        if self.first_read_ns.get() == 0 {
+            self.first_read_ns.set(now_ns);
+        }
+    }
+}
+
+fn set(mark: &Cell<u64>) -> Option<u64> {
+    Some(mark.get()).filter(|ns| *ns != 0)
+}
+
+/// A socket and the marks it leaves.
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: TokioIo<TcpStream>,
+    marks: Rc<Marks>,
+}
+
+impl Wire {
+    pub(super) fn new(socket: TcpStream, marks: Rc<Marks>) -> Self {
+        Self {
+            socket: TokioIo::new(socket),
+            marks,
+        }
+    }
+
+    fn mark_write(&self, at_ns: u64, result: &Poll<io::Result<usize>>) {
+        if matches!(result, Poll::Ready(Ok(bytes)) if *bytes > 0) {
+            self.marks.wrote(at_ns);
+        }
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        // The end of the stream is marked too; an answer's head tells whether anything was read.
+        if matches!(result, Poll::Ready(Ok(()))) {
+            self.marks.read();
+        }
+        result
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let at_ns = clock::now_ns();
+        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.mark_write(at_ns, &result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let at_ns = clock::now_ns();
+        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.mark_write(at_ns, &result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

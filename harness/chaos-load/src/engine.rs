@@ -1,0 +1,239 @@
+//! The engine: starts the workers, passes on what they send, stops them.
+//!
+//! Invariant: every event of every worker is delivered before [`Engine::next`] says that it is
+//! over; no event is dropped and no worker is ever held up by a slow listener while load runs.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use chaos_plan::Plan;
+use chaos_record::event::WorkerReport;
+use chaos_record::window::Delta;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::address::{Address, AddressError};
+use crate::fault_clock::FaultClock;
+use crate::halt::{self, Switch};
+use crate::limits::raise_descriptor_limit;
+use crate::pace::Slice;
+use crate::prepare::{PrepareError, Prepared};
+use crate::worker::{self, Assignment};
+
+/// Events that wait for the listener; a worker sends one every 100 ms.
+const EVENTS_A_WORKER: usize = 64;
+/// More threads than this bring nothing to one process.
+const WORKERS_MAX: usize = 64;
+
+/// What an engine needs to play a plan's load.
+#[derive(Debug)]
+pub struct EngineConfig {
+    pub plan: Arc<Plan>,
+    /// Base address of the target: `http://host:port`, with an optional path before every step's.
+    pub address: String,
+    /// Number of threads, from 1 to 64.
+    pub workers: usize,
+    /// Instant of load time zero, raw as [`crate::clock::now_ns`] counts; may lie shortly ahead.
+    pub start_ns: u64,
+    /// Where the conductor notes that faults took effect.
+    pub faults: Arc<FaultClock>,
+}
+
+/// Why no load was started. The text completes "failed to start the load: ...".
+#[derive(Debug, Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("{workers} workers were asked for: give a number from 1 to {WORKERS_MAX}")]
+    Workers { workers: usize },
+    #[error("the thread of worker {worker} could not be made: are there too many processes?")]
+    Thread { worker: usize, source: io::Error },
+}
+
+/// What an engine tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EngineEvent {
+    /// Additive counts of one worker.
+    Delta(Delta),
+    /// A worker has ended; its last delta came before.
+    Worker(WorkerReport),
+    /// A worker broke down: what it had in flight is not accounted for.
+    Failed { worker: usize, message: String },
+}
+
+/// A running load. Dropping it stops the load.
+#[derive(Debug)]
+pub struct Engine {
+    start_ns: u64,
+    events: mpsc::Receiver<EngineEvent>,
+    switch: Switch,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Prepares every request, then starts the workers. Blocks while a host name is resolved.
+    pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
+        let EngineConfig {
+            plan,
+            address,
+            workers,
+            start_ns,
+            faults,
+        } = config;
+        if !(1..=WORKERS_MAX).contains(&workers) {
+            return Err(EngineError::Workers { workers });
+        }
+        let address = Arc::new(Address::resolve(&address)?);
+        let prepared = Arc::new(Prepared::new(&plan, &address)?);
+        raise_descriptor_limit();
+        let (sender, events) = mpsc::channel(workers * EVENTS_A_WORKER);
+        let (switch, halt) = halt::new();
+        let mut engine = Self {
+            start_ns,
+            events,
+            switch,
+            threads: Vec::with_capacity(workers),
+        };
+        let assignment = |worker| Assignment {
+            slice: Slice { worker, workers },
+            plan: Arc::clone(&plan),
+            prepared: Arc::clone(&prepared),
+            address: Arc::clone(&address),
+            start_ns,
+            faults: Arc::clone(&faults),
+            events: sender.clone(),
+            halt: halt.clone(),
+        };
+        for worker in 0..workers {
+            // An error drops the engine, which stops the threads that were started.
+            let thread = spawn(assignment(worker));
+            engine
+                .threads
+                .push(thread.map_err(|source| EngineError::Thread { worker, source })?);
+        }
+        Ok(engine)
+    }
+
+    /// The next event; `None` once every worker has ended and everything was delivered. Cancel safe.
+    pub async fn next(&mut self) -> Option<EngineEvent> {
+        let event = self.events.recv().await;
+        if event.is_none() {
+            // The channel closes as the last act of each thread, so this does not wait.
+            for thread in self.threads.drain(..) {
+                drop(thread.join());
+            }
+        }
+        event
+    }
+
+    /// Stops the load: nothing is begun from now on, what is in flight ends or is cut off within a second.
+    pub fn stop(&self) {
+        self.switch.stop();
+    }
+
+    /// When [`Engine::stop`] was called, in nanoseconds from the start of the load: arrivals
+    /// intended after it were never due. `None` if it was not.
+    pub fn stopped_at(&self) -> Option<u64> {
+        let stopped_ns = self.switch.stopped_ns()?;
+        Some(stopped_ns.saturating_sub(self.start_ns))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// One worker for each processor this process may use.
+pub fn default_workers() -> usize {
+    thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(WORKERS_MAX)
+}
+
+fn spawn(assignment: Assignment) -> io::Result<JoinHandle<()>> {
+    let worker = assignment.slice.worker;
+    thread::Builder::new()
+        .name(format!("load-{worker}"))
+        .spawn(move || {
+            let events = assignment.events.clone();
+            let message = match catch_unwind(AssertUnwindSafe(|| worker::play(assignment))) {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => format!("no runtime for the worker: {error}"),
+                Err(panic) => message_of(panic.as_ref()),
+            };
+            // An error means that the engine was dropped: nobody is left to tell.
+            drop(events.blocking_send(EngineEvent::Failed { worker, message }));
+        })
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_testkit::plan::{PlanBuilder, get};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_is_reported_and_ends() {
+        let plan = Arc::new(
+            PlanBuilder::new()
+                .stage("s", 10.0, 100.0)
+                .journey("j", 1.0, vec![get("g", "/")])
+                .build(),
+        );
+        let (sender, mut events) = mpsc::channel(8);
+        let (_switch, halt) = halt::new();
+        // The plan has a journey that was not prepared: the first arrival panics.
+        let assignment = Assignment {
+            slice: Slice {
+                worker: 3,
+                workers: 4,
+            },
+            plan,
+            prepared: Arc::new(Prepared {
+                journeys: Vec::new(),
+            }),
+            address: Arc::new(Address::resolve("http://127.0.0.1:9").expect("an address")),
+            start_ns: crate::clock::now_ns(),
+            faults: Arc::new(FaultClock::new(0)),
+            events: sender,
+            halt,
+        };
+        let thread = spawn(assignment).expect("a thread");
+        let mut last = None;
+        while let Some(event) = events.recv().await {
+            last = Some(event);
+        }
+        assert!(
+            matches!(&last, Some(EngineEvent::Failed { worker: 3, message }) if message.contains("index out of bounds")),
+            "{last:?}"
+        );
+        thread.join().expect("the panic stayed in the worker");
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_message() {
+        let caught = |panic: fn()| message_of(catch_unwind(panic).expect_err("it panics").as_ref());
+        assert_eq!(caught(|| panic!("plain")), "plain");
+        assert_eq!(
+            caught(|| panic!("worker {}", std::hint::black_box(3))),
+            "worker 3"
+        );
+        assert_eq!(
+            caught(|| std::panic::panic_any(7)),
+            "a panic without a message"
+        );
+    }
+}

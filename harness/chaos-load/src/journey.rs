@@ -1,0 +1,326 @@
+//! One shopper on a journey: the values so far, the next request, what an answer means.
+//!
+//! Invariant: pure. What is drawn by chance depends on the plan's seed and the arrival's index
+//! alone, so the same seed gives the same requests whatever the number of workers.
+
+use bytes::Bytes;
+use chaos_plan::chance;
+use chaos_plan::plan::{Extract, Must};
+use chaos_record::outcome::FailKind;
+use http::header::{HeaderMap, HeaderValue};
+use http::{Request, StatusCode, Uri};
+use http_body_util::Full;
+use rand::RngExt;
+use serde_json::Value;
+
+use crate::prepare::{Body, PreparedJourney, PreparedStep, Target};
+
+/// A complete answer; the body is empty unless the step reads it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// The state of one journey.
+#[derive(Debug)]
+pub(crate) struct Shopper<'a> {
+    journey: &'a PreparedJourney,
+    values: Vec<Option<String>>,
+}
+
+impl<'a> Shopper<'a> {
+    /// The shopper of arrival `index`: one row of each data list drawn, UUIDs made.
+    pub(crate) fn new(journey: &'a PreparedJourney, seed: u64, index: u64) -> Self {
+        let mut values = vec![None; journey.values];
+        if journey.lists.is_empty() && journey.uuids.is_empty() {
+            return Self { journey, values };
+        }
+        let mut chance = chance::stream(seed, &format!("journey {index}"));
+        for rows in &journey.lists {
+            for (number, value) in &rows[chance.random_range(0..rows.len())] {
+                values[*number] = Some(value.clone());
+            }
+        }
+        for number in &journey.uuids {
+            values[*number] = Some(uuid(chance.random()));
+        }
+        Self { journey, values }
+    }
+
+    /// The request of step `step`.
+    ///
+    /// # Errors
+    /// `Extract` if a value from an answer does not fit where the step puts it.
+    pub(crate) fn request(&self, step: usize) -> Result<Request<Full<Bytes>>, FailKind> {
+        self.build(&self.journey.steps[step])
+            .ok_or(FailKind::Extract)
+    }
+
+    fn build(&self, step: &PreparedStep) -> Option<Request<Full<Bytes>>> {
+        let body = match &step.body {
+            Body::Fixed(body) => body.clone(),
+            Body::Filled(text) => Bytes::from(text.fill(&self.values)?),
+        };
+        let uri = match &step.target {
+            Target::Fixed(uri) => uri.clone(),
+            Target::Filled(text) => path_of(text.fill(&self.values)?)?,
+        };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = step.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = step.headers.clone();
+        for (name, text) in &step.filled_headers {
+            let value = HeaderValue::try_from(text.fill(&self.values)?).ok()?;
+            request.headers_mut().insert(name, value);
+        }
+        Some(request)
+    }
+
+    /// Whether the answer is as expected; takes the values later steps need.
+    ///
+    /// # Errors
+    /// The first thing that is wrong: `Status`, then `Check`, then `Extract`.
+    pub(crate) fn hear(&mut self, step: usize, answer: &Answer) -> Result<(), FailKind> {
+        let step = &self.journey.steps[step];
+        let status = answer.status.as_u16();
+        if !step
+            .statuses
+            .iter()
+            .any(|range| (range.from..=range.to).contains(&status))
+        {
+            return Err(FailKind::Status);
+        }
+        let json: Option<Value> = if step.reads_body {
+            serde_json::from_slice(&answer.body).ok()
+        } else {
+            None
+        };
+        if !step
+            .checks
+            .iter()
+            .all(|check| holds(&check.must, find(&check.of, answer, json.as_ref())))
+        {
+            return Err(FailKind::Check);
+        }
+        for (number, from) in &step.extract {
+            self.values[*number] =
+                Some(find(from, answer, json.as_ref()).ok_or(FailKind::Extract)?);
+        }
+        Ok(())
+    }
+}
+
+fn path_of(text: String) -> Option<Uri> {
+    if text.starts_with('/') {
+        text.try_into().ok()
+    } else {
+        None
+    }
+}
+
+/// The text of what was asked for; JSON's `null` counts as not there.
+fn find(from: &Extract, answer: &Answer, json: Option<&Value>) -> Option<String> {
+    match from {
+        Extract::Header(name) => answer.headers.get(name)?.to_str().ok().map(str::to_owned),
+        Extract::Json(pointer) => match json?.pointer(pointer)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        },
+    }
+}
+
+fn holds(must: &Must, found: Option<String>) -> bool {
+    match must {
+        Must::Exist => found.is_some(),
+        Must::Equal(text) => found.is_some_and(|found| found == *text),
+        Must::Contain(text) => found.is_some_and(|found| found.contains(text)),
+    }
+}
+
+/// A UUID of version 4 (RFC 9562 section 5.4) from 128 random bits.
+fn uuid(bits: u128) -> String {
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chaos_plan::plan::{Check, Row, Step};
+    use chaos_testkit::plan::{PlanBuilder, get, template};
+
+    use super::*;
+    use crate::address::Address;
+    use crate::prepare::Prepared;
+
+    fn prepared(data: BTreeMap<String, Vec<Row>>, steps: Vec<Step>) -> Prepared {
+        let plan = PlanBuilder::new()
+            .stage("s", 1.0, 1.0)
+            .journey_with_data("j", 1.0, data, steps)
+            .build();
+        Prepared::new(
+            &plan,
+            &Address::resolve("http://127.0.0.1:9").expect("an address"),
+        )
+        .expect("a plan")
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-id", HeaderValue::from_static("h7"));
+        Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers,
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_of_version_4() {
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn an_arrival_always_draws_the_same() {
+        let rows = (0..50).map(|i| Row::Value(i.to_string())).collect();
+        let prepared = prepared(
+            BTreeMap::from([("item".to_owned(), rows)]),
+            vec![get("g", "/{item}/{uuid}/{uuid}")],
+        );
+        let path = |seed, index| {
+            let shopper = Shopper::new(&prepared.journeys[0], seed, index);
+            shopper
+                .request(0)
+                .expect("a request")
+                .uri()
+                .path()
+                .to_owned()
+        };
+        assert_eq!(path(1, 5), path(1, 5));
+        assert_ne!(path(1, 5), path(1, 6));
+        assert_ne!(path(1, 5), path(2, 5));
+        let one = path(1, 5);
+        let parts: Vec<&str> = one.split('/').collect();
+        assert_ne!(parts[2], parts[3], "a new one for each use");
+    }
+
+    #[test]
+    fn what_an_answer_gives_goes_into_the_next_request() {
+        let mut first = get("first", "/a");
+        first
+            .extract
+            .insert("id".to_owned(), Extract::Json("/items/0/id".to_owned()));
+        first
+            .extract
+            .insert("tag".to_owned(), Extract::Header("x-id".to_owned()));
+        let mut second = get("second", "/b/{id}");
+        second
+            .headers
+            .push(("x-tag".to_owned(), template("<{tag}>")));
+        second.headers.push((
+            "content-type".to_owned(),
+            template("application/json; charset=utf-8"),
+        ));
+        second.body = Some(template("{{\"id\":\"{id}\"}}"));
+        let prepared = prepared(BTreeMap::new(), vec![first, second]);
+        let mut shopper = Shopper::new(&prepared.journeys[0], 1, 0);
+        assert_eq!(
+            shopper.request(1).expect_err("nothing was extracted yet"),
+            FailKind::Extract
+        );
+        assert_eq!(
+            shopper.hear(0, &answer(200, r#"{"items":[{"id":"a\"b"}]}"#)),
+            Ok(())
+        );
+        let request = shopper.request(1).expect("a request");
+        assert_eq!(request.uri(), "/b/a%22b");
+        assert_eq!(request.headers()["x-tag"], "<h7>");
+        let Body::Filled(body) = &prepared.journeys[0].steps[1].body else {
+            panic!("a body with a slot")
+        };
+        assert_eq!(
+            body.fill(&shopper.values).as_deref(),
+            Some(r#"{"id":"a\"b"}"#)
+        );
+    }
+
+    #[test]
+    fn an_answer_is_judged_by_status_then_checks_then_extraction() {
+        let hear = |must: Must, answer: Answer| {
+            let mut step = get("first", "/a");
+            step.checks.push(Check {
+                of: Extract::Json("/n".to_owned()),
+                must,
+            });
+            step.extract
+                .insert("x".to_owned(), Extract::Json("/x".to_owned()));
+            Shopper::new(&prepared(BTreeMap::new(), vec![step]).journeys[0], 1, 0).hear(0, &answer)
+        };
+        assert_eq!(hear(Must::Exist, answer(500, "")), Err(FailKind::Status));
+        assert_eq!(
+            hear(Must::Exist, answer(200, "not json")),
+            Err(FailKind::Check)
+        );
+        assert_eq!(
+            hear(Must::Exist, answer(200, r#"{"n":null,"x":1}"#)),
+            Err(FailKind::Check)
+        );
+        assert_eq!(
+            hear(Must::Equal("7".to_owned()), answer(200, r#"{"n":7}"#)),
+            Err(FailKind::Extract)
+        );
+        assert_eq!(
+            hear(
+                Must::Equal("7".to_owned()),
+                answer(399, r#"{"n":7,"x":true}"#)
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            hear(
+                Must::Contain("b".to_owned()),
+                answer(200, r#"{"n":"abc","x":[]}"#)
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            hear(
+                Must::Contain("z".to_owned()),
+                answer(200, r#"{"n":"abc","x":1}"#)
+            ),
+            Err(FailKind::Check)
+        );
+    }
+
+    #[test]
+    fn a_value_that_fits_no_header_fails_the_step() {
+        let mut first = get("first", "/a");
+        first
+            .extract
+            .insert("v".to_owned(), Extract::Json("/v".to_owned()));
+        let mut second = get("second", "/b");
+        second.headers.push(("x".to_owned(), template("{v}")));
+        let prepared = prepared(BTreeMap::new(), vec![first, second]);
+        let mut shopper = Shopper::new(&prepared.journeys[0], 1, 0);
+        assert_eq!(shopper.hear(0, &answer(200, r#"{"v":"a\nb"}"#)), Ok(()));
+        assert_eq!(
+            shopper
+                .request(1)
+                .expect_err("a header holds no line break"),
+            FailKind::Extract
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! Sends requests when the schedule says so, and measures from the scheduled instant.
+//!
+//! The axes stand apart, one file each: when ([`pace`]), what ([`prepare`], [`journey`]), how
+//! ([`client`]), what is remembered ([`recorder`]); [`worker`] joins them on one thread and
+//! [`engine`] runs the threads.
+//!
+//! Invariant: no arrival is skipped, moved or sped up because the target, or this process, was
+//! slow. Every planned journey and each of its steps is counted exactly once, in the cell of its
+//! intended instant.
+
+mod address;
+mod alarm;
+mod client;
+pub mod clock;
+mod engine;
+mod fault_clock;
+mod halt;
+mod journey;
+mod limits;
+mod pace;
+mod prepare;
+mod recorder;
+mod timer;
+mod worker;
+
+pub use address::AddressError;
+pub use engine::{Engine, EngineConfig, EngineError, EngineEvent, default_workers};
+pub use fault_clock::FaultClock;
+pub use prepare::PrepareError;

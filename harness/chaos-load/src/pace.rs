@@ -1,0 +1,146 @@
+//! When: the arrivals of one worker, handed out as they fall due.
+//!
+//! Invariant: pure. It asks no clock and no client; every arrival of the plan belongs to exactly
+//! one worker and keeps its own intended instant, however late it is handed out.
+
+use chaos_plan::Plan;
+use chaos_plan::schedule::Schedule;
+
+use crate::clock::length_ns;
+
+/// A journey that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Position in the schedule of the whole plan.
+    pub(crate) index: u64,
+    /// Intended instant on the raw clock.
+    pub(crate) intended_ns: u64,
+    /// Index into `plan.load.journeys`.
+    pub(crate) journey: usize,
+}
+
+/// Which slice of the schedule: arrivals whose index leaves the rest `worker` when divided by `workers`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slice {
+    pub(crate) worker: usize,
+    pub(crate) workers: usize,
+}
+
+/// One worker's arrivals, in order of time.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    schedule: Schedule,
+    slice: Slice,
+    start_ns: u64,
+    next: Option<Due>,
+}
+
+impl Pace {
+    /// `start_ns` is the raw instant of load time zero.
+    pub(crate) fn new(plan: &Plan, start_ns: u64, slice: Slice) -> Self {
+        let mut pace = Self {
+            schedule: Schedule::new(plan),
+            slice,
+            start_ns,
+            next: None,
+        };
+        pace.advance();
+        pace
+    }
+
+    /// Intended instant of the next arrival; `None` after the last.
+    pub(crate) fn next_ns(&self) -> Option<u64> {
+        self.next.map(|due| due.intended_ns)
+    }
+
+    /// The next arrival if its instant is not after `now_ns`.
+    pub(crate) fn due(&mut self, now_ns: u64) -> Option<Due> {
+        let due = self.next.filter(|due| due.intended_ns <= now_ns)?;
+        self.advance();
+        Some(due)
+    }
+
+    fn advance(&mut self) {
+        let Slice { worker, workers } = self.slice;
+        let mine = |index: u64| index % workers.max(1) as u64 == worker as u64;
+        self.next = self
+            .schedule
+            .find(|arrival| mine(arrival.index))
+            .map(|arrival| Due {
+                index: arrival.index,
+                intended_ns: self.start_ns.saturating_add(length_ns(arrival.at)),
+                journey: arrival.journey,
+            });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_plan::plan::Arrivals;
+    use chaos_testkit::plan::{PlanBuilder, get};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plan(arrivals: Arrivals, rate: f64, seed: u64) -> Plan {
+        PlanBuilder::new()
+            .arrivals(arrivals)
+            .seed(seed)
+            .stage("s", 3.0, rate)
+            .journey("j", 1.0, vec![get("g", "/")])
+            .build()
+    }
+
+    fn all(plan: &Plan, start_ns: u64, slice: Slice) -> Vec<Due> {
+        let mut pace = Pace::new(plan, start_ns, slice);
+        std::iter::from_fn(|| pace.due(u64::MAX)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_slices_of_all_workers_are_the_schedule(workers in 1_usize..6, rate in 1.0..200.0_f64, seed: u64) {
+            let plan = plan(Arrivals::Poisson, rate, seed);
+            let mut due: Vec<Due> = (0..workers).flat_map(|worker| all(&plan, 5, Slice { worker, workers })).collect();
+            due.sort_by_key(|due| due.index);
+            let expected: Vec<Due> = Schedule::new(&plan)
+                .map(|arrival| Due { index: arrival.index, intended_ns: 5 + length_ns(arrival.at), journey: arrival.journey })
+                .collect();
+            prop_assert_eq!(due, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_handed_out_before_it_is_due() {
+        let plan = plan(Arrivals::Even, 10.0, 1);
+        let mut pace = Pace::new(
+            &plan,
+            1_000,
+            Slice {
+                worker: 0,
+                workers: 1,
+            },
+        );
+        let first = 1_000 + 50_000_000;
+        assert_eq!(pace.next_ns(), Some(first));
+        assert_eq!(pace.due(first - 1), None);
+        assert_eq!(pace.due(first).map(|due| due.intended_ns), Some(first));
+        assert_eq!(pace.due(first), None);
+    }
+
+    #[test]
+    fn what_is_late_keeps_its_own_instant() {
+        let plan = plan(Arrivals::Even, 10.0, 1);
+        let mut pace = Pace::new(
+            &plan,
+            0,
+            Slice {
+                worker: 0,
+                workers: 1,
+            },
+        );
+        let late: Vec<u64> = std::iter::from_fn(|| pace.due(1_000_000_000))
+            .map(|due| due.intended_ns / 1_000_000)
+            .collect();
+        assert_eq!(late, [50, 150, 250, 350, 450, 550, 650, 750, 850, 950]);
+    }
+}

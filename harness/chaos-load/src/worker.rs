@@ -1,0 +1,341 @@
+//! One worker: a thread with a runtime of its own that joins pace, journeys, client and recorder.
+//!
+//! Its loop sleeps until the soonest of: an arrival, an alarm, the next flush. It begins all that
+//! is due, at most [`CHUNK`] at a time so that answers are read in between, and never skips.
+//! Invariant: nothing is shared with other workers while the load runs but the fault clock and the
+//! order to stop; every journey that was handed out is recorded before the worker ends.
+
+mod in_flight;
+mod shopping;
+mod slots;
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::io;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use chaos_plan::Plan;
+use chaos_record::CELL_NS;
+use chaos_record::event::WorkerReport;
+use chaos_record::outcome::{FailKind, Outcome};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+
+use self::in_flight::InFlight;
+use crate::alarm::Alarms;
+use crate::client::{Client, ClientConfig};
+use crate::clock::{self, length_ns, now_ns};
+use crate::engine::EngineEvent;
+use crate::halt::Halt;
+use crate::pace::{Pace, Slice};
+use crate::prepare::Prepared;
+use crate::recorder::Recorder;
+use crate::timer::Timer;
+use crate::{FaultClock, address::Address};
+
+/// Most journeys begun before answers are read again.
+const CHUNK: usize = 32;
+/// Most journeys under way at once: beyond it we lack memory, not the target.
+const JOURNEYS_MAX: usize = 50_000;
+/// Between two deltas, and the grid they are sent on.
+const FLUSH_NS: u64 = CELL_NS;
+/// Flushes between two that carry the clocks of the stages and close dead idle connections.
+const FLUSHES_A_SECOND: u64 = 10;
+/// Longest that requests in flight may go on after a stop.
+const DRAIN_NS_MAX: u64 = 1_000_000_000;
+
+/// What a worker is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Assignment {
+    pub(crate) slice: Slice,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) address: Arc<Address>,
+    /// Raw instant of load time zero.
+    pub(crate) start_ns: u64,
+    pub(crate) faults: Arc<FaultClock>,
+    pub(crate) events: mpsc::Sender<EngineEvent>,
+    pub(crate) halt: Halt,
+}
+
+/// What the tasks of one worker share.
+#[derive(Debug)]
+struct Shared {
+    prepared: Arc<Prepared>,
+    seed: u64,
+    patience_ns: u64,
+    client: Client,
+    /// Ends of think time; closed when the load stops.
+    thinking: Alarms,
+    /// Limits of requests; closed when those in flight are cut off.
+    limits: Rc<Alarms>,
+    recorder: RefCell<Recorder>,
+    in_flight: RefCell<InFlight>,
+}
+
+/// Plays one worker's share of the load on the calling thread, until it is over.
+///
+/// # Errors
+/// The system gave no runtime or no timer.
+pub(crate) fn play(assignment: Assignment) -> io::Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async {
+        Worker::new(assignment)?.play().await;
+        Ok(())
+    })
+}
+
+struct Worker {
+    assignment: Assignment,
+    pace: Pace,
+    timer: Rc<Timer>,
+    shared: Rc<Shared>,
+    tasks: JoinSet<()>,
+    end_ns: u64,
+    next_flush_ns: u64,
+    journeys: u64,
+}
+
+impl Worker {
+    fn new(assignment: Assignment) -> io::Result<Self> {
+        let Assignment {
+            slice, start_ns, ..
+        } = assignment;
+        let load = &assignment.plan.load;
+        let timer = Rc::new(Timer::new()?);
+        let limits = Rc::new(Alarms::new(Rc::clone(&timer)));
+        let config = ClientConfig {
+            sockets: assignment.address.sockets.clone(),
+            slots: slots::needed(load, slice.workers),
+            timeout_ns: length_ns(load.timeout),
+        };
+        let shared = Shared {
+            prepared: Arc::clone(&assignment.prepared),
+            seed: assignment.plan.seed,
+            patience_ns: length_ns(load.patience),
+            client: Client::new(config, Rc::clone(&limits)),
+            thinking: Alarms::new(Rc::clone(&timer)),
+            limits,
+            recorder: RefCell::new(Recorder::new(
+                slice.worker,
+                &assignment.plan,
+                start_ns,
+                Arc::clone(&assignment.faults),
+            )),
+            in_flight: RefCell::default(),
+        };
+        Ok(Self {
+            pace: Pace::new(&assignment.plan, start_ns, slice),
+            timer,
+            shared: Rc::new(shared),
+            tasks: JoinSet::new(),
+            end_ns: start_ns.saturating_add(length_ns(load.length())),
+            next_flush_ns: start_ns.saturating_add(FLUSH_NS),
+            journeys: 0,
+            assignment,
+        })
+    }
+
+    async fn play(mut self) {
+        loop {
+            let now_ns = now_ns();
+            if self.assignment.halt.is_ordered() {
+                self.wind_down().await;
+                break;
+            }
+            let is_behind = self.begin_due(now_ns);
+            self.keep_up(now_ns);
+            if is_behind {
+                tokio::task::yield_now().await;
+            } else if self.pace.next_ns().is_none()
+                && now_ns >= self.end_ns
+                && self.tasks.is_empty()
+            {
+                break;
+            } else {
+                self.sleep().await;
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Begins the journeys due by `now_ns`, a chunk at most. True if there may be more.
+    fn begin_due(&mut self, now_ns: u64) -> bool {
+        for _ in 0..CHUNK {
+            let Some(due) = self.pace.due(now_ns) else {
+                return false;
+            };
+            if self.tasks.len() >= JOURNEYS_MAX {
+                self.reap();
+            }
+            if self.tasks.len() >= JOURNEYS_MAX {
+                let mut recorder = self.shared.recorder.borrow_mut();
+                recorder.never_begun(
+                    due.journey,
+                    due.intended_ns,
+                    Outcome::Failed(FailKind::Exhausted),
+                );
+                continue;
+            }
+            self.journeys += 1;
+            let cell = self.shared.recorder.borrow().cell_of(due.intended_ns);
+            self.shared.in_flight.borrow_mut().begin(cell);
+            self.tasks
+                .spawn_local(shopping::go(Rc::clone(&self.shared), due));
+        }
+        true
+    }
+
+    /// What each round of the loop does beside beginning journeys.
+    fn keep_up(&mut self, now_ns: u64) {
+        self.shared.thinking.ring(now_ns);
+        self.shared.limits.ring(now_ns);
+        self.reap();
+        if now_ns >= self.next_flush_ns {
+            self.flush(now_ns);
+        }
+    }
+
+    /// Takes the ended tasks out; a panic in one of them goes on in this thread.
+    fn reap(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            pass_on_panic(ended);
+        }
+    }
+
+    /// Sends what was recorded if there is room; otherwise it is sent with a later flush.
+    fn flush(&mut self, now_ns: u64) {
+        let flush = now_ns.saturating_sub(self.assignment.start_ns) / FLUSH_NS;
+        self.next_flush_ns = self
+            .assignment
+            .start_ns
+            .saturating_add((flush + 1) * FLUSH_NS);
+        let is_full_second = flush.is_multiple_of(FLUSHES_A_SECOND);
+        if is_full_second {
+            self.shared.client.sweep();
+        }
+        let mut recorder = self.shared.recorder.borrow_mut();
+        let begun_ns = self
+            .pace
+            .next_ns()
+            .map_or(now_ns, |next_ns| next_ns.min(now_ns));
+        let closed = self
+            .shared
+            .in_flight
+            .borrow()
+            .oldest_cell()
+            .unwrap_or(u64::MAX)
+            .min(recorder.cell_of(begun_ns));
+        recorder.collect(closed, is_full_second);
+        if let Ok(room) = self.assignment.events.try_reserve() {
+            room.send(EngineEvent::Delta(recorder.take()));
+        }
+    }
+
+    /// Sleeps until something is to be done. While arrivals remain, ended tasks wake no one.
+    async fn sleep(&mut self) {
+        let soonest_ns = [
+            self.pace.next_ns().unwrap_or(u64::MAX),
+            self.next_flush_ns,
+            self.alarms_ns(),
+        ]
+        .into_iter()
+        .min();
+        self.timer.arm(soonest_ns.unwrap_or(u64::MAX));
+        let is_tail = self.pace.next_ns().is_none() && now_ns() >= self.end_ns;
+        tokio::select! {
+            biased;
+            () = self.timer.fired() => {}
+            () = self.assignment.halt.ordered() => {}
+            () = ended_task(&mut self.tasks), if is_tail => {}
+        }
+    }
+
+    fn alarms_ns(&self) -> u64 {
+        self.shared
+            .thinking
+            .soonest_ns()
+            .min(self.shared.limits.soonest_ns())
+    }
+
+    /// After a stop: what was due but not begun is cancelled, what is in flight may end for a short while.
+    async fn wind_down(&mut self) {
+        // An order given before the load began is one at its very beginning.
+        let until_ns = self
+            .assignment
+            .halt
+            .until_ns()
+            .await
+            .max(self.assignment.start_ns);
+        while let Some(due) = self.pace.due(until_ns) {
+            self.shared.recorder.borrow_mut().never_begun(
+                due.journey,
+                due.intended_ns,
+                Outcome::Cancelled,
+            );
+        }
+        self.shared.thinking.close();
+        let drain_ns = length_ns(self.assignment.plan.load.timeout).min(DRAIN_NS_MAX);
+        let cut_off_ns = now_ns().saturating_add(drain_ns);
+        while !self.tasks.is_empty() {
+            let now_ns = now_ns();
+            self.keep_up(now_ns);
+            let mut wake_ns = self.next_flush_ns.min(self.alarms_ns());
+            if now_ns >= cut_off_ns {
+                self.shared.limits.close();
+            } else {
+                wake_ns = wake_ns.min(cut_off_ns);
+            }
+            self.timer.arm(wake_ns);
+            tokio::select! {
+                biased;
+                () = ended_task(&mut self.tasks) => {}
+                () = self.timer.fired() => {}
+            }
+        }
+    }
+
+    /// Delivers the rest; waits for room, since nobody waits for this worker any more.
+    async fn finish(self) {
+        let start_ns = self.assignment.start_ns;
+        let delta = {
+            let mut recorder = self.shared.recorder.borrow_mut();
+            let closed = recorder.cells_end().max(recorder.cell_of(now_ns()) + 1);
+            recorder.collect(closed, true);
+            recorder.take()
+        };
+        let connections = self.shared.client.connections();
+        let report = WorkerReport {
+            worker: self.assignment.slice.worker,
+            cpu_ns: clock::thread_cpu_ns(),
+            wall_ns: now_ns().saturating_sub(start_ns),
+            lag_max_ns: self.shared.recorder.borrow().lag_max_ns(),
+            connections_opened: connections.opened,
+            connections_max: connections.open_max,
+            journeys: self.journeys,
+        };
+        for event in [EngineEvent::Delta(delta), EngineEvent::Worker(report)] {
+            // An error means that the engine was dropped: nobody is left to tell.
+            drop(self.assignment.events.send(event).await);
+        }
+    }
+}
+
+/// Waits until a task has ended; for ever if there is none.
+async fn ended_task(tasks: &mut JoinSet<()>) {
+    match tasks.join_next().await {
+        Some(ended) => pass_on_panic(ended),
+        None => pending().await,
+    }
+}
+
+fn pass_on_panic(ended: Result<(), JoinError>) {
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        resume_unwind(panic);
+    }
+}

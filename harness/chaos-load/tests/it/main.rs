@@ -1,0 +1,11 @@
+//! The engine against servers whose behaviour is known.
+//!
+//! No test depends on speed: each compares with the server's own log, with the closed-form
+//! schedule, or with an analytic value whose tolerance is stated beside it.
+
+mod conservation;
+mod failures;
+mod journeys;
+mod ran;
+mod stopping;
+mod truth;
