@@ -1,0 +1,76 @@
+//! Acts: the smallest things that can be done to a target, and the questions that prove them.
+//!
+//! Invariant: plain data without handles, so an act can be planned, shown, recorded and compared.
+
+use serde::{Deserialize, Serialize};
+
+/// One copy of a service, in one life: after a restart the incarnation is another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InstanceRef {
+    pub service: String,
+    pub instance: String,
+    /// Counts the lives of this instance, from 1.
+    pub incarnation: u32,
+}
+
+/// Something done to the target. Faults are made of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Sends a signal to the instance's own process.
+    Signal { target: InstanceRef, signal: Signal },
+}
+
+impl Act {
+    /// What a platform must be able to do for this act.
+    pub fn needs(&self) -> Capability {
+        match self {
+            Self::Signal {
+                signal: Signal::Stop,
+                ..
+            } => Capability::Freeze,
+            Self::Signal { .. } => Capability::Kill,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signal {
+    Kill,
+    Term,
+    Int,
+    Quit,
+    Abrt,
+    Stop,
+}
+
+/// What a platform can do; a fault whose needs are missing is refused by `chaos plan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// End an instance at once.
+    Kill,
+    /// Stop an instance from running without ending it.
+    Freeze,
+}
+
+/// A question whose answer is read from the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// Has this life of the instance ended?
+    Gone { target: InstanceRef },
+    /// Is the instance stopped?
+    Frozen { target: InstanceRef },
+    /// Is the instance free to run again, or gone and so no longer frozen?
+    Thawed { target: InstanceRef },
+}
+
+/// The answer to a [`Probe`], with the evidence in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    pub holds: bool,
+    /// For example `pid 4121 is gone`.
+    pub seen: String,
+}

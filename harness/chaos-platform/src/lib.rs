@@ -1,0 +1,16 @@
+//! Where the store runs: what can be done to it, how that is undone, and what is seen of it.
+//!
+//! Invariant: [`act::Act`], [`undo::Undo`] and [`observation::Observation`] are plain data that
+//! every platform, the guardian and a later process can read. Whether something took effect is
+//! read from the world, never from our own flags.
+
+pub mod act;
+pub mod local;
+pub mod observation;
+pub mod platform;
+pub mod undo;
+
+pub use act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
+pub use observation::{Observation, Seen};
+pub use platform::{Deployment, InstanceState, Platform, PlatformError};
+pub use undo::{Reverted, Undo};

@@ -1,0 +1,290 @@
+//! The local platform: each instance is a process of this machine, reached through the proxy.
+//!
+//! Processes are started from the thread that runs the platform's tasks and die with that thread
+//! (see [`wrapper`]), so the platform belongs on a single-threaded runtime on the main thread.
+//! Invariant: a process is signalled only after it was identified as the life that was meant.
+
+mod clock;
+mod deploy;
+mod instance;
+mod launch;
+mod logs;
+mod mark;
+mod observer;
+mod ports;
+pub mod process;
+mod proxy;
+mod ready;
+mod restart;
+mod routes;
+pub mod signal;
+mod supervisor;
+pub mod sweep;
+mod teardown;
+pub mod wrapper;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chaos_plan::Plan;
+use chaos_plan::plan::{Description, Target};
+use rustix::process::Signal as Number;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use mark::{INSTANCE, RUN};
+
+use self::observer::Observer;
+use self::ports::Ports;
+use self::process::ProcessId;
+use self::supervisor::{Shared, Status};
+use crate::act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
+use crate::observation::Observation;
+use crate::platform::{Deployment, InstanceState, Platform, PlatformError};
+use crate::undo::{self, Reverted, Undo, UndoStep};
+
+/// What a run hands to its local platform.
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// Its target must be a description; without one nothing is deployed.
+    pub plan: Arc<Plan>,
+    /// Id of the run: the mark of its processes.
+    pub run: String,
+    /// Work folder of the run, made by the caller and removed by `teardown`.
+    pub work: PathBuf,
+    /// Folder for one log file an instance.
+    pub logs: PathBuf,
+    /// The executable that holds `exec` and `proxy`: our own.
+    pub chaos: PathBuf,
+    /// Added to the environment of every process.
+    pub env: Vec<(String, String)>,
+}
+
+impl LocalConfig {
+    fn description(&self) -> Option<&Description> {
+        match &self.plan.target {
+            Target::Deploy(description) => Some(description),
+            Target::Url(_) => None,
+        }
+    }
+}
+
+/// Runs a target as processes of this machine.
+#[derive(Debug)]
+pub struct LocalPlatform {
+    shared: Arc<Shared>,
+    observations: Option<mpsc::Receiver<Observation>>,
+    /// In the order of the description.
+    members: Vec<Member>,
+    /// A deploy has begun; there is only one.
+    deployed: bool,
+    /// The tasks of the instances.
+    tasks: TaskTracker,
+    /// The tasks of the proxy process, which must outlive the instances.
+    proxy_tasks: TaskTracker,
+    proxy_close: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Member {
+    service: String,
+    instance: String,
+    status: watch::Receiver<Status>,
+}
+
+impl LocalPlatform {
+    pub fn new(config: LocalConfig) -> Self {
+        let services = config
+            .description()
+            .map(|description| description.services.as_slice())
+            .unwrap_or_default();
+        let instances: usize = services
+            .iter()
+            .map(|service| service.replicas as usize)
+            .sum();
+        let (observer, observations) = Observer::new(instances);
+        let shared = Shared {
+            config,
+            observer,
+            stop: CancellationToken::new(),
+            lost: CancellationToken::new(),
+            ports: Ports::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            observations: Some(observations),
+            members: Vec::new(),
+            deployed: false,
+            tasks: TaskTracker::new(),
+            proxy_tasks: TaskTracker::new(),
+            proxy_close: CancellationToken::new(),
+        }
+    }
+
+    fn member(&self, target: &InstanceRef) -> Result<&Member, PlatformError> {
+        let found = self
+            .members
+            .iter()
+            .find(|member| member.instance == target.instance && member.service == target.service);
+        found.ok_or_else(|| PlatformError::Missing {
+            what: format!("an instance `{}`", target.instance),
+        })
+    }
+
+    /// The process of exactly this life, which must not have ended.
+    fn living(&self, target: &InstanceRef) -> Result<ProcessId, PlatformError> {
+        let status = self.member(target)?.status.borrow();
+        let InstanceRef {
+            instance,
+            incarnation,
+            ..
+        } = target;
+        let missing = |why: String| PlatformError::Missing {
+            what: format!("life {incarnation} of `{instance}`: {why}"),
+        };
+        if status.incarnation != *incarnation {
+            return Err(missing(format!("it is in life {}", status.incarnation)));
+        }
+        status
+            .process
+            .clone()
+            .ok_or_else(|| missing("it has ended".to_owned()))
+    }
+
+    /// The process of exactly this life, whether or not it has ended.
+    fn lived(&self, target: &InstanceRef) -> Result<ProcessId, PlatformError> {
+        let status = self.member(target)?.status.borrow();
+        status
+            .life(target.incarnation)
+            .cloned()
+            .ok_or_else(|| PlatformError::Missing {
+                what: format!(
+                    "life {} of `{}`: it is in life {}",
+                    target.incarnation, target.instance, status.incarnation
+                ),
+            })
+    }
+}
+
+/// A platform that is dropped without a teardown asks its processes to end, as far as the runtime
+/// still gives its tasks the time.
+impl Drop for LocalPlatform {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+        self.proxy_close.cancel();
+    }
+}
+
+#[async_trait]
+impl Platform for LocalPlatform {
+    fn capabilities(&self) -> Vec<Capability> {
+        vec![Capability::Kill, Capability::Freeze]
+    }
+
+    fn observe(&mut self) -> Option<mpsc::Receiver<Observation>> {
+        self.observations.take()
+    }
+
+    async fn deploy(&mut self) -> Result<Deployment, PlatformError> {
+        self.deploy_all().await
+    }
+
+    async fn instances(&self) -> Vec<InstanceState> {
+        let state = |member: &Member| {
+            let status = member.status.borrow();
+            InstanceState {
+                target: InstanceRef {
+                    service: member.service.clone(),
+                    instance: member.instance.clone(),
+                    incarnation: status.incarnation,
+                },
+                ready: status.ready_since.is_some(),
+                pid: status.process.as_ref().map(|process| process.pid),
+            }
+        };
+        self.members.iter().map(state).collect()
+    }
+
+    async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError> {
+        let Act::Signal { target, signal } = act;
+        let process = self.living(target)?;
+        let instance = target.instance.clone();
+        let step = match signal {
+            Signal::Stop => UndoStep::Resume { instance, process },
+            Signal::Kill | Signal::Term | Signal::Int | Signal::Quit | Signal::Abrt => {
+                UndoStep::Nothing { instance }
+            }
+        };
+        Ok(Undo {
+            version: undo::VERSION,
+            mark: self.shared.config.run.clone(),
+            step,
+        })
+    }
+
+    async fn apply(&self, act: &Act) -> Result<u64, PlatformError> {
+        let Act::Signal { target, signal } = act;
+        let process = self.living(target)?;
+        let InstanceRef {
+            instance,
+            incarnation,
+            ..
+        } = target;
+        match signal::send_group(&process, number(*signal)) {
+            Ok(Some(at_ns)) => Ok(at_ns),
+            Ok(None) => Err(PlatformError::Missing {
+                what: format!("life {incarnation} of `{instance}`: {process} has just ended"),
+            }),
+            Err(source) => Err(PlatformError::Io {
+                act: format!("signal `{instance}` ({process})"),
+                source,
+            }),
+        }
+    }
+
+    async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError> {
+        let (Probe::Gone { target } | Probe::Frozen { target } | Probe::Thawed { target }) = probe;
+        let process = self.lived(target)?;
+        read(probe, &process).map_err(|source| PlatformError::Io {
+            act: format!("read in /proc how `{}` ({process}) is", target.instance),
+            source,
+        })
+    }
+
+    async fn undo(&self, undo: &Undo) -> Reverted {
+        undo::revert(undo).await
+    }
+
+    async fn teardown(&mut self) -> Vec<String> {
+        self.teardown_all().await
+    }
+}
+
+fn read(probe: &Probe, process: &ProcessId) -> std::io::Result<Reading> {
+    let stopped = signal::all_stopped(process)?;
+    let alive = process.is_alive()?;
+    let holds = match probe {
+        Probe::Gone { .. } => !alive,
+        Probe::Frozen { .. } => alive && stopped,
+        Probe::Thawed { .. } => !alive || !signal::any_stopped(process)?,
+    };
+    let seen = match (alive, stopped) {
+        (false, _) => format!("{process} is gone"),
+        (true, true) => format!("{process} is stopped"),
+        (true, false) => format!("{process} runs"),
+    };
+    Ok(Reading { holds, seen })
+}
+
+fn number(signal: Signal) -> Number {
+    match signal {
+        Signal::Kill => Number::KILL,
+        Signal::Term => Number::TERM,
+        Signal::Int => Number::INT,
+        Signal::Quit => Number::QUIT,
+        Signal::Abrt => Number::ABORT,
+        Signal::Stop => Number::STOP,
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether an instance is ready: asked over HTTP, decided over several answers.
+//!
+//! Invariant: each question has a connection of its own, so an answer never comes from a life that
+//! has ended, and it is bounded in time and size.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Most bytes read of an answer; what it says is its status.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Asks once; an error tells in words why the instance is not ready.
+pub(super) async fn ask(address: SocketAddr, path: &str, within: Duration) -> Result<(), String> {
+    match timeout(within, get(address, path)).await {
+        Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("`{path}` answered {}", status.as_u16())),
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(format!("`{path}` gave no answer within {within:?}")),
+    }
+}
+
+async fn get(address: SocketAddr, path: &str) -> Result<StatusCode, String> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| format!("no connection: {error}"))?;
+    let request = Request::get(path)
+        .header(HOST, address.to_string())
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| format!("`{path}` cannot be asked: {error}"))?;
+    let broken = |error: hyper::Error| format!("`{path}` gave no answer: {error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        // Read to its end, so that the service sees a caller that took its answer. One that is too
+        // long or broken off does not change the status.
+        drop(Limited::new(response.into_body(), MAX_BODY).collect().await);
+        Ok(status)
+    };
+    tokio::pin!(answer, connection);
+    tokio::select! {
+        biased;
+        status = &mut answer => status.map_err(broken),
+        _ = &mut connection => answer.await.map_err(broken),
+    }
+}
+
+/// What the answers so far amount to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Readiness {
+    ready: bool,
+    /// Failed in a row.
+    failed: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Ready,
+    Unready,
+}
+
+impl Readiness {
+    /// One success makes ready, `failures` failures in a row make unready.
+    pub(super) fn hear(&mut self, succeeded: bool, failures: u32) -> Option<Change> {
+        self.failed = if succeeded {
+            0
+        } else {
+            self.failed.saturating_add(1)
+        };
+        let ready = succeeded || (self.ready && self.failed < failures.max(1));
+        let changed = ready != self.ready;
+        self.ready = ready;
+        changed.then_some(if ready {
+            Change::Ready
+        } else {
+            Change::Unready
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `+` is a success, `-` a failure; `R` ready, `U` unready, `.` no change.
+    fn check(failures: u32, answers: &str, expected: &str) {
+        let mut readiness = Readiness::default();
+        let changes: String = answers
+            .chars()
+            .map(|answer| match readiness.hear(answer == '+', failures) {
+                None => '.',
+                Some(Change::Ready) => 'R',
+                Some(Change::Unready) => 'U',
+            })
+            .collect();
+        assert_eq!(changes, expected, "{failures} {answers}");
+    }
+
+    #[test]
+    fn one_success_is_enough_and_failures_must_be_in_a_row() {
+        check(3, "--+++", "..R..");
+        check(3, "+--+---", "R.....U");
+        check(3, "+---+", "R..UR");
+        check(3, "------", "......");
+        check(1, "+-+-", "RURU");
+        check(0, "+-", "RU");
+    }
+}

@@ -1,0 +1,93 @@
+//! What all tasks of the local platform share, and what is known of each instance.
+//!
+//! Invariant: the status of an instance changes before the observation of the change is sent, so
+//! whoever has heard an observation does not find an older status.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::LocalConfig;
+use super::observer::Observer;
+use super::ports::Ports;
+use super::process::ProcessId;
+use super::proxy;
+use crate::observation::Seen;
+
+/// Lives of one instance that questions may be asked about; older ones are forgotten.
+const LIVES: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: LocalConfig,
+    pub(super) observer: Observer,
+    /// Cancelled when teardown begins; nothing is started any more.
+    pub(super) stop: CancellationToken,
+    /// Cancelled when the data plane is gone.
+    pub(super) lost: CancellationToken,
+    pub(super) ports: Ports,
+}
+
+impl Shared {
+    /// Says once that the data plane is gone, unless it is being taken down.
+    pub(super) async fn lose(&self, why: String) {
+        if self.stop.is_cancelled() || self.lost.is_cancelled() {
+            return;
+        }
+        self.lost.cancel();
+        tracing::error!(why, "the data plane is lost");
+        self.observer
+            .tell(proxy::NAME, proxy::NAME, Seen::PlatformLost { why })
+            .await;
+    }
+
+    /// Folder of a service, shared by its instances.
+    pub(super) fn data(&self, service: &str) -> PathBuf {
+        self.config.work.join("data").join(service)
+    }
+}
+
+/// What is known of an instance.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Status {
+    /// Counts its lives, from 1; 0 before the first.
+    pub(super) incarnation: u32,
+    /// Its process, between start and exit.
+    pub(super) process: Option<ProcessId>,
+    /// Since when it has been ready without a break.
+    pub(super) ready_since: Option<Instant>,
+    pub(super) was_ready: bool,
+    /// Exits and failed starts.
+    pub(super) ends: u32,
+    /// It is not started again.
+    pub(super) down: bool,
+    /// What went wrong last: an exit, or the answer to a readiness probe.
+    pub(super) trouble: String,
+    lives: BTreeMap<u32, ProcessId>,
+}
+
+impl Status {
+    pub(super) fn begin(&mut self, process: ProcessId) {
+        self.incarnation += 1;
+        self.lives.insert(self.incarnation, process.clone());
+        if self.lives.len() > LIVES {
+            self.lives.pop_first();
+        }
+        self.process = Some(process);
+        self.ready_since = None;
+    }
+
+    pub(super) fn end(&mut self, trouble: String) {
+        self.process = None;
+        self.ready_since = None;
+        self.ends = self.ends.saturating_add(1);
+        self.trouble = trouble;
+    }
+
+    /// The process of one life, also one that has ended.
+    pub(super) fn life(&self, incarnation: u32) -> Option<&ProcessId> {
+        self.lives.get(&incarnation)
+    }
+}

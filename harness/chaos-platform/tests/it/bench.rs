@@ -1,0 +1,275 @@
+//! A small target, a local platform for it, and what both are looked at with.
+//!
+//! The target is two services, `front` (which calls `api`) and `api`, whose program is the example
+//! `contract_target`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chaos_plan::Plan;
+use chaos_plan::plan::{
+    Arrivals, Description, Load, PlatformName, Ready, Resolved, Restart, RestartPolicy, Safety,
+    Scale, Service, Source, Target,
+};
+use chaos_plan::units::Share;
+use chaos_platform::local::{LocalConfig, LocalPlatform, sweep};
+use chaos_platform::{InstanceRef, Observation, Platform, Seen};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::contract::Builder;
+
+/// Longest any single wait of these tests may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it takes too long")
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let asked = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| unreachable!("never: {what}"));
+}
+
+/// The folders and the plan of one run.
+pub(crate) struct Bench {
+    folder: TempDir,
+    pub(crate) run: String,
+    pub(crate) description: Description,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let run = format!(
+            "contract-{}-{}",
+            std::process::id(),
+            RUNS.fetch_add(1, Ordering::Relaxed)
+        );
+        let description = Description {
+            name: "two".to_owned(),
+            folder: String::new(),
+            entry: "front".to_owned(),
+            services: vec![service("front", &["api"]), service("api", &[])],
+        };
+        let bench = Self {
+            folder: TempDir::new().expect("a folder"),
+            run,
+            description,
+        };
+        std::fs::create_dir(bench.work()).expect("a work folder");
+        bench
+    }
+
+    /// A target of one service with one instance.
+    pub(crate) fn alone(change: impl FnOnce(&mut Service)) -> Self {
+        let mut bench = Self::new();
+        let mut only = service("api", &[]);
+        only.replicas = 1;
+        change(&mut only);
+        bench.description.entry.clone_from(&only.name);
+        bench.description.services = vec![only];
+        bench
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    pub(crate) fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    pub(crate) fn log(&self, instance: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(format!("{instance}.log"))).expect("a log")
+    }
+
+    pub(crate) fn local(&self) -> LocalPlatform {
+        LocalPlatform::new(LocalConfig {
+            plan: Arc::new(plan(self.description.clone())),
+            run: self.run.clone(),
+            work: self.work(),
+            logs: self.path(),
+            chaos: program(),
+            env: Vec::new(),
+        })
+    }
+
+    pub(crate) fn write_plan(&self) {
+        let text = serde_json::to_vec(&plan(self.description.clone())).expect("json");
+        std::fs::write(self.path().join("plan.json"), text).expect("room");
+    }
+}
+
+impl Builder for Bench {
+    type Built = LocalPlatform;
+
+    fn build(&self) -> LocalPlatform {
+        self.local()
+    }
+
+    fn left(&self) -> Vec<String> {
+        let mut left: Vec<String> = sweep::marked(&self.run)
+            .iter()
+            .map(|(process, _)| process.to_string())
+            .collect();
+        if self.work().exists() {
+            left.push("the work folder".to_owned());
+        }
+        left
+    }
+}
+
+/// The example, which stands beside the folder of the test's own executable.
+pub(crate) fn program() -> PathBuf {
+    let own = std::env::current_exe().expect("a path");
+    let build = own
+        .parent()
+        .and_then(std::path::Path::parent)
+        .expect("two folders up");
+    let program = build.join("examples").join("contract_target");
+    assert!(
+        program.exists(),
+        "build it with `cargo build -p chaos-platform --examples`"
+    );
+    program
+}
+
+fn service(name: &str, calls: &[&str]) -> Service {
+    let env = calls
+        .iter()
+        .map(|callee| ("PEER".to_owned(), format!("{{calls.{callee}}}")));
+    Service {
+        name: name.to_owned(),
+        replicas: 2,
+        calls: calls.iter().map(ToString::to_string).collect(),
+        ready: Ready {
+            path: "/ready".to_owned(),
+            within: Duration::from_secs(15),
+            every: Duration::from_millis(50),
+            timeout: Duration::from_millis(500),
+            failures: 2,
+        },
+        restart: Restart {
+            policy: RestartPolicy::Always,
+            backoff: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(1),
+        },
+        stop: Duration::from_secs(5),
+        command: ["{chaos}", "serve", "{port}"].map(str::to_owned).to_vec(),
+        env: env.collect(),
+        labels: BTreeMap::new(),
+    }
+}
+
+fn plan(description: Description) -> Plan {
+    let resolved = Resolved {
+        name: "contract".to_owned(),
+        question: "Does the platform keep its contract?".to_owned(),
+        platform: PlatformName::Local,
+        seed: 1,
+        scale: Scale {
+            time: 1.0,
+            rate: 1.0,
+        },
+        target: Target::Deploy(description),
+        load: Load {
+            name: "shoppers".to_owned(),
+            arrivals: Arrivals::Even,
+            timeout: Duration::from_secs(1),
+            patience: Duration::from_secs(1),
+            journeys: Vec::new(),
+            stages: Vec::new(),
+        },
+        faults: Vec::new(),
+        claims: Vec::new(),
+        safety: Safety {
+            abort_if: None,
+            max_share: Share::from_ratio(1.0),
+            allow_outage: Vec::new(),
+        },
+        source: Source {
+            path: "contract".to_owned(),
+            text: String::new(),
+            overrides: Vec::new(),
+        },
+    };
+    let text = serde_json::to_string(&resolved).expect("json");
+    serde_json::from_str(&text).expect("a plan reads back")
+}
+
+/// Hears the observations of a platform.
+pub(crate) struct Watcher {
+    receiver: mpsc::Receiver<Observation>,
+}
+
+impl Watcher {
+    pub(crate) fn of(platform: &mut impl Platform) -> Self {
+        Self {
+            receiver: platform.observe().expect("nobody else observes"),
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Observation {
+        soon(self.receiver.recv())
+            .await
+            .expect("the platform is there")
+    }
+
+    /// The next observation of an instance that fits; those before it are passed over.
+    pub(crate) async fn wait(
+        &mut self,
+        instance: &str,
+        fits: impl Fn(&Seen) -> bool,
+    ) -> Observation {
+        loop {
+            let observation = self.next().await;
+            if observation.instance == instance && fits(&observation.seen) {
+                return observation;
+            }
+        }
+    }
+
+    /// Everything that has been seen and not been heard yet.
+    pub(crate) fn so_far(&mut self) -> Vec<Observation> {
+        std::iter::from_fn(|| self.receiver.try_recv().ok()).collect()
+    }
+}
+
+/// The current life of an instance.
+pub(crate) async fn life(platform: &impl Platform, instance: &str) -> InstanceRef {
+    let instances = platform.instances().await;
+    instances
+        .into_iter()
+        .map(|state| state.target)
+        .find(|target| target.instance == instance)
+        .expect("known")
+}
+
+/// Body of a successful `GET`, or why there is none.
+pub(crate) async fn get(base: &str, path: &str) -> std::io::Result<String> {
+    let address = base.strip_prefix("http://").unwrap_or(base);
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer)).await?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        _ => Err(std::io::Error::other(format!("answered `{answer}`"))),
+    }
+}

@@ -1,0 +1,446 @@
+//! What every platform keeps, whatever it runs on.
+//!
+//! The target is two services with two instances each: `front`, which shoppers reach, and `api`,
+//! which `front` calls. `/call` answers with the instance of each that was reached.
+
+use std::collections::BTreeSet;
+
+use chaos_platform::{
+    Act, Deployment, InstanceRef, InstanceState, Observation, Platform, PlatformError, Probe,
+    Reverted, Seen, Signal, undo,
+};
+
+use crate::bench::{Watcher, get, life, until};
+
+/// Makes a platform over the target, and reads from the world what is left of it.
+pub(crate) trait Builder {
+    type Built: Platform;
+
+    fn build(&self) -> Self::Built;
+
+    /// Processes, folders and the like, found without the platform.
+    fn left(&self) -> Vec<String>;
+}
+
+const NAMES: [&str; 4] = ["front-1", "front-2", "api-1", "api-2"];
+
+/// Runs `body` over a deployed target, then takes it down and looks for anything left.
+async fn over<B: Builder>(
+    builder: &B,
+    body: impl AsyncFnOnce(&B::Built, &mut Watcher, &Deployment),
+) {
+    let mut platform = builder.build();
+    let mut watcher = Watcher::of(&mut platform);
+    assert!(
+        platform.observe().is_none(),
+        "only the first caller observes"
+    );
+    let deployment = platform.deploy().await.expect("a deployment");
+    body(&platform, &mut watcher, &deployment).await;
+    assert_eq!(platform.teardown().await, Vec::<String>::new());
+    assert_eq!(builder.left(), Vec::<String>::new());
+}
+
+fn signal(target: &InstanceRef, signal: Signal) -> Act {
+    Act::Signal {
+        target: target.clone(),
+        signal,
+    }
+}
+
+/// Prepares, then applies, as a conductor does.
+async fn act(platform: &impl Platform, act: &Act) -> undo::Undo {
+    let undo = platform.prepare(act).await.expect("an undo");
+    let at_ns = platform.apply(act).await.expect("it is done");
+    assert!(at_ns > 0);
+    undo
+}
+
+async fn holds(platform: &impl Platform, probe: &Probe) -> bool {
+    platform.probe(probe).await.expect("a reading").holds
+}
+
+fn gone(target: &InstanceRef) -> Probe {
+    Probe::Gone {
+        target: target.clone(),
+    }
+}
+
+fn frozen(target: &InstanceRef) -> Probe {
+    Probe::Frozen {
+        target: target.clone(),
+    }
+}
+
+fn thawed(target: &InstanceRef) -> Probe {
+    Probe::Thawed {
+        target: target.clone(),
+    }
+}
+
+/// Instances of `service` that answer to `count` calls in a row, each of which must succeed.
+async fn reached(deployment: &Deployment, service: &str, count: usize) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    for _ in 0..count {
+        let answer = get(&deployment.address, "/call").await.expect("an answer");
+        let names = answer.split('>').filter_map(|part| part.split(' ').next());
+        reached.extend(
+            names
+                .filter(|name| name.starts_with(service))
+                .map(str::to_owned),
+        );
+    }
+    reached
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+pub(crate) async fn deploy_makes_every_instance_ready(builder: &impl Builder) {
+    over(builder, async |platform, watcher, deployment| {
+        let instances = platform.instances().await;
+        let found: Vec<&str> = instances
+            .iter()
+            .map(|state| state.target.instance.as_str())
+            .collect();
+        assert_eq!(found, NAMES);
+        assert!(
+            instances
+                .iter()
+                .all(|state| state.ready && state.target.incarnation == 1)
+        );
+        assert_eq!(
+            reached(deployment, "front", 8).await,
+            names(&["front-1", "front-2"])
+        );
+        assert_eq!(
+            reached(deployment, "api", 8).await,
+            names(&["api-1", "api-2"])
+        );
+        let seen = watcher.so_far();
+        for name in NAMES {
+            assert_eq!(story(&seen, name), ["started", "ready"], "{name}");
+        }
+    })
+    .await;
+}
+
+/// What was seen of an instance, in a word each.
+fn story(seen: &[Observation], instance: &str) -> Vec<&'static str> {
+    let of = seen
+        .iter()
+        .filter(|observation| observation.instance == instance);
+    of.map(|observation| match observation.seen {
+        Seen::Started { .. } => "started",
+        Seen::Ready => "ready",
+        Seen::Unready { .. } => "unready",
+        Seen::Exited { asked: true, .. } => "ended",
+        Seen::Exited { asked: false, .. } => "exited",
+        Seen::Restarting { .. } => "restarting",
+        Seen::Down => "down",
+        Seen::PlatformLost { .. } => "lost",
+    })
+    .collect()
+}
+
+pub(crate) async fn a_killed_instance_is_gone_and_comes_back(builder: &impl Builder) {
+    over(builder, async |platform, watcher, deployment| {
+        let first = life(platform, "api-1").await;
+        let started = watcher
+            .wait("api-1", |seen| matches!(seen, Seen::Started { .. }))
+            .await;
+        assert!(!holds(platform, &gone(&first)).await);
+        let kill = signal(&first, Signal::Kill);
+        let undo = platform.prepare(&kill).await.expect("an undo");
+        let at_ns = platform.apply(&kill).await.expect("it is done");
+        until("the proof that it is gone", async || {
+            holds(platform, &gone(&first)).await
+        })
+        .await;
+
+        let exited = watcher
+            .wait("api-1", |seen| {
+                matches!(seen, Seen::Exited { asked: false, .. })
+            })
+            .await;
+        assert!(
+            started.at_ns < at_ns && at_ns <= exited.at_ns,
+            "{started:?} {at_ns} {exited:?}"
+        );
+        reached(deployment, "api", 20).await;
+
+        let again = watcher
+            .wait("api-1", |seen| {
+                matches!(seen, Seen::Started { incarnation: 2, .. })
+            })
+            .await;
+        assert_ne!(
+            address(&again),
+            address(&started),
+            "a new port for each life"
+        );
+        watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
+        assert_eq!(
+            reached(deployment, "api", 8).await,
+            names(&["api-1", "api-2"])
+        );
+        assert_eq!(life(platform, "api-1").await.incarnation, 2);
+        assert!(
+            holds(platform, &gone(&first)).await,
+            "the first life stays gone"
+        );
+        assert!(matches!(platform.undo(&undo).await, Reverted::Clean { .. }));
+    })
+    .await;
+}
+
+fn address(observation: &Observation) -> &str {
+    let Seen::Started { address, .. } = &observation.seen else {
+        unreachable!("{observation:?}")
+    };
+    address
+}
+
+pub(crate) async fn a_paused_instance_is_frozen_until_it_is_undone(builder: &impl Builder) {
+    over(builder, async |platform, watcher, deployment| {
+        let target = life(platform, "api-1").await;
+        assert!(!holds(platform, &frozen(&target)).await);
+        assert!(holds(platform, &thawed(&target)).await);
+        let undo = act(platform, &signal(&target, Signal::Stop)).await;
+        until("the proof that it is frozen", async || {
+            holds(platform, &frozen(&target)).await
+        })
+        .await;
+        assert!(!holds(platform, &thawed(&target)).await);
+        assert!(!holds(platform, &gone(&target)).await);
+        watcher
+            .wait("api-1", |seen| matches!(seen, Seen::Unready { .. }))
+            .await;
+        assert_eq!(reached(deployment, "api", 6).await, names(&["api-2"]));
+
+        assert!(matches!(
+            platform.undo(&undo).await,
+            Reverted::Restored { .. }
+        ));
+        assert!(holds(platform, &thawed(&target)).await);
+        assert!(!holds(platform, &frozen(&target)).await);
+        watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
+        assert_eq!(
+            reached(deployment, "api", 8).await,
+            names(&["api-1", "api-2"])
+        );
+        assert!(
+            matches!(platform.undo(&undo).await, Reverted::Clean { .. }),
+            "undone twice is undone once"
+        );
+        assert_eq!(
+            life(platform, "api-1").await,
+            target,
+            "the same life throughout"
+        );
+    })
+    .await;
+}
+
+/// The undo is data: another process reads it back and reverts it without the platform.
+pub(crate) async fn an_undo_works_without_the_platform_that_acted(builder: &impl Builder) {
+    over(builder, async |platform, _, _| {
+        let target = life(platform, "front-2").await;
+        let undo = act(platform, &signal(&target, Signal::Stop)).await;
+        until("the proof that it is frozen", async || {
+            holds(platform, &frozen(&target)).await
+        })
+        .await;
+        let text = serde_json::to_string(&undo).expect("json");
+        let read: undo::Undo = serde_json::from_str(&text).expect("an undo");
+        assert!(matches!(
+            undo::revert(&read).await,
+            Reverted::Restored { .. }
+        ));
+        assert!(holds(platform, &thawed(&target)).await);
+
+        let foreign = undo::Undo {
+            mark: "another run".to_owned(),
+            ..read.clone()
+        };
+        act(platform, &signal(&target, Signal::Stop)).await;
+        until("the proof that it is frozen", async || {
+            holds(platform, &frozen(&target)).await
+        })
+        .await;
+        assert!(matches!(
+            undo::revert(&foreign).await,
+            Reverted::Foreign { .. }
+        ));
+        assert!(
+            holds(platform, &frozen(&target)).await,
+            "what bears another mark is left as it is"
+        );
+        let newer = undo::Undo {
+            version: undo::VERSION + 1,
+            ..read
+        };
+        assert!(matches!(
+            undo::revert(&newer).await,
+            Reverted::Failed { .. }
+        ));
+    })
+    .await;
+}
+
+pub(crate) async fn an_undo_after_the_target_is_gone_is_clean(builder: &impl Builder) {
+    over(builder, async |platform, watcher, _| {
+        let target = life(platform, "api-2").await;
+        let undo = act(platform, &signal(&target, Signal::Stop)).await;
+        act(platform, &signal(&target, Signal::Kill)).await;
+        watcher
+            .wait("api-2", |seen| matches!(seen, Seen::Exited { .. }))
+            .await;
+        assert!(
+            holds(platform, &thawed(&target)).await,
+            "what is gone is no longer frozen"
+        );
+        assert!(!holds(platform, &frozen(&target)).await);
+        assert!(matches!(platform.undo(&undo).await, Reverted::Clean { .. }));
+    })
+    .await;
+}
+
+pub(crate) async fn prepare_changes_nothing(builder: &impl Builder) {
+    over(builder, async |platform, watcher, _| {
+        watcher.so_far();
+        let before: Vec<InstanceState> = platform.instances().await;
+        for state in &before {
+            for kind in [Signal::Stop, Signal::Kill, Signal::Term] {
+                platform
+                    .prepare(&signal(&state.target, kind))
+                    .await
+                    .expect("an undo");
+            }
+            assert!(!holds(platform, &frozen(&state.target)).await);
+            assert!(!holds(platform, &gone(&state.target)).await);
+        }
+        assert_eq!(platform.instances().await, before);
+        assert_eq!(watcher.so_far(), []);
+    })
+    .await;
+}
+
+pub(crate) async fn an_act_on_a_life_that_is_over_is_refused(builder: &impl Builder) {
+    over(builder, async |platform, watcher, _| {
+        let first = life(platform, "api-1").await;
+        act(platform, &signal(&first, Signal::Kill)).await;
+        watcher
+            .wait("api-1", |seen| {
+                matches!(seen, Seen::Started { incarnation: 2, .. })
+            })
+            .await;
+        watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
+        let before = platform.instances().await;
+        let unborn = InstanceRef {
+            incarnation: 3,
+            ..first.clone()
+        };
+        let unknown = InstanceRef {
+            instance: "api-9".to_owned(),
+            ..first.clone()
+        };
+        for stale in [&first, &unborn, &unknown] {
+            for kind in [Signal::Kill, Signal::Stop] {
+                let act = signal(stale, kind);
+                assert!(matches!(
+                    platform.prepare(&act).await,
+                    Err(PlatformError::Missing { .. })
+                ));
+                assert!(matches!(
+                    platform.apply(&act).await,
+                    Err(PlatformError::Missing { .. })
+                ));
+            }
+        }
+        for unknown in [unborn, unknown] {
+            assert!(
+                platform.probe(&gone(&unknown)).await.is_err(),
+                "nothing is known of it"
+            );
+        }
+        let second = life(platform, "api-1").await;
+        assert!(!holds(platform, &gone(&second)).await);
+        assert!(!holds(platform, &frozen(&second)).await);
+        assert_eq!(platform.instances().await, before);
+    })
+    .await;
+}
+
+pub(crate) async fn teardown_leaves_nothing(builder: &impl Builder) {
+    let mut platform = builder.build();
+    let mut watcher = Watcher::of(&mut platform);
+    let deployment = platform.deploy().await.expect("a deployment");
+    let mut addresses: Vec<String> = watcher
+        .so_far()
+        .iter()
+        .filter(|observation| matches!(observation.seen, Seen::Started { .. }))
+        .map(|observation| address(observation).to_owned())
+        .filter(|address| !address.is_empty())
+        .collect();
+    assert_eq!(addresses.len(), NAMES.len());
+    addresses.push(deployment.address);
+    // One is paused and one is between two lives when it begins.
+    act(
+        &platform,
+        &signal(&life(&platform, "api-1").await, Signal::Stop),
+    )
+    .await;
+    act(
+        &platform,
+        &signal(&life(&platform, "front-1").await, Signal::Kill),
+    )
+    .await;
+    assert!(!builder.left().is_empty());
+
+    assert_eq!(platform.teardown().await, Vec::<String>::new());
+    assert_eq!(builder.left(), Vec::<String>::new());
+    for address in addresses {
+        let error = get(&address, "/").await.expect_err("nobody listens");
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::ConnectionRefused,
+            "{address}"
+        );
+    }
+    let seen = watcher.so_far();
+    for name in ["front-2", "api-1", "api-2"] {
+        assert_eq!(story(&seen, name).last(), Some(&"ended"), "{name}");
+    }
+    assert!(
+        platform
+            .instances()
+            .await
+            .iter()
+            .all(|state| state.pid.is_none() && !state.ready)
+    );
+    assert_eq!(
+        platform.teardown().await,
+        Vec::<String>::new(),
+        "a second time changes nothing"
+    );
+    assert!(platform.deploy().await.is_err(), "and nothing comes back");
+    assert_eq!(builder.left(), Vec::<String>::new());
+}
+
+pub(crate) async fn teardown_works_when_a_deploy_was_given_up(builder: &impl Builder) {
+    let mut platform = builder.build();
+    let mut watcher = Watcher::of(&mut platform);
+    {
+        let deploy = platform.deploy();
+        let first = watcher.wait("api-2", |seen| matches!(seen, Seen::Started { .. }));
+        tokio::pin!(deploy, first);
+        tokio::select! {
+            _ = &mut first => {}
+            _ = &mut deploy => unreachable!("it is ready before it is seen to start"),
+        }
+    }
+    assert_eq!(platform.teardown().await, Vec::<String>::new());
+    assert_eq!(builder.left(), Vec::<String>::new());
+}

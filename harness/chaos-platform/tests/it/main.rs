@@ -1,0 +1,5 @@
+//! The platforms over what they really run, held to one contract.
+
+mod bench;
+mod contract;
+mod local;
