@@ -1,0 +1,49 @@
+//! What every fault comes down to.
+
+use chaos_plan::plan::{Fault, Inject};
+use chaos_platform::{Act, Capability, InstanceRef, Probe};
+use serde::Serialize;
+
+use crate::{kill, pause};
+
+/// A fault for drawn targets: its acts, and the questions that prove effect and undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Breakage {
+    pub acts: Vec<Act>,
+    /// All must hold after the acts; otherwise the fault had no effect.
+    pub effect: Vec<Probe>,
+    /// All must hold after the undos; empty if there is nothing to undo.
+    pub undone: Vec<Probe>,
+}
+
+/// Words about a kind of fault, for the dry run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Description {
+    pub act: &'static str,
+    pub undo: &'static str,
+    pub proof: &'static str,
+}
+
+/// What a fault is made of once its targets are known.
+pub fn breakage(fault: &Fault, targets: &[InstanceRef]) -> Breakage {
+    match &fault.inject {
+        Inject::Kill { signal, .. } => kill::breakage(*signal, targets),
+        Inject::Pause { .. } => pause::breakage(targets),
+    }
+}
+
+/// What a platform must be able to do for it.
+pub fn needs(inject: &Inject) -> &'static [Capability] {
+    match inject {
+        Inject::Kill { .. } => kill::NEEDS,
+        Inject::Pause { .. } => pause::NEEDS,
+    }
+}
+
+/// How it works, in words.
+pub fn describe(inject: &Inject) -> Description {
+    match inject {
+        Inject::Kill { .. } => kill::DESCRIPTION,
+        Inject::Pause { .. } => pause::DESCRIPTION,
+    }
+}
