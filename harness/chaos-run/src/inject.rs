@@ -1,0 +1,163 @@
+//! One fault, from its time having come to its effect being proven, and back.
+//!
+//! Order: choose targets from the instances as they are now, prepare (reads only), write every undo
+//! ahead, apply, prove. Invariant: whatever happens after the first undo was written, the undos come
+//! back to the caller, who takes them back.
+
+use std::time::Duration;
+
+use chaos_faults::fault::{Breakage, breakage};
+use chaos_load::clock::now_ns;
+use chaos_plan::plan::{Fault, Safety};
+use chaos_platform::{InstanceRef, Platform, Probe, Reverted, Undo};
+use chaos_record::event::NotInjected;
+
+use crate::failpoint;
+use crate::ledger::{Entry, Ledger};
+
+/// How long an effect may take to show; a process that dies or stops does so in milliseconds.
+const PROOF_LIMIT: Duration = Duration::from_secs(2);
+/// Time between two looks.
+const PROOF_PAUSE: Duration = Duration::from_millis(5);
+/// Beyond a fault's own length, before the guardian calls it overdue.
+const OVERDUE_SLACK: Duration = Duration::from_secs(15);
+/// Tries of one undo.
+const UNDO_TRIES: u32 = 3;
+
+/// What acting needs.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "holds a platform object")]
+pub struct Tools<'a> {
+    pub platform: &'a dyn Platform,
+    pub safety: &'a Safety,
+    pub seed: u64,
+    /// Longest a target may take to end when it is asked to (SIGTERM).
+    pub grace: Duration,
+}
+
+/// A fault that was applied and has to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    pub targets: Vec<InstanceRef>,
+    /// Instant of the first act, `CLOCK_MONOTONIC` nanoseconds.
+    pub at_ns: u64,
+    /// Ledger number and undo, in the order of the acts.
+    pub undos: Vec<(u64, Undo)>,
+    pub undone: Vec<Probe>,
+    /// What was read from the world, or why nothing shows an effect.
+    pub effect: Result<Vec<String>, String>,
+}
+
+/// Why a fault was not applied, or not wholly; `undos` are to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotApplied {
+    pub reason: NotInjected,
+    pub why: String,
+    pub undos: Vec<(u64, Undo)>,
+}
+
+impl NotApplied {
+    pub fn before_any_act(reason: NotInjected, why: impl ToString) -> Self {
+        Self { reason, why: why.to_string(), undos: Vec::new() }
+    }
+
+    fn failed(why: impl ToString, undos: Vec<(u64, Undo)>) -> Self {
+        Self { reason: NotInjected::Failed, why: why.to_string(), undos }
+    }
+}
+
+/// Draws the targets of a fault, with the blast radius as it is at this moment.
+pub async fn choose(tools: Tools<'_>, fault: &Fault, hurt: &[InstanceRef]) -> Result<Vec<InstanceRef>, NotApplied> {
+    let instances = tools.platform.instances().await;
+    chaos_faults::choose(fault, tools.safety, tools.seed, &instances, hurt).map_err(|refusal| NotApplied::before_any_act(NotInjected::BlastRadius, refusal))
+}
+
+/// Prepares, writes ahead, applies and proves.
+pub async fn apply(tools: Tools<'_>, ledger: &mut Ledger, fault: &Fault, targets: Vec<InstanceRef>, first_id: u64) -> Result<Applied, NotApplied> {
+    let breakage = breakage(fault, &targets);
+    let undos = prepare(tools, &breakage, first_id).await?;
+    write_ahead(ledger, fault, &undos)?;
+    failpoint::reach("ledger.written");
+    let mut at_ns = None;
+    for act in &breakage.acts {
+        let at = tools.platform.apply(act).await.map_err(|error| NotApplied::failed(error, undos.clone()))?;
+        at_ns.get_or_insert(at);
+    }
+    failpoint::reach("fault.applied");
+    let effect = prove(tools.platform, &breakage.effect, PROOF_LIMIT + tools.grace).await;
+    for (id, _) in undos.iter().filter(|_| effect.is_ok()) {
+        // The act is done and its undo is on disk: a disk that refuses this note changes nothing.
+        drop(ledger.write(&Entry::Effective { id: *id }));
+    }
+    failpoint::reach("fault.effective");
+    Ok(Applied { targets, at_ns: at_ns.unwrap_or_else(now_ns), undos, undone: breakage.undone, effect })
+}
+
+async fn prepare(tools: Tools<'_>, breakage: &Breakage, first_id: u64) -> Result<Vec<(u64, Undo)>, NotApplied> {
+    let mut undos = Vec::new();
+    for (id, act) in (first_id..).zip(&breakage.acts) {
+        let undo = tools.platform.prepare(act).await.map_err(|error| NotApplied::failed(error, Vec::new()))?;
+        undos.push((id, undo));
+    }
+    Ok(undos)
+}
+
+fn write_ahead(ledger: &mut Ledger, fault: &Fault, undos: &[(u64, Undo)]) -> Result<(), NotApplied> {
+    let lasts = fault.lasts.unwrap_or_default() + OVERDUE_SLACK;
+    let overdue_ns = now_ns() + u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX / 2);
+    for (id, undo) in undos {
+        let entry = Entry::Intend { id: *id, fault: fault.name.clone(), undo: undo.clone(), overdue_ns };
+        ledger.write(&entry).map_err(|error| NotApplied::failed(error, undos.to_vec()))?;
+    }
+    Ok(())
+}
+
+/// Takes everything back, newest first, and reads from the world that it is so.
+pub async fn undo(platform: &dyn Platform, ledger: &mut Ledger, undos: &[(u64, Undo)], undone: &[Probe]) -> Result<Vec<String>, String> {
+    failpoint::reach("undo.started");
+    let mut proof = Vec::new();
+    let mut failures = Vec::new();
+    for (id, undo) in undos.iter().rev() {
+        let how = undo_one(platform, undo).await;
+        if how.is_clean() { proof.push(how.words().to_owned()) } else { failures.push(how.words().to_owned()) }
+        // The undo is done; if the disk refuses the note, guardian and recover do it again, which is harmless.
+        drop(ledger.write(&Entry::Reverted { id: *id, how }));
+    }
+    failpoint::reach("undo.done");
+    match prove(platform, undone, PROOF_LIMIT).await {
+        Ok(seen) => proof.extend(seen),
+        Err(why) => failures.push(why),
+    }
+    if failures.is_empty() { Ok(proof) } else { Err(failures.join("; ")) }
+}
+
+async fn undo_one(platform: &dyn Platform, undo: &Undo) -> Reverted {
+    let mut how = platform.undo(undo).await;
+    for _ in 1..UNDO_TRIES {
+        if how.is_clean() {
+            break;
+        }
+        how = platform.undo(undo).await;
+    }
+    how
+}
+
+/// Asks until every probe holds or the limit is over.
+async fn prove(platform: &dyn Platform, probes: &[Probe], limit: Duration) -> Result<Vec<String>, String> {
+    let deadline = tokio::time::Instant::now() + limit;
+    let mut seen = Vec::new();
+    for probe in probes {
+        loop {
+            match platform.probe(probe).await {
+                Ok(reading) if reading.holds => {
+                    seen.push(reading.seen);
+                    break;
+                }
+                Ok(reading) if tokio::time::Instant::now() >= deadline => return Err(reading.seen),
+                Err(error) if tokio::time::Instant::now() >= deadline => return Err(error.to_string()),
+                Ok(_) | Err(_) => tokio::time::sleep(PROOF_PAUSE).await,
+            }
+        }
+    }
+    Ok(seen)
+}
