@@ -1,0 +1,291 @@
+//! The frame every chart over time shares: axes, the row of stages, fault windows with their flags.
+//!
+//! Invariant: the same instant lies at the same place in every chart of one paper.
+
+mod scenery;
+
+use std::convert::Infallible;
+
+use chaos_record::SECOND_NS;
+use plotters::chart::{ChartBuilder, ChartContext};
+use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
+use plotters::element::{PathElement, Rectangle};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{IntoTextStyle, TextStyle};
+
+use super::ChartError;
+use super::ink::Ink;
+use super::scale::{Axis, clock_marks};
+use super::svg::{Svg, TENTHS};
+use crate::clean::clean;
+use crate::view::{FaultSpan, Story, spans};
+
+/// What drawing on the frame gives.
+pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<Infallible>>;
+type Plot = ChartContext<'static, Svg, Cartesian2d<Axis, Axis>>;
+
+/// Height of the rows above the plot, units.
+const ROW: i32 = 17;
+const ROW_GAP: i32 = 4;
+
+/// How large a drawing is and how much fits on it, units.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paper {
+    pub(super) name: &'static str,
+    width: i32,
+    font: f64,
+    left: i32,
+    right: i32,
+    time_marks: usize,
+    pub(super) value_marks: usize,
+}
+
+/// For a screen and for A4.
+pub(super) const WIDE: Paper = Paper {
+    name: "wide",
+    width: 880,
+    font: 12.5,
+    left: 70,
+    right: 42,
+    time_marks: 11,
+    value_marks: 5,
+};
+/// For a telephone.
+pub(super) const NARROW: Paper = Paper {
+    name: "narrow",
+    width: 360,
+    font: 11.5,
+    left: 50,
+    right: 30,
+    time_marks: 5,
+    value_marks: 4,
+};
+
+/// What a chart wants of its frame.
+pub(super) struct Axes<'a> {
+    pub(super) chart: &'static str,
+    /// Height of the plot itself, units.
+    pub(super) height: i32,
+    pub(super) values: (f64, f64),
+    pub(super) marks: Vec<f64>,
+    pub(super) label: &'a dyn Fn(&f64) -> String,
+    /// Whether there is a row for requests without answer.
+    pub(super) cap_row: bool,
+}
+
+/// Stages and faults of a run, with their names made clean.
+pub(super) struct Scene {
+    /// Seconds.
+    length: f64,
+    stages: Vec<(String, f64, f64)>,
+    faults: Vec<FaultSpan>,
+}
+
+impl Scene {
+    pub(super) fn of(story: &Story<'_>) -> Self {
+        let stages = story
+            .verdict
+            .stages
+            .iter()
+            .map(|stage| (clean(&stage.name), seconds(stage.start), seconds(stage.end)));
+        let length = seconds(story.verdict.load_length);
+        Self {
+            length,
+            stages: stages.filter(|(_, start, _)| *start < length).collect(),
+            faults: spans(story),
+        }
+    }
+
+    /// Whether any fault took effect.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+}
+
+pub(super) fn seconds(ns: u64) -> f64 {
+    ns as f64 / SECOND_NS as f64
+}
+
+/// A frame to draw into.
+pub(super) struct Frame {
+    svg: Svg,
+    sheet: DrawingArea<Svg, Shift>,
+    plot: Plot,
+    paper: Paper,
+    /// Top of the row for requests without answer, tenths.
+    cap_top: Option<i32>,
+}
+
+/// Draws one chart: frame, then `content`; `title` and `finding` are its accessible texts.
+pub(super) fn draw(
+    scene: &Scene,
+    paper: Paper,
+    axes: &Axes<'_>,
+    (title, finding): (&str, &str),
+    content: impl FnOnce(&mut Frame) -> Drawn,
+) -> Result<String, ChartError> {
+    let failed = |error: DrawingAreaErrorKind<Infallible>| ChartError::Draw {
+        chart: axes.chart,
+        what: error.to_string(),
+    };
+    let mut frame = Frame::new(scene, paper, axes).map_err(failed)?;
+    frame.scenery(scene, axes).map_err(failed)?;
+    content(&mut frame).map_err(failed)?;
+    frame.flags(scene).map_err(failed)?;
+    Ok(frame.svg.finish(paper.name, title, finding))
+}
+
+impl Frame {
+    fn new(scene: &Scene, paper: Paper, axes: &Axes<'_>) -> Drawn<Self> {
+        let rows = 1 + i32::from(scene.has_faults()) + i32::from(axes.cap_row);
+        let top = rows * (ROW + ROW_GAP) + 3;
+        let bottom = 26;
+        let height = top + axes.height + bottom;
+        let svg = Svg::new(
+            format!("{}-{}", axes.chart, paper.name),
+            paper.width.unsigned_abs(),
+            height.unsigned_abs(),
+        );
+        let sheet = svg.clone().into_drawing_area();
+        let mut builder = ChartBuilder::on(&sheet);
+        builder
+            .margin_top(top * TENTHS)
+            .margin_right(paper.right * TENTHS);
+        builder
+            .x_label_area_size(bottom * TENTHS)
+            .y_label_area_size(paper.left * TENTHS);
+        let time = Axis {
+            from: 0.0,
+            until: scene.length.max(0.1),
+            marks: clock_marks(scene.length, paper.time_marks),
+        };
+        let values = Axis {
+            from: axes.values.0,
+            until: axes.values.1,
+            marks: axes.marks.clone(),
+        };
+        let plot = builder.build_cartesian_2d(time, values)?;
+        let cap_top = axes.cap_row.then_some((top - ROW - ROW_GAP + 1) * TENTHS);
+        Ok(Self {
+            svg,
+            sheet,
+            plot,
+            paper,
+            cap_top,
+        })
+    }
+
+    /// A line through values over time.
+    pub(super) fn line(&mut self, points: Vec<(f64, f64)>, ink: Ink) -> Drawn {
+        self.plot
+            .draw_series(std::iter::once(PathElement::new(points, ink.line())))?;
+        Ok(())
+    }
+
+    /// An area between two corners, time and value each.
+    pub(super) fn area(&mut self, corners: [(f64, f64); 2], ink: Ink) -> Drawn {
+        self.plot
+            .draw_series(std::iter::once(Rectangle::new(corners, ink.fill())))?;
+        Ok(())
+    }
+
+    /// A line across the plot at `value`, named just above its left end.
+    pub(super) fn limit(&mut self, value: f64, name: &str) -> Drawn {
+        let range = self.plot.x_range();
+        self.svg.begin_group("limit", Some(name));
+        self.line(vec![(range.start, value), (range.end, value)], Ink::Limit)?;
+        let (x, y) = self.plot.backend_coord(&(range.start, value));
+        self.sheet.draw_text(
+            name,
+            &self.text(Ink::Title, HPos::Left, VPos::Bottom),
+            (x + 6 * TENTHS, y - TENTHS),
+        )?;
+        self.svg.end_group();
+        Ok(())
+    }
+
+    /// The row for what got no answer: its background, and its name at the left end.
+    pub(super) fn cap_row(&self) -> Drawn {
+        let Some(top) = self.cap_top else {
+            return Ok(());
+        };
+        let range = self.plot.x_range();
+        let (left, right) = (self.x(range.start), self.x(range.end));
+        self.sheet.draw(&Rectangle::new(
+            [(left, top), (right, top + ROW * TENTHS)],
+            Ink::CapRow.fill(),
+        ))?;
+        let style = self.sized_text(Ink::Title, HPos::Left, VPos::Center, 0.9);
+        self.sheet.draw_text(
+            "no answer",
+            &style,
+            (left + 6 * TENTHS, top + ROW * TENTHS / 2),
+        )
+    }
+
+    /// A stroke in the row for what got no answer, on the first, second or third of its lanes.
+    pub(super) fn cap(&self, (from, until): (f64, f64), lane: i32, ink: Ink) -> Drawn {
+        let Some(top) = self.cap_top else {
+            return Ok(());
+        };
+        let y = top + (2 + lane * 5) * TENTHS;
+        self.sheet.draw(&Rectangle::new(
+            [(self.x(from), y), (self.x(until), y + 4 * TENTHS)],
+            ink.fill(),
+        ))
+    }
+
+    /// Names at the right ends of lines, moved apart where they would touch: value, name, ink.
+    pub(super) fn end_names(&self, mut names: Vec<(f64, &'static str, Ink)>) -> Drawn {
+        names.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let right = self.x(self.plot.x_range().end) + 5 * TENTHS;
+        let mut free = i32::MIN;
+        for (value, name, ink) in names {
+            let (_, y) = self.plot.backend_coord(&(0.0, value));
+            let y = y.max(free);
+            free = y + 13 * TENTHS;
+            self.sheet.draw_text(
+                name,
+                &self.sized_text(ink, HPos::Left, VPos::Center, 0.96),
+                (right, y),
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_group(&self, class: &str, title: &str) {
+        self.svg.begin_group(class, Some(title));
+    }
+
+    pub(super) fn end_group(&self) {
+        self.svg.end_group();
+    }
+
+    fn x(&self, at: f64) -> i32 {
+        let range = self.plot.y_range();
+        self.plot.backend_coord(&(at, range.start)).0
+    }
+
+    /// Top and bottom of the plot, tenths.
+    fn plot_edges(&self) -> (i32, i32) {
+        let range = self.plot.y_range();
+        (
+            self.plot.backend_coord(&(0.0, range.end)).1,
+            self.plot.backend_coord(&(0.0, range.start)).1,
+        )
+    }
+
+    fn text(&self, ink: Ink, h_pos: HPos, v_pos: VPos) -> TextStyle<'static> {
+        self.sized_text(ink, h_pos, v_pos, 1.0)
+    }
+
+    fn sized_text(&self, ink: Ink, h_pos: HPos, v_pos: VPos, factor: f64) -> TextStyle<'static> {
+        let size = self.paper.font * factor * f64::from(TENTHS);
+        ("sans-serif", size)
+            .with_color(ink)
+            .into_text_style(&self.sheet)
+            .pos(Pos::new(h_pos, v_pos))
+    }
+}

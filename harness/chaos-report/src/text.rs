@@ -1,0 +1,13 @@
+//! What a terminal shows: one line for an event, the live block, the last lines of a run.
+//!
+//! Invariant: nothing here moves a cursor, and no foreign text reaches a terminal before it is
+//! clean. Without colour there is not a single escape character.
+
+mod closing;
+mod event;
+mod live;
+mod paint;
+
+pub use self::closing::closing_block;
+pub use self::event::{event_line, event_text};
+pub use self::live::{Glance, block, status_line};

@@ -1,0 +1,145 @@
+//! The last lines of a run: verdict, why, worst number, faults, clean-up, report, exit code, what to do next.
+//!
+//! Invariant: at most [`LINES_MAX`] lines, whatever happened; the verdict stands first and what to do last.
+
+use chaos_record::verdict::{ClaimVerdict, FaultFinding, Status};
+
+use super::paint::Paint;
+use crate::clean::{clean, redact};
+use crate::timeline::Timeline;
+use crate::view::{Mark, Number, Story, Tone, exit, outcome, summary, worst_second};
+use crate::words;
+
+/// Most lines of the block.
+const LINES_MAX: usize = 12;
+const WHY_MAX: usize = 2;
+const FAULTS_MAX: usize = 3;
+
+/// The last lines of a run; `report_path` is where the report lies.
+pub fn closing_block(story: &Story<'_>, color: bool, report_path: &str) -> String {
+    let paint = Paint::new(color);
+    let verdict = story.verdict;
+    let Mark { tone, word } = outcome(verdict.outcome);
+    let mut lines = vec![format!(
+        "{}  {}",
+        paint.tone(tone, &word.to_uppercase()),
+        paint.bold(&clean(&story.plan().name))
+    )];
+    let mut put = |label: &str, text: &str| {
+        lines.push(format!("  {}  {text}", paint.dim(&format!("{label:<8}"))))
+    };
+    put("verdict", &clean(&verdict.sentence));
+    for why in words::at_most(WHY_MAX, why(story)) {
+        put("why", &why);
+    }
+    put("worst", &worst(&worst_second(story, &Timeline::new(story))));
+    for fault in words::at_most(FAULTS_MAX, faults(story)) {
+        put("fault", &fault);
+    }
+    put("clean-up", &cleanup(story, paint));
+    put("report", &clean(report_path));
+    let exit = exit(verdict);
+    put(
+        "exit",
+        &format!("{} {}: {}", exit.code, exit.name, exit.meaning),
+    );
+    put("next", &next(story));
+    debug_assert!(lines.len() <= LINES_MAX, "the parts are limited one by one");
+    lines.join("\n") + "\n"
+}
+
+/// Claims that do not hold, then unknown ones; without any, the reasons of the exit code.
+fn why(story: &Story<'_>) -> Vec<String> {
+    let mut claims: Vec<&ClaimVerdict> = story
+        .verdict
+        .claims
+        .iter()
+        .filter(|claim| claim.status != Status::Held)
+        .collect();
+    claims.sort_by_key(|claim| claim.status != Status::NotHeld);
+    if claims.is_empty() {
+        return story
+            .verdict
+            .exit
+            .because
+            .iter()
+            .map(|because| clean(&because.why))
+            .collect();
+    }
+    let line = |claim: &&ClaimVerdict| {
+        let why = if claim.why.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", clean(&claim.why))
+        };
+        let word = Mark::of_status(claim.status).word;
+        format!(
+            "{word}: {}: {}, measured {}{why}",
+            clean(&claim.name),
+            clean(&claim.target),
+            clean(&claim.measured)
+        )
+    };
+    claims.iter().map(line).collect()
+}
+
+fn worst(number: &Number) -> String {
+    format!("{}: {} {}", number.label, number.value, number.note)
+}
+
+fn faults(story: &Story<'_>) -> Vec<String> {
+    let line = |(i, fault): (usize, &FaultFinding)| {
+        format!(
+            "{} {}: {}",
+            words::letter(i),
+            clean(&fault.name),
+            summary(fault)
+        )
+    };
+    story.verdict.faults.iter().enumerate().map(line).collect()
+}
+
+fn cleanup(story: &Story<'_>, paint: Paint) -> String {
+    let cleanup = &story.verdict.cleanup;
+    if cleanup.verified {
+        return "verified: nothing is left behind".to_owned();
+    }
+    let left = if cleanup.left.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", clean(&cleanup.left.join(", ")))
+    };
+    format!(
+        "{}{left}",
+        paint.tone(Tone::Bad, "NOT VERIFIED, something may be left behind")
+    )
+}
+
+/// What to do next, by exit code.
+fn next(story: &Story<'_>) -> String {
+    let again = format!(
+        "`chaos run {} --seed {}`",
+        scenario(story),
+        story.plan().seed
+    );
+    match story.verdict.exit.code {
+        0 => format!("open the report; the same load again: {again}"),
+        1 | 8 => {
+            format!("open the report at the claim that did not hold; the same load again: {again}")
+        }
+        3 => format!("see `why`, then the evidence in the report; again: {again}"),
+        4 => "see `why`; a smaller fault or rate, or a wider `safety.abort_if`, lets the run go on"
+            .to_owned(),
+        5 => format!("put right what `why` names, then {again}"),
+        6 => "`chaos recover` undoes what is left; do not start another run before".to_owned(),
+        70 => "please report this with the run's record.jsonl".to_owned(),
+        _ => format!("the whole run: {again}"),
+    }
+}
+
+/// The scenario as `chaos run` takes it.
+fn scenario(story: &Story<'_>) -> String {
+    let path = redact(&clean(&story.plan().source.path));
+    path.strip_prefix("bundled:")
+        .map_or_else(|| path.clone(), str::to_owned)
+}

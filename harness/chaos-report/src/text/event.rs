@@ -1,0 +1,155 @@
+//! One line for each event that tells a person something.
+//!
+//! Invariant: a line says who and what in words; measurements of the engine about itself have none.
+
+use chaos_plan::Plan;
+use chaos_plan::plan::Target;
+use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSignal};
+
+use crate::clean::{clean, clean_all};
+use crate::words;
+
+/// An event with the time since the start of the run: `T+00:12.3  fault kill-api: requested on api-2`.
+pub fn event_line(event: &Stamped, plan: &Plan) -> Option<String> {
+    Some(format!(
+        "T+{}  {}",
+        words::clock(event.at),
+        event_text(&event.what, plan)?
+    ))
+}
+
+/// An event in words, without its time; `None` if it tells a person nothing.
+pub fn event_text(event: &Event, plan: &Plan) -> Option<String> {
+    let text = match event {
+        Event::DeployStarted => format!("deploy: {}", deploy(plan)),
+        Event::Deployed => "deploy: every instance is ready".to_owned(),
+        Event::Instance {
+            instance, change, ..
+        } => format!("instance {}: {}", clean(instance), instance_change(change)?),
+        Event::LoadStarted { workers } => load_started(plan, *workers),
+        Event::StageStarted { stage } => stage_started(plan, *stage)?,
+        Event::Fault { fault, change } => {
+            format!("fault {}: {}", clean(fault), fault_change(change))
+        }
+        Event::LoadStopped { until, cut_short } => {
+            format!(
+                "load: {} after {}",
+                if *cut_short { "cut short" } else { "ended" },
+                words::duration(*until)
+            )
+        }
+        Event::Worker(_) => return None,
+        Event::Aborted { why } => format!("aborted by a safety limit: {}", clean(why)),
+        Event::Interrupted {
+            signal: StopSignal::Interrupt,
+        } => "stopped by the user (Ctrl-C)".to_owned(),
+        Event::Interrupted {
+            signal: StopSignal::Terminate,
+        } => "stopped by the user (SIGTERM)".to_owned(),
+        Event::EnvironmentFailed { what } => format!("environment: {}", clean(what)),
+        Event::GuardianLost => {
+            "the guardian is gone: no new fault, everything is undone".to_owned()
+        }
+        Event::Panicked { message } => format!("a bug in chaos: {}", clean(message)),
+        Event::CleanedUp { verified: true, .. } => {
+            "clean-up: verified, nothing is left behind".to_owned()
+        }
+        Event::CleanedUp {
+            verified: false,
+            left,
+        } => format!(
+            "clean-up: NOT VERIFIED, may be left behind: {}",
+            clean(&left.join(", "))
+        ),
+    };
+    Some(text)
+}
+
+fn deploy(plan: &Plan) -> String {
+    match &plan.target {
+        Target::Url(_) => "nothing to start, the target runs already".to_owned(),
+        Target::Deploy(description) => {
+            let instances: u64 = description
+                .services
+                .iter()
+                .map(|service| u64::from(service.replicas))
+                .sum();
+            let services = words::counted(description.services.len() as u64, "service");
+            format!(
+                "{}: starting {} of {services}",
+                clean(&description.name),
+                words::counted(instances, "instance")
+            )
+        }
+    }
+}
+
+/// Starting for the first time and becoming ready is part of the deployment and told once, by it.
+fn instance_change(change: &InstanceChange) -> Option<String> {
+    let text = match change {
+        InstanceChange::Started { incarnation, .. } if *incarnation <= 1 => return None,
+        InstanceChange::Started { incarnation, .. } => {
+            format!("started again, incarnation {incarnation}")
+        }
+        InstanceChange::Ready => "ready".to_owned(),
+        InstanceChange::Unready { why } => format!("not ready: {}", clean(why)),
+        InstanceChange::Exited {
+            status,
+            asked: true,
+        } => format!("ended as asked, {}", clean(status)),
+        InstanceChange::Exited {
+            status,
+            asked: false,
+        } => format!("exited, {}", clean(status)),
+        InstanceChange::Restarting { after: 0 } => "restarts at once".to_owned(),
+        InstanceChange::Restarting { after } => format!("restarts in {}", words::duration(*after)),
+        InstanceChange::Down => "stays down".to_owned(),
+    };
+    Some(text)
+}
+
+fn load_started(plan: &Plan, workers: usize) -> String {
+    let length = u64::try_from(plan.load.length().as_nanos()).unwrap_or(u64::MAX);
+    let stages = words::counted(plan.load.stages.len() as u64, "stage");
+    format!(
+        "load: started, {} in {stages}, {}",
+        words::duration(length),
+        words::counted(workers as u64, "worker")
+    )
+}
+
+fn stage_started(plan: &Plan, stage: usize) -> Option<String> {
+    let stage = plan.load.stages.get(stage)?;
+    let length = u64::try_from(stage.length.as_nanos()).unwrap_or(u64::MAX);
+    let rate = if stage.is_constant() {
+        words::rate(stage.to.per_second())
+    } else {
+        format!(
+            "{} to {}",
+            words::rate(stage.from.per_second()),
+            words::rate(stage.to.per_second())
+        )
+    };
+    Some(format!(
+        "stage {}: {rate} for {}",
+        clean(&stage.name),
+        words::duration(length)
+    ))
+}
+
+fn fault_change(change: &FaultChange) -> String {
+    let proof = |proof: &[String]| clean(&proof.join("; "));
+    match change {
+        FaultChange::Requested { targets } => {
+            format!("requested on {}", words::list(&clean_all(targets)))
+        }
+        FaultChange::Effective { proof: read } => format!("effective ({})", proof(read)),
+        FaultChange::Unproven { why } => format!("applied, but no effect was seen: {}", clean(why)),
+        FaultChange::NotInjected { why, .. } => format!("not injected: {}", clean(why)),
+        FaultChange::Undone { proof: read } if read.is_empty() => {
+            "over, nothing to undo".to_owned()
+        }
+        FaultChange::Undone { proof: read } => format!("undone ({})", proof(read)),
+        FaultChange::UndoFailed { why } => format!("UNDO FAILED: {}", clean(why)),
+    }
+}

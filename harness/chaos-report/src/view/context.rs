@@ -1,0 +1,148 @@
+//! What happened when, and how to do it again.
+//!
+//! Invariant: secrets of the command and the scenario do not pass ([`crate::clean::redact`]).
+
+use chaos_plan::plan::{PlatformName, Target};
+use serde::Serialize;
+
+use super::Story;
+use super::faults::Fact;
+use crate::clean::{clean, clean_lines, redact};
+use crate::text::event_text;
+use crate::words;
+
+/// Most events a report lists.
+const EVENTS_MAX: usize = 150;
+
+/// One event on the load's clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventRow {
+    /// `00:41.3`, with a minus before the load.
+    pub at: String,
+    pub what: String,
+}
+
+/// What another person needs to see the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reproduce {
+    pub command: String,
+    pub facts: Vec<Fact>,
+    /// The scenario as written, without secrets.
+    pub scenario: String,
+}
+
+/// The events worth a line, and how many more there are.
+pub(super) fn events(story: &Story<'_>) -> (Vec<EventRow>, u64) {
+    let zero = story.verdict.load_started.unwrap_or(0);
+    let clock = |at: u64| {
+        if at >= zero {
+            words::clock(at - zero)
+        } else {
+            format!("-{}", words::clock(zero - at))
+        }
+    };
+    let told = story.events.iter().filter_map(|event| {
+        Some(EventRow {
+            at: clock(event.at),
+            what: event_text(&event.what, story.plan())?,
+        })
+    });
+    let mut rows: Vec<EventRow> = told.collect();
+    let left_out = rows.len().saturating_sub(EVENTS_MAX);
+    rows.truncate(EVENTS_MAX);
+    (rows, left_out as u64)
+}
+
+pub(super) fn reproduce(story: &Story<'_>) -> Reproduce {
+    let (header, plan) = (story.header, story.plan());
+    let fact = |label: &str, value: String| Fact {
+        label: label.to_owned(),
+        value,
+    };
+    let mut facts = vec![
+        fact("Scenario", redact(&clean(&plan.source.path))),
+        fact("Seed", plan.seed.to_string()),
+        fact("Platform", platform(plan.platform).to_owned()),
+        fact("Target", target(&plan.target)),
+        fact("chaos", clean(&header.chaos)),
+        fact(
+            "Machine",
+            format!(
+                "{} CPUs, {} MiB, {}",
+                header.host.cpus,
+                words::count(header.host.memory_mib),
+                clean(&header.host.kernel)
+            ),
+        ),
+        fact(
+            "Scale",
+            format!("time x {}, rate x {}", plan.scale.time, plan.scale.rate),
+        ),
+    ];
+    facts.extend(
+        plan.source
+            .overrides
+            .iter()
+            .map(|set| fact("Set", redact(&clean(set)))),
+    );
+    let command = header
+        .command
+        .iter()
+        .map(|word| shell_word(&redact(&clean(word))))
+        .collect::<Vec<_>>()
+        .join(" ");
+    Reproduce {
+        command,
+        facts,
+        scenario: clean_lines(&plan.source.text),
+    }
+}
+
+/// The word the scenario uses for a platform.
+pub fn platform(name: PlatformName) -> &'static str {
+    match name {
+        PlatformName::Local => "local",
+        PlatformName::Compose => "compose",
+        PlatformName::Kubernetes => "kubernetes",
+    }
+}
+
+/// What the load is sent to, in words.
+pub fn target(target: &Target) -> String {
+    match target {
+        Target::Url(url) => redact(&clean(url)),
+        Target::Deploy(description) => {
+            let services: Vec<String> = description
+                .services
+                .iter()
+                .map(|service| format!("{} x {}", clean(&service.name), service.replicas))
+                .collect();
+            format!("{}: {}", clean(&description.name), services.join(", "))
+        }
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,%+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted_back() {
+        let check = |word: &str, expected: &str| assert_eq!(shell_word(word), expected);
+        check("--seed=42", "--seed=42");
+        check("", "''");
+        check("a b", "'a b'");
+        check("it's", r"'it'\''s'");
+        check("$(x)", "'$(x)'");
+    }
+}
