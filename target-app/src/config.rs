@@ -1,0 +1,312 @@
+//! What a role needs to know, read from the environment.
+//!
+//! Invariant: every missing or invalid setting is found before anything starts, and all are reported at
+//! once, one line each, naming the setting. Secrets are never printed.
+
+mod settings;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::http::uri::Authority;
+
+use crate::role::Role;
+use settings::Settings;
+
+/// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
+/// two passes and one lane, in KiB.
+const PASSWORD_MEMORY_KIB: u32 = 19_456;
+
+/// All that one process of the store is told.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) role: Role,
+    pub(crate) port: u16,
+    pub(crate) instance: String,
+    pub(crate) delay: Option<Duration>,
+    pub(crate) duties: Duties,
+}
+
+/// What only some roles need.
+#[derive(Debug)]
+pub(crate) enum Duties {
+    Gateway {
+        users: Authority,
+        catalog: Authority,
+        orders: Authority,
+        secret: Secret,
+    },
+    Users {
+        data: PathBuf,
+        secret: Secret,
+        password_memory_kib: u32,
+    },
+    Catalog {
+        data: PathBuf,
+    },
+    Orders {
+        data: PathBuf,
+        catalog: Authority,
+        payments: Authority,
+        notifications: Authority,
+    },
+    Payments {
+        data: PathBuf,
+    },
+    Notifications {
+        data: PathBuf,
+    },
+}
+
+/// A text that must not reach a log.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for the one place that signs or verifies.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<hidden>")
+    }
+}
+
+/// One setting that is missing or makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The environment variable.
+    pub setting: &'static str,
+    /// What is wrong with it and what would be right.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.setting, self.text)
+    }
+}
+
+/// The environment does not describe a role that can start.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of the settings of `{role}` cannot be used:{}", problems.len(), Lines(problems))]
+pub struct ConfigError {
+    /// The name of the role.
+    pub role: &'static str,
+    /// Every problem found, in the order of reading.
+    pub problems: Vec<Problem>,
+}
+
+struct Lines<'a>(&'a [Problem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(formatter, "\n  {problem}"))
+    }
+}
+
+impl Config {
+    /// Reads the process environment.
+    pub fn from_environment(role: Role) -> Result<Self, ConfigError> {
+        Self::read(role, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads from any source of settings; `lookup` answers `None` for what is not set.
+    pub fn read(role: Role, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(lookup);
+        let port = settings.port();
+        let instance = settings.instance(role.name());
+        let delay = settings.delay();
+        let duties = duties(role, &mut settings);
+        let config = port.zip(duties).map(|(port, duties)| Self {
+            role,
+            port,
+            instance,
+            delay,
+            duties,
+        });
+        match config {
+            Some(config) if settings.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError {
+                role: role.name(),
+                problems: settings.problems,
+            }),
+        }
+    }
+
+    /// The port to listen on at 127.0.0.1; 0 lets the system choose.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+// Every setting of a role is read before the first `?`, so that all problems are found.
+fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
+    match role {
+        Role::Gateway => {
+            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
+                .map(|name| settings.address(name));
+            let secret = settings.secret();
+            Some(Duties::Gateway {
+                users: users?,
+                catalog: catalog?,
+                orders: orders?,
+                secret: secret?,
+            })
+        }
+        Role::Users => {
+            let (data, secret) = (settings.data(), settings.secret());
+            let password_memory_kib = settings.password_memory(PASSWORD_MEMORY_KIB);
+            Some(Duties::Users {
+                data: data?,
+                secret: secret?,
+                password_memory_kib: password_memory_kib?,
+            })
+        }
+        Role::Orders => {
+            let data = settings.data();
+            let [catalog, payments, notifications] = [
+                "CATALOG_ADDRESS",
+                "PAYMENTS_ADDRESS",
+                "NOTIFICATIONS_ADDRESS",
+            ]
+            .map(|name| settings.address(name));
+            let (data, catalog) = (data?, catalog?);
+            Some(Duties::Orders {
+                data,
+                catalog,
+                payments: payments?,
+                notifications: notifications?,
+            })
+        }
+        Role::Catalog => settings.data().map(|data| Duties::Catalog { data }),
+        Role::Payments => settings.data().map(|data| Duties::Payments { data }),
+        Role::Notifications => settings.data().map(|data| Duties::Notifications { data }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(role: Role, set: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let lookup = |name: &str| {
+            set.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Config::read(role, &lookup)
+            .map_err(|error| error.problems.iter().map(Problem::to_string).collect())
+    }
+
+    fn check(role: Role, set: &[(&str, &str)], wanted: &[&str]) {
+        let problems = read(role, set).expect_err("these settings must be refused");
+        assert_eq!(problems.len(), wanted.len(), "{problems:#?}");
+        for (problem, start) in problems.iter().zip(wanted) {
+            assert!(
+                problem.starts_with(start),
+                "`{problem}` does not begin with `{start}`"
+            );
+        }
+    }
+
+    #[test]
+    fn a_complete_environment_is_taken() {
+        let config = read(
+            Role::Catalog,
+            &[
+                ("PORT", "0"),
+                ("DATA_DIR", "/tmp"),
+                ("INSTANCE", "catalog-2"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(
+            (config.port, config.instance.as_str(), config.delay),
+            (0, "catalog-2", None)
+        );
+    }
+
+    #[test]
+    fn every_missing_setting_is_named() {
+        check(
+            Role::Gateway,
+            &[],
+            &[
+                "PORT is ",
+                "USERS_ADDRESS",
+                "CATALOG_ADDRESS",
+                "ORDERS_ADDRESS",
+                "JWT_SECRET",
+            ],
+        );
+        check(
+            Role::Orders,
+            &[],
+            &[
+                "PORT",
+                "DATA_DIR",
+                "CATALOG_ADDRESS",
+                "PAYMENTS_ADDRESS",
+                "NOTIFICATIONS_ADDRESS",
+            ],
+        );
+        check(Role::Users, &[], &["PORT", "DATA_DIR", "JWT_SECRET"]);
+    }
+
+    #[test]
+    fn every_invalid_setting_is_named() {
+        let set = [
+            ("PORT", "70000"),
+            ("DELAY_MS", "-3"),
+            ("DATA_DIR", "relative/folder"),
+            ("JWT_SECRET", "short"),
+            ("PASSWORD_MEMORY_KIB", "2"),
+        ];
+        check(
+            Role::Users,
+            &set,
+            &[
+                "PORT",
+                "DELAY_MS",
+                "DATA_DIR",
+                "JWT_SECRET",
+                "PASSWORD_MEMORY_KIB",
+            ],
+        );
+        let set = [
+            ("PORT", "1"),
+            ("JWT_SECRET", "0123456789abcdef"),
+            ("USERS_ADDRESS", "localhost"),
+            ("CATALOG_ADDRESS", "http://x:1"),
+            ("ORDERS_ADDRESS", "x:y"),
+        ];
+        check(
+            Role::Gateway,
+            &set,
+            &["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
+        );
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let set = [
+            ("PORT", "0"),
+            ("DATA_DIR", "/tmp"),
+            ("JWT_SECRET", "do-not-print-this"),
+        ];
+        let config = read(Role::Users, &set).unwrap();
+        assert!(!format!("{config:?}").contains("do-not-print"));
+    }
+}

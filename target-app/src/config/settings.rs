@@ -1,0 +1,139 @@
+//! Reads single settings and remembers what was wrong with them.
+//!
+//! Invariant: a reader that returns `None` has added exactly one problem.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ::http::uri::Authority;
+
+use super::{Problem, Secret};
+
+/// The shortest secret that is not refused, in bytes.
+const SECRET_BYTES_MIN: usize = 16;
+/// The longest delay that can be asked for, in milliseconds.
+const DELAY_MS_MAX: u64 = 60_000;
+
+/// A source of settings and the problems found in it so far.
+pub(super) struct Settings<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'a> Settings<'a> {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            lookup,
+            problems: Vec::new(),
+        }
+    }
+
+    /// The port to listen on.
+    pub(super) fn port(&mut self) -> Option<u16> {
+        let text = self.required("PORT", "a port number such as 8080, or 0 for any free port")?;
+        self.number("PORT", &text, 0..=65_535)
+            .and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// The name of this process in logs; the role's name unless set.
+    pub(super) fn instance(&mut self, role: &str) -> String {
+        self.optional("INSTANCE").unwrap_or_else(|| role.to_owned())
+    }
+
+    /// How long every answer is held back; none unless `DELAY_MS` is set above 0.
+    pub(super) fn delay(&mut self) -> Option<Duration> {
+        let text = self.optional("DELAY_MS")?;
+        let delay_ms = self.number("DELAY_MS", &text, 0..=DELAY_MS_MAX)?;
+        (delay_ms > 0).then(|| Duration::from_millis(delay_ms))
+    }
+
+    /// The folder of the role's database.
+    pub(super) fn data(&mut self) -> Option<PathBuf> {
+        let text = self.required(
+            "DATA_DIR",
+            "an absolute path of a folder this process may write to",
+        )?;
+        let folder = PathBuf::from(&text);
+        if folder.is_absolute() {
+            return Some(folder);
+        }
+        self.problem(
+            "DATA_DIR",
+            format!("is `{text}`, but it must be an absolute path"),
+        )
+    }
+
+    /// The secret that signs and verifies tokens.
+    pub(super) fn secret(&mut self) -> Option<Secret> {
+        let text = self.required(
+            "JWT_SECRET",
+            "a text of at least 16 bytes, the same for gateway and users",
+        )?;
+        if text.len() >= SECRET_BYTES_MIN {
+            return Some(Secret(text));
+        }
+        self.problem(
+            "JWT_SECRET",
+            format!(
+                "has {} bytes, but at least {SECRET_BYTES_MIN} are needed",
+                text.len()
+            ),
+        )
+    }
+
+    /// Where a callee answers, as this caller must reach it.
+    pub(super) fn address(&mut self, name: &'static str) -> Option<Authority> {
+        let text = self.required(name, "host:port of the callee, such as 127.0.0.1:8080")?;
+        match Authority::from_str(&text) {
+            Ok(authority) if authority.port_u16().is_some_and(|port| port > 0) => Some(authority),
+            _ => self.problem(
+                name,
+                format!("is `{text}`, but it must be host:port, such as 127.0.0.1:8080"),
+            ),
+        }
+    }
+
+    /// The memory of one password hash in KiB; Argon2 itself needs at least 8.
+    pub(super) fn password_memory(&mut self, default: u32) -> Option<u32> {
+        let Some(text) = self.optional("PASSWORD_MEMORY_KIB") else {
+            return Some(default);
+        };
+        let number = self.number("PASSWORD_MEMORY_KIB", &text, 8..=1_048_576)?;
+        u32::try_from(number).ok()
+    }
+
+    fn number(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<u64> {
+        match text.parse() {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                let (first, last) = (range.start(), range.end());
+                self.problem(
+                    name,
+                    format!("is `{text}`, but it must be a whole number from {first} to {last}"),
+                )
+            }
+        }
+    }
+
+    fn required(&mut self, name: &'static str, wanted: &str) -> Option<String> {
+        self.optional(name)
+            .or_else(|| self.problem(name, format!("is not set; set it to {wanted}")))
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    }
+
+    fn problem<T>(&mut self, setting: &'static str, text: String) -> Option<T> {
+        self.problems.push(Problem { setting, text });
+        None
+    }
+}

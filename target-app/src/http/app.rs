@@ -1,0 +1,53 @@
+//! Puts the routes of a role together with those every role has.
+
+use std::sync::Arc;
+
+use ::http::{StatusCode, Uri};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+
+use super::body::BODY_BYTES_MAX;
+use super::error::ApiError;
+use super::health::{Readiness, health, ready};
+use super::metrics::metrics;
+use super::observe::{Observer, observe};
+
+/// The whole service of a role.
+pub(crate) fn build(
+    role: Router,
+    registry: Registry,
+    readiness: Readiness,
+    observer: Observer,
+) -> Router {
+    role.merge(
+        Router::new()
+            .route("/metrics", get(metrics))
+            .with_state(Arc::new(registry)),
+    )
+    .merge(
+        Router::new()
+            .route("/ready", get(ready))
+            .with_state(Arc::new(readiness)),
+    )
+    .route("/health", get(health))
+    .fallback(no_such_path)
+    .method_not_allowed_fallback(wrong_method)
+    .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+    .layer(from_fn_with_state(Arc::new(observer), observe))
+}
+
+async fn no_such_path(uri: Uri) -> ApiError {
+    let path: String = uri.path().chars().take(100).collect();
+    ApiError::not_found(format!("nothing is served at `{path}`")).field("path")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path takes other methods",
+    )
+    .field("method")
+}

@@ -1,0 +1,48 @@
+//! `/health` says that the process lives, `/ready` that it can do its own part.
+//!
+//! Invariant: neither asks another role; a lost peer must not close the whole shop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::StatusCode;
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::server::Phase;
+use crate::database::Database;
+
+/// How long the role's own database may take to answer the probe.
+const DATABASE_WAIT: Duration = Duration::from_millis(500);
+
+/// What `/ready` looks at.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) database: Option<Database>,
+}
+
+pub(crate) async fn health() -> Json<Value> {
+    Json(json!({ "status": "alive" }))
+}
+
+pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCode, Json<Value>) {
+    match reason_not_ready(&readiness).await {
+        None => (StatusCode::OK, Json(json!({ "status": "ready" }))),
+        Some(reason) => {
+            let body = json!({ "status": "not ready", "error": reason });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
+}
+
+async fn reason_not_ready(readiness: &Readiness) -> Option<&'static str> {
+    if *readiness.phase.borrow() != Phase::Serving {
+        return Some("this instance is stopping");
+    }
+    let database = readiness.database.as_ref()?;
+    let answers = tokio::time::timeout(DATABASE_WAIT, database.answers()).await;
+    (answers != Ok(true)).then_some("the database does not answer")
+}

@@ -1,0 +1,49 @@
+//! The store: a small shop of six roles that a chaos run can break and judge.
+//!
+//! Each role is one process with its own `SQLite` file, told all it needs by its environment. Several
+//! processes may play one role and then share that file.
+//!
+//! Invariant: this crate shares no code with the harness; it is the subject of a run, not a part of it.
+
+mod clock;
+mod config;
+mod database;
+mod http;
+mod outbox;
+mod role;
+mod roles;
+mod serve;
+mod telemetry;
+mod upstream;
+
+pub use config::{Config, ConfigError, Problem};
+pub use role::Role;
+pub use serve::{ServeError, serve};
+
+use anyhow::Context as _;
+
+/// The names of the roles, as `run_blocking` takes them.
+pub fn roles() -> &'static [&'static str] {
+    &role::NAMES
+}
+
+/// Plays one role, configured by the environment, until SIGTERM or SIGINT.
+pub fn run_blocking(role: &str) -> anyhow::Result<()> {
+    let role: Role = role.parse()?;
+    telemetry::start();
+    let config = Config::from_environment(role).inspect_err(|error| {
+        for problem in &error.problems {
+            tracing::error!(setting = problem.setting, "{problem}");
+        }
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()
+        .context("failed to start the runtime")?;
+    runtime
+        .block_on(serve::until_signal(config))
+        .inspect_err(|error| {
+            tracing::error!(role = role.name(), "the role ended: {error:#}");
+        })
+}

@@ -1,0 +1,59 @@
+//! The six roles, each a router, perhaps a database, and what runs beside the requests.
+//!
+//! Invariant: a role reaches another only over HTTP at the address it was told, and touches no file but
+//! its own.
+
+mod catalog;
+mod gateway;
+mod notifications;
+mod orders;
+mod payments;
+mod users;
+
+use prometheus_client::registry::Registry;
+
+use crate::config::{Config, Duties};
+use crate::serve::{ServeError, Started};
+
+/// The currency of every amount; amounts are whole numbers of its hundredth part.
+pub(crate) const CURRENCY: &str = "EUR";
+
+/// Prepares a role so that it can be served.
+pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Started, ServeError> {
+    match config.duties {
+        Duties::Gateway {
+            users,
+            catalog,
+            orders,
+            secret,
+        } => {
+            let callees = gateway::Callees {
+                users,
+                catalog,
+                orders,
+            };
+            Ok(gateway::start(callees, &secret, registry))
+        }
+        Duties::Users {
+            data,
+            secret,
+            password_memory_kib,
+        } => users::start(&data, &secret, password_memory_kib).await,
+        Duties::Catalog { data } => catalog::start(&data).await,
+        Duties::Orders {
+            data,
+            catalog,
+            payments,
+            notifications,
+        } => {
+            let callees = orders::Callees {
+                catalog,
+                payments,
+                notifications,
+            };
+            orders::start(&data, callees, config.instance, registry).await
+        }
+        Duties::Payments { data } => payments::start(&data).await,
+        Duties::Notifications { data } => notifications::start(&data).await,
+    }
+}

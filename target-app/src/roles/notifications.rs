@@ -1,0 +1,113 @@
+//! Records what shoppers are to be told about their orders.
+//!
+//! Invariant: an event is recorded once however often it is sent, and an answer of 200 means that all
+//! events of the request are recorded.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::database::Database;
+use crate::http::body::FromRole;
+use crate::http::error::ApiError;
+use crate::http::extract::Ids;
+use crate::serve::{ServeError, Started, Tasks};
+
+const MIGRATIONS: &[&str] = &[include_str!(
+    "../../migrations/notifications/0001_start.sql"
+)];
+/// The most events in one request.
+const EVENTS_MAX: usize = 200;
+
+/// Prepares the role.
+pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
+    let database = Database::open(data, "notifications", MIGRATIONS).await?;
+    let mut tasks = Tasks::new();
+    tasks.start(|stop| database.clone().keep_log_short(stop));
+    let router = Router::new()
+        .route("/events", post(record))
+        .route("/notifications/{order_id}", get(show))
+        .with_state(Arc::new(database.clone()));
+    Ok(Started {
+        router,
+        database: Some(database),
+        tasks,
+    })
+}
+
+#[derive(Debug, Deserialize)]
+struct Batch {
+    events: Vec<Event>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    id: String,
+    kind: String,
+    payload: Payload,
+}
+
+/// What every event says, whatever else it says.
+#[derive(Debug, Deserialize, serde::Serialize)]
+struct Payload {
+    order_id: String,
+    shopper_id: String,
+    #[serde(default)]
+    amount: i64,
+}
+
+async fn record(
+    State(database): State<Arc<Database>>,
+    FromRole(batch): FromRole<Batch>,
+) -> Result<Json<Value>, ApiError> {
+    if batch.events.len() > EVENTS_MAX {
+        return Err(ApiError::invalid(
+            "events",
+            format!("at most {EVENTS_MAX} events fit one request"),
+        ));
+    }
+    let mut new = 0;
+    let mut transaction = database.begin().await?;
+    for Event { id, kind, payload } in &batch.events {
+        let text = serde_json::to_string(payload)
+            .map_err(|error| ApiError::internal(error.to_string()))?;
+        new += sqlx::query(
+            "INSERT INTO notifications (event_id, kind, order_id, shopper_id, payload, received_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (event_id) DO NOTHING",
+        )
+        .bind(id)
+        .bind(kind)
+        .bind(&payload.order_id)
+        .bind(&payload.shopper_id)
+        .bind(text)
+        .bind(clock::now_ms())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+    }
+    transaction.commit().await?;
+    Ok(Json(json!({ "recorded": batch.events.len(), "new": new })))
+}
+
+async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
+    let order_id = ids.get("order_id");
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT event_id, kind, received_at FROM notifications WHERE order_id = ?1 ORDER BY received_at",
+    )
+    .bind(order_id)
+    .fetch_all(database.reader())
+    .await?;
+    let events: Vec<Value> = rows
+        .into_iter()
+        .map(
+            |(id, kind, received_at)| json!({ "id": id, "kind": kind, "received_at": received_at }),
+        )
+        .collect();
+    Ok(Json(json!({ "order_id": order_id, "events": events })))
+}

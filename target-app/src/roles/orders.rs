@@ -1,0 +1,92 @@
+//! Carts, check-out, and the life of an order.
+//!
+//! A check-out is a saga over three books: stock in the catalog, money in payments, and the order here.
+//! Each step is decided once by its owner and can be asked for again, so any instance can drive any
+//! order on from where it stands: the one that got the request, the one that got its repetition at the
+//! same moment, or the one that finds it left behind.
+//!
+//! Invariant: states only go forward (see `state`), and an order that is confirmed has one charge,
+//! its stock, and an event in the outbox, whichever instances worked on it.
+
+mod carts;
+mod checkout;
+mod order;
+mod saga;
+mod state;
+mod sweep;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::uri::Authority;
+use axum::Router;
+use axum::routing::{delete, get, post};
+use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
+
+use crate::database::Database;
+use crate::outbox::Outbox;
+use crate::serve::{ServeError, Started, Tasks};
+use crate::upstream::{Connections, Upstream};
+use saga::Outcomes;
+
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/orders/0001_start.sql")];
+/// How long a callee may take, retries included; two of them fit into the gateway's patience.
+const CALL_LIMIT: Duration = Duration::from_secs(2);
+
+/// Where the callees answer.
+pub(super) struct Callees {
+    pub(super) catalog: Authority,
+    pub(super) payments: Authority,
+    pub(super) notifications: Authority,
+}
+
+/// What all handlers of the role share.
+#[derive(Debug)]
+struct Orders {
+    database: Database,
+    catalog: Upstream,
+    payments: Upstream,
+    /// Rung when an event was written to the outbox.
+    bell: Arc<Notify>,
+    outcomes: Outcomes,
+}
+
+/// Prepares the role.
+pub(super) async fn start(
+    data: &Path,
+    callees: Callees,
+    instance: String,
+    registry: &mut Registry,
+) -> Result<Started, ServeError> {
+    let database = Database::open(data, "orders", MIGRATIONS).await?;
+    let connections = Connections::new(registry);
+    let consumer = connections.to("notifications", callees.notifications, CALL_LIMIT);
+    let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
+    let orders = Arc::new(Orders {
+        database: database.clone(),
+        catalog: connections.to("catalog", callees.catalog, CALL_LIMIT),
+        payments: connections.to("payments", callees.payments, CALL_LIMIT),
+        bell: outbox.bell(),
+        outcomes: Outcomes::register(registry),
+    });
+
+    let mut tasks = Tasks::new();
+    tasks.start(|stop| database.clone().keep_log_short(stop));
+    tasks.start(|stop| outbox.run(stop));
+    tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));
+    let router = Router::new()
+        .route("/carts", post(carts::create))
+        .route("/carts/{id}", get(carts::show))
+        .route("/carts/{id}/items", post(carts::add))
+        .route("/carts/{id}/items/{product_id}", delete(carts::remove))
+        .route("/checkout", post(checkout::check_out))
+        .route("/orders/{id}", get(checkout::show))
+        .with_state(orders);
+    Ok(Started {
+        router,
+        database: Some(database),
+        tasks,
+    })
+}

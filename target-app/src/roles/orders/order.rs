@@ -1,0 +1,100 @@
+//! An order as it is stored and passed from step to step.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _, SqliteConnection};
+
+use super::state::State;
+use crate::database::Database;
+use crate::http::error::ApiError;
+
+/// Who refused an order, as stored: the catalog, for want of stock.
+pub(super) const BY_CATALOG: &str = "catalog";
+/// Who refused an order, as stored: payments, for want of money.
+pub(super) const BY_PAYMENTS: &str = "payments";
+
+/// An order on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) id: String,
+    pub(super) shopper_id: String,
+    pub(super) card: String,
+    /// What is bought, as JSON: first as wished, then with names and prices as reserved.
+    pub(super) lines: String,
+    pub(super) amount: i64,
+    pub(super) state: State,
+    pub(super) refusal: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+/// An order, and what its key was first used for.
+struct Stored(Order, String);
+
+impl FromRow<'_, SqliteRow> for Stored {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let state: String = row.try_get("state")?;
+        let order = Order {
+            id: row.try_get("id")?,
+            shopper_id: row.try_get("shopper_id")?,
+            card: row.try_get("card")?,
+            lines: row.try_get("lines")?,
+            amount: row.try_get("amount")?,
+            state: state
+                .parse()
+                .map_err(|error: String| sqlx::Error::Decode(error.into()))?,
+            refusal: row.try_get("refusal")?,
+            reason: row.try_get("reason")?,
+        };
+        Ok(Self(order, row.try_get("fingerprint")?))
+    }
+}
+
+impl Order {
+    /// An order just made.
+    pub(super) fn pending(id: String, shopper: &str, card: &str, lines: String) -> Self {
+        let (shopper_id, card) = (shopper.to_owned(), card.to_owned());
+        Self {
+            id,
+            shopper_id,
+            card,
+            lines,
+            amount: 0,
+            state: State::Pending,
+            refusal: None,
+            reason: None,
+        }
+    }
+
+    /// The order a shopper's key stands for, and what the key was first used for.
+    pub(super) async fn by_key(
+        connection: &mut SqliteConnection,
+        shopper: &str,
+        key: &str,
+    ) -> Result<Option<(Self, String)>, ApiError> {
+        let row: Option<Stored> = sqlx::query_as(
+            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, fingerprint FROM orders
+             WHERE shopper_id = ?1 AND request_key = ?2",
+        )
+        .bind(shopper)
+        .bind(key)
+        .fetch_optional(connection)
+        .await?;
+        Ok(row.map(|Stored(order, fingerprint)| (order, fingerprint)))
+    }
+
+    /// The order of an id.
+    pub(super) async fn by_id(database: &Database, id: &str) -> Result<Self, ApiError> {
+        let Stored(order, _) = sqlx::query_as(
+            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, fingerprint FROM orders
+             WHERE id = ?1",
+        )
+        .bind(id)
+        .fetch_one(database.reader())
+        .await?;
+        Ok(order)
+    }
+
+    /// Whether it was the payment that was refused, and not the stock.
+    pub(super) fn refused_by_payments(&self) -> bool {
+        self.refusal.as_deref() == Some(BY_PAYMENTS)
+    }
+}

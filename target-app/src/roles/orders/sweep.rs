@@ -1,0 +1,107 @@
+//! Finds orders that were left behind, by a driver that died or a callee that did not answer, and
+//! brings them to their end.
+//!
+//! Invariant: an order is swept by one instance at a time, and only after nobody touched it for
+//! [`LEFT_BEHIND_MS`]; longer than any request for it can still be running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Orders;
+use super::order::Order;
+use super::state::State;
+use crate::clock;
+use crate::http::context::Context;
+use crate::http::error::ApiError;
+use crate::serve::stopped;
+
+/// How often to look.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After how long an order counts as left behind; requests end after at most ten seconds.
+const LEFT_BEHIND_MS: i64 = 11_000;
+/// The most orders swept together.
+const BATCH: i64 = 20;
+
+/// Sweeps until `stop` turns true.
+pub(super) async fn run(orders: Arc<Orders>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if let Err(error) = sweep(&orders, LEFT_BEHIND_MS).await {
+            tracing::warn!(?error, "failed to look for orders left behind");
+        }
+    }
+}
+
+/// Sweeps once, all orders untouched for so long; says how many it took up.
+pub(super) async fn sweep(orders: &Arc<Orders>, untouched_ms: i64) -> Result<usize, ApiError> {
+    let before = clock::now_ms() - untouched_ms;
+    if !anything_due(orders, before).await? {
+        return Ok(0);
+    }
+    let mut sweeping = JoinSet::new();
+    for id in claim(orders, before).await? {
+        let orders = Arc::clone(orders);
+        sweeping.spawn(async move {
+            let context = Context::background("sweep");
+            if let Err(error) = finish(&orders, &id, &context).await {
+                tracing::warn!(
+                    order = id,
+                    correlation = context.correlation(),
+                    ?error,
+                    "failed to finish an order"
+                );
+            }
+        });
+    }
+    Ok(sweeping.join_all().await.len())
+}
+
+async fn finish(orders: &Orders, id: &str, context: &Context) -> Result<(), ApiError> {
+    let mut order = Order::by_id(&orders.database, id).await?;
+    if order.state == State::Pending {
+        order = match orders.cancel(&order).await? {
+            Some(order) => order,
+            None => Order::by_id(&orders.database, id).await?,
+        };
+    }
+    order = orders.drive(order, context).await?;
+    tracing::info!(
+        order = id,
+        state = order.state.name(),
+        "finished an order that was left behind"
+    );
+    match order.state {
+        State::Refused | State::Cancelled => orders.give_back(id, context).await,
+        State::Pending | State::Reserved | State::Confirmed => Ok(()),
+    }
+}
+
+// A look through a reader, so that idle processes do not take the write lock.
+async fn anything_due(orders: &Orders, before: i64) -> Result<bool, sqlx::Error> {
+    let due: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM orders WHERE due = 1 AND updated_at <= ?1 LIMIT 1")
+            .bind(before)
+            .fetch_optional(orders.database.reader())
+            .await?;
+    Ok(due.is_some())
+}
+
+// Touching an order claims it: no other instance finds it untouched for a while.
+async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "UPDATE orders SET updated_at = ?2 WHERE id IN
+           (SELECT id FROM orders WHERE due = 1 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?3)
+         RETURNING id",
+    )
+    .bind(before)
+    .bind(clock::now_ms())
+    .bind(BATCH)
+    .fetch_all(orders.database.writer())
+    .await
+}
