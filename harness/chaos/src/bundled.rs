@@ -1,0 +1,44 @@
+//! The scenarios, targets and journeys that come with the program, so that it works in any folder.
+
+/// Name and text of each bundled file of one kind.
+pub(crate) type Files = &'static [(&'static str, &'static str)];
+
+macro_rules! files {
+    ($folder:literal: $($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../scenarios/", $folder, $name, ".yaml")))),+]
+    };
+}
+
+pub(crate) const SCENARIOS: Files = files!("": "ramp", "smoke", "spike-with-podkill");
+pub(crate) const TARGETS: Files = files!("targets/": "store");
+pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cart", "checkout");
+
+/// The text of the file with this name.
+pub(crate) fn find(files: Files, name: &str) -> Option<&'static str> {
+    files.iter().find(|(other, _)| *other == name).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn check(files: Files, folder: &str) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios").join(folder);
+        let names = std::fs::read_dir(root).expect("the folder is in the repository").filter_map(|entry| {
+            let path = entry.expect("readable").path();
+            (path.extension()? == "yaml").then(|| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        });
+        let bundled: BTreeSet<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(bundled, names.collect(), "{folder}");
+    }
+
+    #[test]
+    fn every_file_is_bundled() {
+        check(SCENARIOS, "");
+        check(TARGETS, "targets");
+        check(JOURNEYS, "journeys");
+    }
+}

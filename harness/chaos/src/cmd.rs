@@ -1,0 +1,73 @@
+//! The commands, one file each.
+
+mod internal;
+mod list;
+mod plan;
+mod recover;
+mod report;
+mod run;
+mod schema;
+#[cfg(feature = "store")]
+mod store;
+mod validate;
+
+use chaos_plan::check::{Options, Outcome, Sources, examine};
+use chaos_plan::plan::PlatformName;
+use chaos_plan::Plan;
+use chaos_record::exit;
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command, Platform, ScenarioArgs};
+use crate::library;
+use crate::output::{Failure, Output};
+
+/// Runs the command; the number is the exit code.
+pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Run(args) => run::run(&args, output),
+        Command::Plan(args) => plan::plan(&args, output),
+        Command::Validate(args) => validate::validate(&args, output),
+        Command::List(args) => list::list(&args, output),
+        Command::Report(args) => report::report(&args, output),
+        Command::Recover(args) => recover::recover(&args, output),
+        Command::Schema(args) => schema::schema(&args, output),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "chaos", &mut std::io::stdout());
+            Ok(exit::HELD.code)
+        }
+        Command::Guardian { folder } => internal::guardian(&folder),
+        Command::Proxy => internal::proxy(),
+        Command::Exec { parent, command } => internal::exec(parent, command),
+        #[cfg(feature = "store")]
+        Command::Store { role } => store::store(&role),
+    }
+}
+
+/// The plan of a scenario, or its problems as a failure; warnings are shown either way.
+fn plan_of(args: &ScenarioArgs, output: &Output) -> Result<Plan, Failure> {
+    let Outcome { plan, diagnostics } = examined(args)?;
+    let Some(plan) = plan else {
+        return Err(Failure::new(exit::BAD_INPUT, diagnostics.render(output.color)));
+    };
+    if !diagnostics.problems.is_empty() {
+        output.tell(diagnostics.render(output.color).trim_end());
+    }
+    Ok(plan)
+}
+
+/// Checks a scenario and all it refers to.
+fn examined(args: &ScenarioArgs) -> Result<Outcome, Failure> {
+    let (scenario, library) = library::scenario(&args.scenario)?;
+    let options = Options {
+        platform: args.platform.map(|platform| match platform {
+            Platform::Local => PlatformName::Local,
+            Platform::Compose => PlatformName::Compose,
+            Platform::Kubernetes => PlatformName::Kubernetes,
+        }),
+        seed: args.seed,
+        time_scale: args.time_scale,
+        rate_scale: args.rate_scale,
+        overrides: args.overrides.clone(),
+    };
+    Ok(examine(&Sources { scenario, library: &library }, &options))
+}

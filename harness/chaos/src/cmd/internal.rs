@@ -1,0 +1,29 @@
+//! What `chaos run` starts itself as: guardian, proxy process and exec wrapper.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use chaos_platform::local::wrapper::exec_wrapper;
+use chaos_record::exit;
+
+use crate::log;
+use crate::output::Failure;
+
+pub(super) fn guardian(folder: &Path) -> Result<u8, Failure> {
+    log::to_stderr("info");
+    match chaos_run::guardian::run_blocking(folder).map_err(Failure::environment)? {
+        Some(report) if !report.left.is_empty() => Ok(exit::NOT_CLEAN.code),
+        Some(_) | None => Ok(exit::HELD.code),
+    }
+}
+
+pub(super) fn proxy() -> Result<u8, Failure> {
+    log::to_stderr("info");
+    chaos_proxy::run_blocking().map_err(Failure::environment)?;
+    Ok(exit::HELD.code)
+}
+
+/// Does not come back if all is well.
+pub(super) fn exec(parent: u32, command: Vec<OsString>) -> Result<u8, Failure> {
+    Err(Failure::environment(format!("start the program: {}", exec_wrapper(parent, command))))
+}

@@ -1,0 +1,72 @@
+//! `chaos list`: scenarios with the question each answers, kinds of fault, runs with their outcome.
+
+use std::path::Path;
+
+use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets};
+use chaos_record::exit;
+use serde_json::{Value, json};
+
+use crate::bundled;
+use crate::cli::{ListArgs, Listed};
+use crate::library::yaml_names;
+use crate::output::{Failure, Output};
+
+pub(super) fn list(args: &ListArgs, output: &Output) -> Result<u8, Failure> {
+    let rows = match args.what {
+        Listed::Scenarios => scenarios(),
+        Listed::Faults => faults(),
+        Listed::Runs => runs(&args.out),
+    };
+    if args.json {
+        output.give(&serde_json::to_string_pretty(&rows).expect("rows are plain data"));
+    } else if rows.is_empty() {
+        output.tell("nothing there yet");
+    } else {
+        output.give(&columns(&rows));
+    }
+    Ok(exit::HELD.code)
+}
+
+fn scenarios() -> Vec<Value> {
+    let mut rows: Vec<Value> = bundled::SCENARIOS.iter().map(|(name, text)| json!({ "name": name, "about": question(text), "where": "bundled" })).collect();
+    let folder = Path::new("scenarios");
+    for name in yaml_names(folder) {
+        if bundled::find(bundled::SCENARIOS, &name).is_none() {
+            let text = std::fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap_or_default();
+            rows.push(json!({ "name": name, "about": question(&text), "where": "scenarios/" }));
+        }
+    }
+    rows
+}
+
+/// The first comment line.
+fn question(text: &str) -> String {
+    let comment = text.lines().find_map(|line| line.strip_prefix('#'));
+    comment.map(|line| line.trim().to_owned()).unwrap_or_default()
+}
+
+fn faults() -> Vec<Value> {
+    let targets = Targets { service: String::new(), how_many: HowMany::Count(1) };
+    let kinds = [Inject::Kill { targets: targets.clone(), signal: KillSignal::Kill }, Inject::Pause { targets }];
+    kinds.iter().map(|inject| {
+        let words = chaos_faults::fault::describe(inject);
+        json!({ "name": inject.kind(), "about": format!("{}; undo: {}; proof: {}", words.act, words.undo, words.proof), "where": "local" })
+    }).collect()
+}
+
+fn runs(folder: &Path) -> Vec<Value> {
+    let mut names: Vec<String> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names.iter().filter(|name| folder.join(name).join("record.jsonl").is_file()).map(|name| {
+        let result = std::fs::read_to_string(folder.join(name).join("result.json")).ok();
+        let result: Option<Value> = result.and_then(|text| serde_json::from_str(&text).ok());
+        let about = result.as_ref().and_then(|result| Some(format!("{}, exit {}", result["outcome"].as_str()?, result["exit"]["code"])));
+        json!({ "name": name, "about": about.unwrap_or_else(|| "no result: killed, or alive".to_owned()), "where": folder.display().to_string() })
+    }).collect()
+}
+
+fn columns(rows: &[Value]) -> String {
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let width = rows.iter().map(|row| text(row, "name").len()).max().unwrap_or(0);
+    rows.iter().map(|row| format!("{:width$}  {}\n", text(row, "name"), text(row, "about"))).collect()
+}

@@ -1,0 +1,42 @@
+//! `chaos plan`: what a run would do; touches nothing.
+
+use chaos_faults::fault::{describe, needs};
+use chaos_platform::Capability;
+use chaos_plan::Plan;
+use chaos_plan::plan::Fault;
+use chaos_record::exit;
+use chaos_report::plan_text::{FaultDetail, plan_text};
+
+use crate::cli::PlanArgs;
+use crate::output::{Failure, Output};
+
+pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<u8, Failure> {
+    let plan = super::plan_of(&args.scenario, output)?;
+    if args.json {
+        output.give(&serde_json::to_string_pretty(&plan).expect("a plan is plain data"));
+    } else {
+        output.give(&plan_text(&plan, &details(&plan)));
+    }
+    Ok(exit::HELD.code)
+}
+
+/// How each fault works on the plan's platform, in words.
+fn details(plan: &Plan) -> Vec<FaultDetail> {
+    plan.faults.iter().map(detail).collect()
+}
+
+fn detail(fault: &Fault) -> FaultDetail {
+    let words = describe(&fault.inject);
+    let one = |text: &str| vec![text.to_owned()];
+    let needs = needs(&fault.inject).iter().map(|need| match need {
+        Capability::Kill => "end an instance at once",
+        Capability::Freeze => "stop an instance without ending it",
+    });
+    FaultDetail {
+        fault: fault.name.clone(),
+        acts: one(words.act),
+        undo: one(words.undo),
+        proof: one(words.proof),
+        needs: needs.map(str::to_owned).collect(),
+    }
+}

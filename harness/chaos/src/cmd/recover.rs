@@ -1,0 +1,48 @@
+//! `chaos recover`: finish what a killed run left.
+
+use chaos_record::exit;
+use chaos_run::recover::{self, Recovered, Report};
+use chaos_run::state_folder;
+
+use crate::cli::RecoverArgs;
+use crate::output::{Failure, Output};
+
+pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure> {
+    let root = state_folder::root().map_err(Failure::environment)?;
+    if let Some(run) = &args.run
+        && !root.join(run).is_dir()
+    {
+        return Err(Failure::new(exit::BAD_INPUT, format!("error: no run `{run}` has anything to recover")));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
+    let found = runtime.block_on(recover::recover(&root, args.run.as_deref())).map_err(Failure::environment)?;
+    if args.json {
+        output.give(&serde_json::to_string_pretty(&found).expect("reports are plain data"));
+    }
+    if found.is_empty() {
+        output.tell("nothing to recover");
+    }
+    let mut code = exit::HELD.code;
+    for recovered in &found {
+        match recovered {
+            Recovered::Finished(report) => {
+                output.tell(&words(report));
+                if !report.left.is_empty() {
+                    code = exit::NOT_CLEAN.code;
+                }
+            }
+            Recovered::Alive { run } if args.run.is_some() => {
+                return Err(Failure::new(exit::ENVIRONMENT, format!("error: run `{run}` is alive; stop it with Ctrl-C or SIGTERM")));
+            }
+            Recovered::Alive { run } => output.tell(&format!("{run}: alive, left alone")),
+        }
+    }
+    Ok(code)
+}
+
+fn words(report: &Report) -> String {
+    let mut lines = vec![format!("{}: {}", report.run, if report.left.is_empty() { "clean" } else { "NOT clean" })];
+    lines.extend(report.undone.iter().map(|(fault, how)| format!("  {fault}: {}", how.words())));
+    lines.extend(report.left.iter().map(|left| format!("  left behind: {left}")));
+    lines.join("\n")
+}

@@ -1,0 +1,103 @@
+//! What is seen of a run while it goes on: a redrawn block on a terminal, lines elsewhere, JSON if asked.
+//!
+//! Invariant: only watches. A slow or closed terminal changes nothing in the run.
+
+use std::sync::Arc;
+
+use chaos_plan::Plan;
+use chaos_record::event::Stamped;
+use chaos_record::live;
+use chaos_record::record::Record;
+use chaos_report::text::{self, Glance};
+use chaos_run::conductor::Audience;
+
+use crate::output::Output;
+
+/// Looks come ten times a second; the block is redrawn on every fifth, a line is printed on every hundredth.
+const LOOKS_A_BLOCK: u64 = 5;
+const LOOKS_A_LINE: u64 = 100;
+
+/// The terminal's view of a run.
+pub(crate) struct Progress {
+    output: Output,
+    plan: Arc<Plan>,
+    json: bool,
+    looks: u64,
+    /// Lines of the block that stand on the terminal now.
+    drawn: usize,
+}
+
+impl Progress {
+    pub(crate) fn new(output: Output, plan: Arc<Plan>, json: bool) -> Self {
+        Self { output, plan, json, looks: 0, drawn: 0 }
+    }
+
+    /// The first line: what begins.
+    pub(crate) fn opening(&self, run: &str) {
+        self.output.tell(&format!("{}\nrun {run}, seed {}", self.plan.question, self.plan.seed));
+    }
+
+    /// Takes the block away before the closing lines.
+    pub(crate) fn close(&mut self) {
+        self.erase();
+    }
+
+    fn erase(&mut self) {
+        if self.drawn > 0 {
+            // Cursor up, then clear to the end of the screen (ECMA-48 CPL and ED).
+            self.output.draw(&format!("\x1b[{}F\x1b[J", self.drawn));
+            self.drawn = 0;
+        }
+    }
+
+    fn draw(&mut self, glance: &Glance) {
+        let block = text::block(glance, self.output.color, self.output.width());
+        self.erase();
+        self.drawn = block.len();
+        self.output.draw(&format!("{}\n", block.join("\n")));
+    }
+}
+
+impl Audience for Progress {
+    fn event(&mut self, stamped: &Stamped, _record: &Record) {
+        if self.json {
+            self.output.give(&serde_json::to_string(stamped).expect("an event is plain data"));
+        }
+        if let Some(line) = text::event_line(stamped, &self.plan).filter(|_| !self.output.quiet) {
+            self.erase();
+            self.output.say(&line);
+        }
+    }
+
+    fn look(&mut self, record: &Record, load_ns: Option<u64>) {
+        let look = self.looks;
+        self.looks += 1;
+        let redraw = self.output.redraw && look.is_multiple_of(LOOKS_A_BLOCK);
+        let line = !self.output.redraw && look.is_multiple_of(LOOKS_A_LINE);
+        let Some(load_ns) = load_ns.filter(|_| !self.output.quiet && (redraw || line)) else { return };
+        let glance = glance(&self.plan, &live::glance(record, load_ns));
+        if redraw {
+            self.draw(&glance);
+        } else {
+            self.output.say(&text::status_line(&glance));
+        }
+    }
+}
+
+/// What the record knows, in the shape the terminal draws.
+fn glance(plan: &Plan, seen: &live::Glance) -> Glance {
+    Glance {
+        scenario: plan.name.clone(),
+        stage: seen.stage_name.clone(),
+        stage_index: seen.stage,
+        stages: plan.load.stages.len(),
+        elapsed: seen.now,
+        total: seen.length,
+        offered: seen.offered,
+        achieved: seen.achieved,
+        p95_ns: seen.p95,
+        limit_ns: seen.limit,
+        bad_share: seen.bad_share.unwrap_or(0.0),
+        active_faults: seen.active.iter().map(|fault| (fault.name.clone(), fault.remaining)).collect(),
+    }
+}

@@ -1,0 +1,13 @@
+//! The real program against the real store: verdicts, exit codes, and nothing left behind.
+//!
+//! Each test gets a folder of its own for state and outputs. `CHAOS_PROGRAM` and `CHAOS_REPOSITORY`
+//! name the program and the files where the tests run as another user than the one who built them.
+
+mod cli;
+mod clean_up;
+mod honesty;
+mod leftovers;
+mod program;
+mod signals;
+mod verdicts;
+mod your_own;
