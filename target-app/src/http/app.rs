@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use ::http::{StatusCode, Uri};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 
-use super::body::BODY_BYTES_MAX;
 use super::error::ApiError;
 use super::health::{Readiness, health, ready};
 use super::metrics::metrics;
@@ -35,7 +33,6 @@ pub(crate) fn build(
     .route("/health", get(health))
     .fallback(no_such_path)
     .method_not_allowed_fallback(wrong_method)
-    .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
     .layer(from_fn_with_state(Arc::new(observer), observe))
 }
 

@@ -11,6 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::body::read_whole;
 use super::context::{CORRELATION, Context};
 use super::error::{ApiError, ErrorDetail};
 use super::metrics::{RequestMetrics, Route};
@@ -49,7 +50,13 @@ pub(crate) async fn observe(
     let counted = observer.metrics.begin(request.method(), route.clone());
     request.extensions_mut().insert(context.clone());
 
-    let answered = tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await;
+    let answered = tokio::time::timeout(REQUEST_LIMIT, async {
+        match read_whole(request).await {
+            Ok(request) => next.run(request).await,
+            Err(error) => error.into_response(),
+        }
+    })
+    .await;
     let mut response = answered.unwrap_or_else(|_| too_slow().into_response());
     if let Some(delay) = observer.delay.filter(|_| !is_probe(route.as_str())) {
         tokio::time::sleep(delay).await;

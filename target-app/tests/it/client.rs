@@ -62,6 +62,11 @@ impl Client {
         }
     }
 
+    /// Where it sends to.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The same caller with one more header.
     pub(crate) fn with(&self, name: &'static str, value: &str) -> Self {
         let mut client = self.clone();

@@ -1,7 +1,10 @@
 //! Wrong input gets an answer that says what is wrong, in which field, and what to do.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Client, Reply};
 use crate::shop::Shop;
@@ -247,6 +250,27 @@ async fn every_role_tells_its_health_and_counts_its_requests() {
                 .await,
             8
         );
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_has_come_does_not_cost_the_connection() {
+    let shop = Shop::open().await;
+    let mut stream = tokio::net::TcpStream::connect(shop.gateway.address())
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        // The role could refuse at the head already: nobody is logged in.
+        let head = "POST /carts HTTP/1.1\r\nhost: store\r\ncontent-length: 4\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        stream.write_all(b"null").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+        assert!(answer.starts_with("http/1.1 401"), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
     }
     shop.close().await;
 }
