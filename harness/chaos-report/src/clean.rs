@@ -2,21 +2,32 @@
 //!
 //! Escaping is each exporter's own duty; this room takes out what no escaping covers: control
 //! characters (terminal sequences), characters that reorder or hide text, and excess length.
-//! Invariant: the result of [`clean`] is one line of at most [`CAP`] characters that any terminal,
+//! Invariant: the result of [`clean`] is one line of at most [`CAP`] characters (and `...`) that any terminal,
 //! browser or parser shows as it stands.
 
 /// Most characters of one foreign text.
 pub const CAP: usize = 300;
+/// Most characters of a text of ours that quotes foreign ones, such as the sentence of a verdict.
+const COMPOSED_CAP: usize = 1_000;
 /// Most lines of a text that keeps its lines.
 const LINES: usize = 400;
 
 /// One line without control, reordering or invisible characters, cut off after [`CAP`] characters.
 pub fn clean(text: &str) -> String {
+    clean_to(CAP, text)
+}
+
+/// The same for a text of ours that quotes foreign ones: it may be longer.
+pub fn clean_composed(text: &str) -> String {
+    clean_to(COMPOSED_CAP, text)
+}
+
+fn clean_to(cap: usize, text: &str) -> String {
     let mut inert = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .filter(|c| !acts(*c));
-    let mut line: String = inert.by_ref().take(CAP).collect();
+    let mut line: String = inert.by_ref().take(cap).collect();
     if inert.next().is_some() {
         line.push_str("...");
     }

@@ -18,7 +18,7 @@ use crate::view::{Story, View};
 
 const STYLE: &str = include_str!("../../../reports/templates/report.css");
 /// Name and text of each template; `report.html` is the page.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     (
         "report.html",
         include_str!("../../../reports/templates/report.html"),
@@ -30,6 +30,10 @@ const TEMPLATES: [(&str, &str); 5] = [
     (
         "verdict.html",
         include_str!("../../../reports/templates/verdict.html"),
+    ),
+    (
+        "claims.html",
+        include_str!("../../../reports/templates/claims.html"),
     ),
     (
         "faults.html",
@@ -44,7 +48,7 @@ const TEMPLATES: [(&str, &str); 5] = [
 /// Why a report could not be rendered. The text completes "failed to ...".
 #[derive(Debug, Error)]
 pub enum HtmlError {
-    #[error("render the report: {0}")]
+    #[error("draw the charts of the report")]
     Chart(#[from] ChartError),
     #[error("fill in the template of the report")]
     Template(#[from] minijinja::Error),

@@ -25,7 +25,7 @@ pub use self::faults::{Fact, FaultCard, FaultSpan, inject, spans, summary};
 pub use self::numbers::{Number, tightest_limit, worst_second};
 pub use self::tables::{SeriesRow, StageRow};
 
-use crate::clean::clean;
+use crate::clean::{clean, clean_composed};
 use crate::timeline::Timeline;
 use crate::words;
 
@@ -96,7 +96,7 @@ pub struct View {
     pub notices: Vec<String>,
     pub numbers: Vec<Number>,
     pub chips: Vec<Mark>,
-    /// Why the exit code is what it is, the reason that decided first.
+    /// Why the exit code is what it is, beside what the claims say for themselves; the reason that decided first.
     pub reasons: Vec<String>,
     pub exit: ExitView,
     pub claims: Vec<ClaimRow>,
@@ -132,16 +132,11 @@ impl View {
             started: wall_clock(&header.started),
             chaos: clean(&header.chaos),
             outcome: outcome(verdict.outcome),
-            sentence: clean(&verdict.sentence),
+            sentence: clean_composed(&verdict.sentence),
             notices: notices(story),
             numbers: numbers::numbers(story, timeline),
             chips: numbers::chips(story),
-            reasons: verdict
-                .exit
-                .because
-                .iter()
-                .map(|because| clean(&because.why))
-                .collect(),
+            reasons: reasons(verdict),
             exit: exit(verdict),
             claims: claims::claims(verdict),
             faults: faults::cards(story),
@@ -178,6 +173,22 @@ pub fn exit(verdict: &Verdict) -> ExitView {
             |code| code.meaning.to_owned(),
         ),
     }
+}
+
+fn reasons(verdict: &Verdict) -> Vec<String> {
+    let told = |why: &str| {
+        verdict
+            .claims
+            .iter()
+            .any(|claim| !claim.why.is_empty() && why.contains(&claim.why))
+    };
+    verdict
+        .exit
+        .because
+        .iter()
+        .filter(|because| !told(&because.why))
+        .map(|because| clean_composed(&because.why))
+        .collect()
 }
 
 fn notices(story: &Story<'_>) -> Vec<String> {

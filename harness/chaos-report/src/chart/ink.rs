@@ -23,6 +23,7 @@ pub(super) enum Ink {
     Bad,
     Fault,
     FaultTail,
+    FaultEnd,
     Flag,
     FlagText,
     Stage,
@@ -32,7 +33,7 @@ pub(super) enum Ink {
 }
 
 impl Ink {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Label,
         Self::Title,
         Self::Axis,
@@ -47,6 +48,7 @@ impl Ink {
         Self::Bad,
         Self::Fault,
         Self::FaultTail,
+        Self::FaultEnd,
         Self::Flag,
         Self::FlagText,
         Self::Stage,
@@ -72,6 +74,7 @@ impl Ink {
             Self::Bad => ("i-bad", (0xb5, 0x47, 0x00)),
             Self::Fault => ("i-fault", (0x3d, 0x5a, 0x80)),
             Self::FaultTail => ("i-tail", (0x3e, 0x5a, 0x80)),
+            Self::FaultEnd => ("i-fault-end", (0x40, 0x5a, 0x80)),
             Self::Flag => ("i-flag", (0x3f, 0x5a, 0x80)),
             Self::FlagText => ("i-flag-text", (0xff, 0xff, 0xff)),
             Self::Stage => ("i-stage", (0xec, 0xee, 0xf2)),
@@ -99,9 +102,10 @@ impl Ink {
             Self::P99 => ("2", Some("1.5 3.5")),
             Self::Limit => ("1.3", Some("9 5")),
             Self::Offered => ("1.5", Some("5 3")),
-            Self::Achieved => ("2", None),
+            // Wide enough to show on both sides of the line of what was offered.
+            Self::Achieved => ("4", None),
             Self::Fault | Self::Flag => ("1.5", None),
-            Self::Boundary => ("1", Some("2 3")),
+            Self::Boundary | Self::FaultEnd => ("1", Some("2 3")),
             _ => ("1", None),
         }
     }

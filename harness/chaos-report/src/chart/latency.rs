@@ -252,12 +252,12 @@ fn finding(timeline: &Timeline, limit: Option<u64>) -> String {
     let seconds: f64 = over.map(Bucket::seconds).sum();
     let over = if seconds > 0.0 {
         format!(
-            "it was over {} in {seconds:.0} of {:.0} s",
+            "p95 was over {} in {seconds:.0} of {:.0} s",
             words::duration(limit),
             self::seconds(timeline.length)
         )
     } else {
-        format!("it never was over {}", words::duration(limit))
+        format!("p95 never was over {}", words::duration(limit))
     };
     format!("{peak}; {over}.")
 }
@@ -336,7 +336,7 @@ mod tests {
         };
         assert_eq!(
             finding(&timeline, Some(200_000_000)),
-            "At 00:01 more than 5 % of the requests got no answer as expected; it was over 200 ms in 2 of 3 s."
+            "At 00:01 more than 5 % of the requests got no answer as expected; p95 was over 200 ms in 2 of 3 s."
         );
     }
 }

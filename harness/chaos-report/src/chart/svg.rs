@@ -91,7 +91,7 @@ fn hatch(id: &str, ink: Ink) -> Option<String> {
     let (class, light) = (ink.class(), ink.light());
     Some(format!(
         "<pattern id=\"{id}-{class}\" class=\"{class}\" color=\"{light}\" width=\"{spacing}\" height=\"{spacing}\" patternUnits=\"userSpaceOnUse\" \
-         patternTransform=\"rotate(45)\"><path d=\"M0 0V{spacing}\" stroke=\"currentColor\" stroke-width=\"1.6\"/></pattern>"
+         patternTransform=\"rotate(45)\"><path d=\"M0 0V{spacing}\" stroke=\"currentColor\" stroke-width=\"1\"/></pattern>"
     ))
 }
 

@@ -1,11 +1,12 @@
 //! The last lines of a run: verdict, why, worst number, faults, clean-up, report, exit code, what to do next.
 //!
-//! Invariant: at most [`LINES_MAX`] lines, whatever happened; the verdict stands first and what to do last.
+//! Invariant: at most 12 lines, whatever happened; the verdict stands first and what to do last.
 
+use chaos_record::exit::{INCONCLUSIVE, NOT_HELD};
 use chaos_record::verdict::{ClaimVerdict, FaultFinding, Status};
 
 use super::paint::Paint;
-use crate::clean::{clean, redact};
+use crate::clean::{clean, clean_composed, redact};
 use crate::timeline::Timeline;
 use crate::view::{Mark, Number, Story, Tone, exit, outcome, summary, worst_second};
 use crate::words;
@@ -26,9 +27,9 @@ pub fn closing_block(story: &Story<'_>, color: bool, report_path: &str) -> Strin
         paint.bold(&clean(&story.plan().name))
     )];
     let mut put = |label: &str, text: &str| {
-        lines.push(format!("  {}  {text}", paint.dim(&format!("{label:<8}"))))
+        lines.push(format!("  {}  {text}", paint.dim(&format!("{label:<8}"))));
     };
-    put("verdict", &clean(&verdict.sentence));
+    put("verdict", &clean_composed(&verdict.sentence));
     for why in words::at_most(WHY_MAX, why(story)) {
         put("why", &why);
     }
@@ -39,33 +40,29 @@ pub fn closing_block(story: &Story<'_>, color: bool, report_path: &str) -> Strin
     put("clean-up", &cleanup(story, paint));
     put("report", &clean(report_path));
     let exit = exit(verdict);
-    put(
-        "exit",
-        &format!("{} {}: {}", exit.code, exit.name, exit.meaning),
-    );
+    put("exit", &format!("{}: {}", exit.code, exit.meaning));
     put("next", &next(story));
     debug_assert!(lines.len() <= LINES_MAX, "the parts are limited one by one");
     lines.join("\n") + "\n"
 }
 
-/// Claims that do not hold, then unknown ones; without any, the reasons of the exit code.
+/// What decided, if that was no claim; then claims that do not hold, then unknown ones.
 fn why(story: &Story<'_>) -> Vec<String> {
-    let mut claims: Vec<&ClaimVerdict> = story
-        .verdict
+    let verdict = story.verdict;
+    let mut claims: Vec<&ClaimVerdict> = verdict
         .claims
         .iter()
         .filter(|claim| claim.status != Status::Held)
         .collect();
     claims.sort_by_key(|claim| claim.status != Status::NotHeld);
-    if claims.is_empty() {
-        return story
-            .verdict
-            .exit
-            .because
-            .iter()
-            .map(|because| clean(&because.why))
-            .collect();
-    }
+    let of_claims = [NOT_HELD.code, INCONCLUSIVE.code];
+    // What claims say for themselves is not said twice.
+    let decided = verdict
+        .exit
+        .because
+        .iter()
+        .filter(|because| claims.is_empty() || !of_claims.contains(&because.code));
+    let mut lines: Vec<String> = decided.map(|because| clean(&because.why)).collect();
     let line = |claim: &&ClaimVerdict| {
         let why = if claim.why.is_empty() {
             String::new()
@@ -80,7 +77,8 @@ fn why(story: &Story<'_>) -> Vec<String> {
             clean(&claim.measured)
         )
     };
-    claims.iter().map(line).collect()
+    lines.extend(claims.iter().map(line));
+    lines
 }
 
 fn worst(number: &Number) -> String {

@@ -6,7 +6,7 @@ use chaos_record::verdict::{ClaimVerdict, Finding, Verdict};
 use serde::Serialize;
 
 use super::Mark;
-use crate::clean::clean;
+use crate::clean::{clean, clean_composed};
 use crate::words;
 
 /// One claim.
@@ -44,9 +44,9 @@ fn claim(claim: &ClaimVerdict) -> ClaimRow {
         name: clean(&claim.name),
         kind: clean(&claim.kind),
         line: claim.line,
-        target: clean(&claim.target),
-        measured: clean(&claim.measured),
-        why: clean(&claim.why),
+        target: clean_composed(&claim.target),
+        measured: clean_composed(&claim.measured),
+        why: clean_composed(&claim.why),
         findings: claim.findings.iter().map(finding).collect(),
     }
 }
@@ -61,7 +61,7 @@ fn finding(finding: &Finding) -> FindingRow {
             words::count(finding.n),
             words::count(finding.allowed)
         ),
-        measured: clean(&finding.measured),
-        why: clean(&finding.why),
+        measured: clean_composed(&finding.measured),
+        why: clean_composed(&finding.why),
     }
 }

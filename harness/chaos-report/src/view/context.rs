@@ -3,6 +3,7 @@
 //! Invariant: secrets of the command and the scenario do not pass ([`crate::clean::redact`]).
 
 use chaos_plan::plan::{PlatformName, Target};
+use chaos_record::event::Stamped;
 use serde::Serialize;
 
 use super::Story;
@@ -41,7 +42,10 @@ pub(super) fn events(story: &Story<'_>) -> (Vec<EventRow>, u64) {
             format!("-{}", words::clock(zero - at))
         }
     };
-    let told = story.events.iter().filter_map(|event| {
+    // Written when heard; read in the order in which it happened.
+    let mut events: Vec<&Stamped> = story.events.iter().collect();
+    events.sort_by_key(|event| event.at);
+    let told = events.into_iter().filter_map(|event| {
         Some(EventRow {
             at: clock(event.at),
             what: event_text(&event.what, story.plan())?,

@@ -8,7 +8,7 @@ use chaos_record::verdict::{Cleanup, Conservation, GeneratorHealth, StageSummary
 use serde::Serialize;
 
 use super::{Mark, Tone};
-use crate::clean::{clean, clean_all};
+use crate::clean::{clean, clean_composed};
 use crate::words;
 
 /// Most late requests of a judged stage, and least achieved of offered (DESIGN section 5).
@@ -160,9 +160,14 @@ fn cleanup(cleanup: &Cleanup) -> Evidence {
 
 /// All complaints about the evidence, in words.
 pub(super) fn complaints(verdict: &Verdict) -> Vec<String> {
-    let mut complaints = clean_all(&verdict.generator.complaints);
-    complaints.extend(clean_all(&verdict.conservation.differences));
+    let complaints = verdict
+        .generator
+        .complaints
+        .iter()
+        .chain(&verdict.conservation.differences);
     complaints
+        .map(|complaint| clean_composed(complaint))
+        .collect()
 }
 
 /// Everything that did not end as expected, most frequent first.

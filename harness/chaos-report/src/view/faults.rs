@@ -4,6 +4,7 @@
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{HowMany, Inject, Target};
+use chaos_record::CELL_NS;
 use chaos_record::event::NotInjected;
 use chaos_record::verdict::{FaultFinding, Recovery};
 use serde::Serialize;
@@ -179,6 +180,12 @@ pub fn summary(fault: &FaultFinding) -> String {
     }
     match &fault.recovery {
         Recovery::Absorbed => "It took effect and shoppers felt nothing.".to_owned(),
+        Recovery::Recovered { after: 0, relapses } if *relapses > 0 => {
+            format!(
+                "Nothing was felt at first; {} later.",
+                words::counted(*relapses, "disturbance")
+            )
+        }
         Recovery::Recovered { after, relapses } => format!(
             "{} Back to normal after {}{}.",
             felt(fault),
@@ -195,10 +202,22 @@ pub fn summary(fault: &FaultFinding) -> String {
 }
 
 fn felt(fault: &FaultFinding) -> String {
-    fault.symptom_after.map_or_else(
-        || "No symptom was observed.".to_owned(),
-        |after| format!("Felt {} after it took effect.", words::duration(after)),
-    )
+    match fault.symptom_after {
+        None => "No symptom was observed.".to_owned(),
+        Some(ns) if ns < CELL_NS => {
+            format!("Felt within {} of its effect.", words::duration(CELL_NS))
+        }
+        Some(ns) => format!("Felt {} after it took effect.", words::duration(ns)),
+    }
+}
+
+/// When shoppers first felt it; what they feel is known by cells.
+fn symptom(after: Option<u64>) -> String {
+    match after {
+        None => NOT_OBSERVED.to_owned(),
+        Some(ns) if ns < CELL_NS => format!("within {}", words::duration(CELL_NS)),
+        Some(ns) => format!("after {}", words::duration(ns)),
+    }
 }
 
 fn relapse(relapses: u64) -> String {
@@ -232,6 +251,14 @@ fn times(story: &Story<'_>, fault: &FaultFinding) -> Vec<Fact> {
 }
 
 fn effects(fault: &FaultFinding) -> Vec<Fact> {
+    // Without an effect there is nothing to count: 0 and "no answer" would both be untrue.
+    let counted = |text: String| {
+        if fault.effective.is_some() {
+            text
+        } else {
+            NOT_OBSERVED.to_owned()
+        }
+    };
     let after = |time: Option<u64>| {
         time.map_or_else(
             || NOT_OBSERVED.to_owned(),
@@ -244,25 +271,25 @@ fn effects(fault: &FaultFinding) -> Vec<Fact> {
     );
     let [caught_ok, caught_bad] = fault.caught;
     vec![
-        fact("Shoppers felt it", after(fault.symptom_after)),
+        fact("Shoppers felt it", symptom(fault.symptom_after)),
         fact("System noticed it", detected),
         fact("All instances ready again", after(fault.capacity_after)),
         fact("Back to normal", back_to_normal(&fault.recovery)),
         fact(
             "Worst p95 in one second",
-            words::duration_or(fault.worst_p95, "no answer"),
+            counted(words::duration_or(fault.worst_p95, "no answer")),
         ),
         fact(
             "Bad beyond the usual",
-            words::counted(fault.excess_bad, "request"),
+            counted(words::counted(fault.excess_bad, "request")),
         ),
         fact(
             "Caught in flight",
-            format!(
+            counted(format!(
                 "{} answered, {} bad",
                 words::count(caught_ok),
                 words::count(caught_bad)
-            ),
+            )),
         ),
         fact("Before it", reference(fault)),
     ]
@@ -271,6 +298,7 @@ fn effects(fault: &FaultFinding) -> Vec<Fact> {
 fn back_to_normal(recovery: &Recovery) -> String {
     match recovery {
         Recovery::Absorbed => "never left it".to_owned(),
+        Recovery::Recovered { after: 0, relapses } => format!("at once{}", relapse(*relapses)),
         Recovery::Recovered { after, relapses } => {
             format!("after {}{}", words::duration(*after), relapse(*relapses))
         }

@@ -178,7 +178,11 @@ fn back_to_normal(story: &Story<'_>) -> Number {
         ),
         Recovery::Recovered { after, .. } => number(
             label,
-            words::duration(*after),
+            if *after == 0 {
+                "at once".to_owned()
+            } else {
+                words::duration(*after)
+            },
             note,
             against(Some(*after), within),
         ),
@@ -194,7 +198,7 @@ fn back_to_normal(story: &Story<'_>) -> Number {
     }
 }
 
-/// Orders recoveries from best to worst; unknown beats all, so that it is never hidden by a good one.
+/// Ranks recoveries from best to worst; unknown beats all, so that it is never hidden by a good one.
 fn rank(fault: &FaultFinding) -> (u8, u64) {
     match &fault.recovery {
         Recovery::Absorbed => (0, 0),

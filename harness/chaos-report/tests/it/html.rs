@@ -186,6 +186,11 @@ fn a_run_without_load_still_has_a_report() {
             fault.requested,
             fault.reference,
         ) = (None, None, None, None);
+        (
+            fault.symptom_after,
+            fault.detected_after,
+            fault.capacity_after,
+        ) = (None, None, None);
         fault.recovery = Recovery::Unknown {
             why: "it was not injected".to_owned(),
         };
@@ -198,6 +203,13 @@ fn a_run_without_load_still_has_a_report() {
             && !page.contains("id=\"charts\""),
         "{page}"
     );
+    let cards = page
+        .split("id=\"faults\"")
+        .nth(1)
+        .expect("the faults' section");
+    let unseen = cards.matches("<dd>not observed</dd>").count();
+    // Seven effects of each fault, the times of a kill and of a pause.
+    assert_eq!(unseen, 2 * 7 + 2 + 3, "{cards}");
 }
 
 #[test]

@@ -2,5 +2,6 @@
 
 mod hostile;
 mod html;
+mod judged;
 mod story;
 mod texts;

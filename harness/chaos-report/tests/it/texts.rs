@@ -2,7 +2,7 @@
 
 use chaos_plan::Plan;
 use chaos_plan::plan::Resolved;
-use chaos_record::verdict::{Cleanup, Recovery, RunOutcome};
+use chaos_record::verdict::{Because, Cleanup, Recovery, RunOutcome};
 use chaos_report::plan_text::{FaultDetail, plan_text, plan_yaml};
 use chaos_report::result::result_json;
 use chaos_report::text::{closing_block, event_line};
@@ -26,6 +26,18 @@ fn the_last_lines_of_a_run_that_left_something_name_it_and_the_way_out() {
     run.verdict.outcome = RunOutcome::Aborted;
     run.verdict.exit.code = 6;
     run.verdict.exit.name = "not-clean".to_owned();
+    let because = |code, why: &str| Because {
+        code,
+        why: why.to_owned(),
+    };
+    run.verdict
+        .exit
+        .because
+        .insert(0, because(4, "over 50 % of the requests were bad for 10 s"));
+    run.verdict
+        .exit
+        .because
+        .insert(0, because(6, "the pause of db-1 could not be undone"));
     run.verdict.cleanup = Cleanup {
         verified: false,
         left: vec!["pid 4009 of db-1 is stopped".to_owned()],

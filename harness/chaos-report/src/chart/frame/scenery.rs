@@ -95,7 +95,7 @@ impl Frame {
                 ))?;
                 self.sheet.draw(&PathElement::new(
                     vec![(until, ceiling), (until, floor)],
-                    Ink::Boundary.line(),
+                    Ink::FaultEnd.line(),
                 ))?;
             }
             self.svg.end_group();
