@@ -108,7 +108,8 @@ pub async fn serve(
         );
     }
     let mut registry = Registry::default();
-    let observer = Observer::new(RequestMetrics::register(&mut registry), config.delay);
+    let metrics = RequestMetrics::register(&mut registry);
+    let observer = Observer::new(metrics.clone(), config.delay);
     let started = roles::start(config, &mut registry).await?;
     let phase = watch::Sender::new(Phase::Serving);
     let readiness = Readiness {
@@ -134,7 +135,7 @@ pub async fn serve(
     if let Some(database) = started.database {
         database.close().await;
     }
-    tracing::info!(role, instance, "stopped");
+    tracing::info!(role, instance, served = metrics.served(), "stopped");
     Ok(())
 }
 

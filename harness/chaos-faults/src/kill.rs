@@ -23,8 +23,19 @@ pub fn breakage(signal: KillSignal, targets: &[InstanceRef]) -> Breakage {
         KillSignal::Abrt => Signal::Abrt,
     };
     Breakage {
-        acts: targets.iter().map(|target| Act::Signal { target: target.clone(), signal }).collect(),
-        effect: targets.iter().map(|target| Probe::Gone { target: target.clone() }).collect(),
+        acts: targets
+            .iter()
+            .map(|target| Act::Signal {
+                target: target.clone(),
+                signal,
+            })
+            .collect(),
+        effect: targets
+            .iter()
+            .map(|target| Probe::Gone {
+                target: target.clone(),
+            })
+            .collect(),
         undone: Vec::new(),
     }
 }

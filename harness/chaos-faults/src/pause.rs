@@ -16,7 +16,13 @@ pub const DESCRIPTION: Description = Description {
 pub fn breakage(targets: &[InstanceRef]) -> Breakage {
     let each = |make: fn(InstanceRef) -> Probe| targets.iter().cloned().map(make).collect();
     Breakage {
-        acts: targets.iter().map(|target| Act::Signal { target: target.clone(), signal: Signal::Stop }).collect(),
+        acts: targets
+            .iter()
+            .map(|target| Act::Signal {
+                target: target.clone(),
+                signal: Signal::Stop,
+            })
+            .collect(),
         effect: each(|target| Probe::Frozen { target }),
         undone: each(|target| Probe::Thawed { target }),
     }

@@ -13,30 +13,69 @@ use thiserror::Error;
 /// Why no target could be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
-    #[error("only {healthy} of {all} {service} instances are healthy and free of faults; {wanted} are wanted")]
-    TooFew { service: String, healthy: usize, all: usize, wanted: usize },
-    #[error("{down} of {all} {service} instances would be down, more than safety.max_share {limit} (safety.allow_outage: [{service}] lifts it)")]
-    BeyondShare { service: String, down: usize, all: usize, limit: String },
-    #[error("no healthy {service} instance would be left (safety.allow_outage: [{service}] allows it)")]
+    #[error(
+        "only {healthy} of {all} {service} instances are healthy and free of faults; {wanted} are wanted"
+    )]
+    TooFew {
+        service: String,
+        healthy: usize,
+        all: usize,
+        wanted: usize,
+    },
+    #[error(
+        "{down} of {all} {service} instances would be down, more than safety.max_share {limit} (safety.allow_outage: [{service}] lifts it)"
+    )]
+    BeyondShare {
+        service: String,
+        down: usize,
+        all: usize,
+        limit: String,
+    },
+    #[error(
+        "no healthy {service} instance would be left (safety.allow_outage: [{service}] allows it)"
+    )]
     LastHealthy { service: String },
 }
 
 /// Draws the fault's targets from `instances`; `hurt` are those under other active faults.
-pub fn choose(fault: &Fault, safety: &Safety, seed: u64, instances: &[InstanceState], hurt: &[InstanceRef]) -> Result<Vec<InstanceRef>, Refusal> {
+pub fn choose(
+    fault: &Fault,
+    safety: &Safety,
+    seed: u64,
+    instances: &[InstanceState],
+    hurt: &[InstanceRef],
+) -> Result<Vec<InstanceRef>, Refusal> {
     let wanted = fault.inject.targets();
     let service = || wanted.service.clone();
-    let of_service: Vec<&InstanceState> = instances.iter().filter(|instance| instance.target.service == wanted.service).collect();
-    let mut healthy: Vec<&InstanceRef> = of_service.iter().filter(|instance| instance.ready).map(|instance| &instance.target).collect();
+    let of_service: Vec<&InstanceState> = instances
+        .iter()
+        .filter(|instance| instance.target.service == wanted.service)
+        .collect();
+    let mut healthy: Vec<&InstanceRef> = of_service
+        .iter()
+        .filter(|instance| instance.ready)
+        .map(|instance| &instance.target)
+        .collect();
     healthy.retain(|target| !hurt.iter().any(|other| other.instance == target.instance));
     let all = of_service.len();
     let count = wanted.how_many.of(u32::try_from(all).unwrap_or(u32::MAX)) as usize;
     if count > healthy.len() || count == 0 {
-        return Err(Refusal::TooFew { service: service(), healthy: healthy.len(), all, wanted: count });
+        return Err(Refusal::TooFew {
+            service: service(),
+            healthy: healthy.len(),
+            all,
+            wanted: count,
+        });
     }
     if !safety.allow_outage.contains(&wanted.service) {
         let down = all - healthy.len() + count;
         if down as f64 > safety.max_share.ratio() * all as f64 + 1e-9 {
-            return Err(Refusal::BeyondShare { service: service(), down, all, limit: safety.max_share.to_string() });
+            return Err(Refusal::BeyondShare {
+                service: service(),
+                down,
+                all,
+                limit: safety.max_share.to_string(),
+            });
         }
         if count == healthy.len() {
             return Err(Refusal::LastHealthy { service: service() });
@@ -49,7 +88,9 @@ pub fn choose(fault: &Fault, safety: &Safety, seed: u64, instances: &[InstanceSt
 fn draw(fault: &str, seed: u64, mut from: Vec<&InstanceRef>, count: usize) -> Vec<InstanceRef> {
     let mut chance = chance::stream(seed, &format!("targets of {fault}"));
     from.sort();
-    let mut drawn: Vec<InstanceRef> = (0..count).map(|_| from.remove(chance.random_range(0..from.len())).clone()).collect();
+    let mut drawn: Vec<InstanceRef> = (0..count)
+        .map(|_| from.remove(chance.random_range(0..from.len())).clone())
+        .collect();
     drawn.sort();
     drawn
 }
@@ -62,13 +103,29 @@ mod tests {
     use super::*;
 
     fn fault(how_many: HowMany) -> Fault {
-        let targets = Targets { service: "api".to_owned(), how_many };
-        Fault { name: "f".to_owned(), when: When::At(std::time::Duration::ZERO), lasts: None, inject: Inject::Kill { targets, signal: KillSignal::Kill }, line: 1 }
+        let targets = Targets {
+            service: "api".to_owned(),
+            how_many,
+        };
+        Fault {
+            name: "f".to_owned(),
+            when: When::At(std::time::Duration::ZERO),
+            lasts: None,
+            inject: Inject::Kill {
+                targets,
+                signal: KillSignal::Kill,
+            },
+            line: 1,
+        }
     }
 
     fn instances(ready: &[bool]) -> Vec<InstanceState> {
         let state = |(i, ready): (usize, &bool)| InstanceState {
-            target: InstanceRef { service: "api".to_owned(), instance: format!("api-{}", i + 1), incarnation: 1 },
+            target: InstanceRef {
+                service: "api".to_owned(),
+                instance: format!("api-{}", i + 1),
+                incarnation: 1,
+            },
             ready: *ready,
             pid: None,
         };
@@ -77,22 +134,40 @@ mod tests {
 
     fn safety(allow_outage: &[&str]) -> Safety {
         let allow_outage = allow_outage.iter().map(|name| (*name).to_owned()).collect();
-        Safety { abort_if: None, max_share: Share::from_ratio(0.5), allow_outage }
+        Safety {
+            abort_if: None,
+            max_share: Share::from_ratio(0.5),
+            allow_outage,
+        }
     }
 
-    fn check(how_many: HowMany, ready: &[bool], allow: &[&str], hurt: &[InstanceRef]) -> Result<usize, Refusal> {
-        choose(&fault(how_many), &safety(allow), 1, &instances(ready), hurt).map(|targets| targets.len())
+    fn check(
+        how_many: HowMany,
+        ready: &[bool],
+        allow: &[&str],
+        hurt: &[InstanceRef],
+    ) -> Result<usize, Refusal> {
+        choose(&fault(how_many), &safety(allow), 1, &instances(ready), hurt)
+            .map(|targets| targets.len())
     }
 
     #[test]
     fn one_of_three_is_within_half() {
         assert_eq!(check(HowMany::Count(1), &[true; 3], &[], &[]), Ok(1));
-        assert_eq!(check(HowMany::Share(Share::from_ratio(0.5)), &[true; 4], &[], &[]), Ok(2));
+        assert_eq!(
+            check(HowMany::Share(Share::from_ratio(0.5)), &[true; 4], &[], &[]),
+            Ok(2)
+        );
     }
 
     #[test]
     fn the_unhealthy_and_the_hurt_count_against_the_share() {
-        let refused = |result| assert!(matches!(result, Err(Refusal::BeyondShare { .. })), "{result:?}");
+        let refused = |result| {
+            assert!(
+                matches!(result, Err(Refusal::BeyondShare { .. })),
+                "{result:?}"
+            )
+        };
         refused(check(HowMany::Count(2), &[true; 3], &[], &[]));
         refused(check(HowMany::Count(1), &[true, true, false], &[], &[]));
         let hurt = [instances(&[true])[0].target.clone()];
@@ -104,12 +179,24 @@ mod tests {
     fn the_last_healthy_one_is_never_hit_unless_allowed() {
         assert!(check(HowMany::Count(1), &[true], &[], &[]).is_err());
         assert_eq!(check(HowMany::Count(1), &[true], &["api"], &[]), Ok(1));
-        assert!(matches!(check(HowMany::Count(2), &[true], &["api"], &[]), Err(Refusal::TooFew { .. })));
+        assert!(matches!(
+            check(HowMany::Count(2), &[true], &["api"], &[]),
+            Err(Refusal::TooFew { .. })
+        ));
     }
 
     #[test]
     fn the_seed_decides_which() {
-        let names = |seed| choose(&fault(HowMany::Count(1)), &safety(&[]), seed, &instances(&[true; 8]), &[]).expect("enough");
+        let names = |seed| {
+            choose(
+                &fault(HowMany::Count(1)),
+                &safety(&[]),
+                seed,
+                &instances(&[true; 8]),
+                &[],
+            )
+            .expect("enough")
+        };
         assert_eq!(names(5), names(5));
         assert!((0..20).any(|seed| names(seed) != names(5)));
     }

@@ -145,11 +145,14 @@ pub struct Ready {
     pub failures: u32,
 }
 
-/// What happens after an instance has exited: first restart at once, then with back-off that
+/// What happens after an instance has exited: first restart after `delay`, then with back-off that
 /// doubles from `backoff` to `backoff_max`, as a kubelet does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     pub policy: RestartPolicy,
+    /// Before the first restart: what the platform needs to notice and begin.
+    #[serde(with = "units::duration_text")]
+    pub delay: Duration,
     #[serde(with = "units::duration_text")]
     pub backoff: Duration,
     #[serde(with = "units::duration_text")]

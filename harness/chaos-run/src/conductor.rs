@@ -17,7 +17,9 @@ use chaos_load::clock::now_ns;
 use chaos_load::{Engine, EngineConfig, EngineEvent, FaultClock};
 use chaos_plan::Plan;
 use chaos_plan::plan::Moment;
-use chaos_platform::{Deployment, InstanceRef, Observation, Platform, PlatformError, Probe, Seen, Undo};
+use chaos_platform::{
+    Deployment, InstanceRef, Observation, Platform, PlatformError, Probe, Seen, Undo,
+};
 use chaos_record::event::{Event, InstanceChange, Stamped, StopSignal};
 use chaos_record::record::Record;
 use tokio::sync::mpsc;
@@ -130,7 +132,11 @@ impl Conductor<'_> {
     }
 
     async fn hear(&mut self, look: &mut Interval) -> Heard {
-        let due = self.state.next_due().zip(self.load_start_ns).map(|(due, start)| start + due);
+        let due = self
+            .state
+            .next_due()
+            .zip(self.load_start_ns)
+            .map(|(due, start)| start + due);
         tokio::select! {
             biased;
             signal = self.stops.next() => Heard::Stop(signal),
@@ -174,7 +180,8 @@ impl Conductor<'_> {
 
     /// Time of the load now, once it has begun.
     fn load_ns(&self) -> Option<u64> {
-        self.load_start_ns.map(|start| now_ns().saturating_sub(start))
+        self.load_start_ns
+            .map(|start| now_ns().saturating_sub(start))
     }
 
     async fn deploy(&mut self) -> Vec<Action> {
@@ -193,14 +200,19 @@ impl Conductor<'_> {
                 self.state.next(&Input::Deployed)
             }
             Some(Err(error)) => {
-                self.event_now(Event::EnvironmentFailed { what: format!("failed to {error}") });
+                self.event_now(Event::EnvironmentFailed {
+                    what: format!("failed to {error}"),
+                });
                 self.state.next(&Input::DeployFailed)
             }
         }
     }
 
     /// Waits for the deploy while everything else is heard; `None` if the run is to stop before it is done.
-    async fn while_deploying(&mut self, deploy: impl Future<Output = Result<Deployment, PlatformError>>) -> Option<Result<Deployment, PlatformError>> {
+    async fn while_deploying(
+        &mut self,
+        deploy: impl Future<Output = Result<Deployment, PlatformError>>,
+    ) -> Option<Result<Deployment, PlatformError>> {
         tokio::pin!(deploy);
         let mut look = ticking(LOOK);
         loop {
@@ -234,7 +246,9 @@ impl Conductor<'_> {
                 Vec::new()
             }
             Err(error) => {
-                self.event_now(Event::EnvironmentFailed { what: format!("failed to {error}") });
+                self.event_now(Event::EnvironmentFailed {
+                    what: format!("failed to {error}"),
+                });
                 self.state.next(&Input::LoadOver)
             }
         }
@@ -261,7 +275,15 @@ impl Conductor<'_> {
     fn observed(&mut self, observation: Observation) -> Vec<Action> {
         let at = self.run_ns(observation.at_ns);
         let change = match observation.seen {
-            Seen::Started { incarnation, pid, address } => InstanceChange::Started { incarnation, pid, address },
+            Seen::Started {
+                incarnation,
+                pid,
+                address,
+            } => InstanceChange::Started {
+                incarnation,
+                pid,
+                address,
+            },
             Seen::Ready => InstanceChange::Ready,
             Seen::Unready { why } => InstanceChange::Unready { why },
             Seen::Exited { status, asked } => InstanceChange::Exited { status, asked },
@@ -272,7 +294,14 @@ impl Conductor<'_> {
                 return self.state.next(&Input::Stop);
             }
         };
-        self.event(at, Event::Instance { service: observation.service, instance: observation.instance, change });
+        self.event(
+            at,
+            Event::Instance {
+                service: observation.service,
+                instance: observation.instance,
+                change,
+            },
+        );
         Vec::new()
     }
 
@@ -287,7 +316,9 @@ impl Conductor<'_> {
                 Vec::new()
             }
             Some(EngineEvent::Failed { worker, message }) => {
-                self.event_now(Event::Panicked { message: format!("worker {worker}: {message}") });
+                self.event_now(Event::Panicked {
+                    message: format!("worker {worker}: {message}"),
+                });
                 self.state.next(&Input::Stop)
             }
             None => self.load_over(),
@@ -298,7 +329,10 @@ impl Conductor<'_> {
         if let Some(engine) = self.engine.take() {
             let length = u64::try_from(self.plan.load.length().as_nanos()).unwrap_or(u64::MAX);
             let until = engine.stopped_at().unwrap_or(length).min(length);
-            self.event_now(Event::LoadStopped { until, cut_short: until < length });
+            self.event_now(Event::LoadStopped {
+                until,
+                cut_short: until < length,
+            });
         }
         self.state.next(&Input::LoadOver)
     }
@@ -327,7 +361,8 @@ impl Conductor<'_> {
         if stage.is_some() && stage != self.stage {
             self.stage = stage;
             if let (Some(stage), Some(start)) = (stage, self.load_start_ns) {
-                let planned = u64::try_from(self.plan.load.stages[stage].start.as_nanos()).unwrap_or(0);
+                let planned =
+                    u64::try_from(self.plan.load.stages[stage].start.as_nanos()).unwrap_or(0);
                 self.event(self.run_ns(start + planned), Event::StageStarted { stage });
             }
         }
@@ -347,9 +382,19 @@ impl Conductor<'_> {
     fn announce_recoveries(&mut self, load_ns: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         for fault in 0..self.recovered.len() {
-            if !self.recovered[fault] && chaos_record::live::recovered(self.writer.record(), &self.plan.faults[fault].name).is_some() {
+            if !self.recovered[fault]
+                && chaos_record::live::recovered(
+                    self.writer.record(),
+                    &self.plan.faults[fault].name,
+                )
+                .is_some()
+            {
                 self.recovered[fault] = true;
-                actions.extend(self.state.next(&Input::Reached { fault, moment: Moment::Recovered, load_ns }));
+                actions.extend(self.state.next(&Input::Reached {
+                    fault,
+                    moment: Moment::Recovered,
+                    load_ns,
+                }));
             }
         }
         actions
@@ -366,12 +411,16 @@ fn ticking(period: Duration) -> Interval {
 /// Waits for an instant of `CLOCK_MONOTONIC`; for ever without one.
 async fn sleep_until_ns(at_ns: Option<u64>) {
     match at_ns {
-        Some(at_ns) => tokio::time::sleep(Duration::from_nanos(at_ns.saturating_sub(now_ns()))).await,
+        Some(at_ns) => {
+            tokio::time::sleep(Duration::from_nanos(at_ns.saturating_sub(now_ns()))).await
+        }
         None => std::future::pending().await,
     }
 }
 
-async fn next_observation(receiver: Option<&mut mpsc::Receiver<Observation>>) -> Option<Observation> {
+async fn next_observation(
+    receiver: Option<&mut mpsc::Receiver<Observation>>,
+) -> Option<Observation> {
     match receiver {
         Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,

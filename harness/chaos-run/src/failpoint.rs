@@ -24,7 +24,9 @@ pub const POINTS: [&str; 11] = [
 /// Passes a point.
 pub fn reach(point: &'static str) {
     debug_assert!(POINTS.contains(&point), "{point} is not listed");
-    let Ok(wanted) = std::env::var("CHAOS_FAILPOINT") else { return };
+    let Ok(wanted) = std::env::var("CHAOS_FAILPOINT") else {
+        return;
+    };
     let signal = match wanted.strip_prefix(point) {
         Some("") => Signal::KILL,
         Some(":stop") => Signal::STOP,

@@ -27,7 +27,10 @@ pub enum GuardianError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error("{act}: {source}")]
-    Io { act: &'static str, source: io::Error },
+    Io {
+        act: &'static str,
+        source: io::Error,
+    },
     #[error("stop the harness (pid {pid}): it is still there")]
     NotFenced { pid: u32 },
 }
@@ -49,8 +52,10 @@ enum Ended {
 pub fn run_blocking(folder: &Path) -> Result<Option<Report>, GuardianError> {
     let io = |act| move |source: io::Error| GuardianError::Io { act, source };
     rustix::process::setsid().map_err(|error| io("leave the terminal's session")(error.into()))?;
-    let lease = rustix::io::dup(io::stdin().as_fd()).map_err(|error| io("take the lease")(error.into()))?;
-    let lock = rustix::io::dup(io::stdout().as_fd()).map_err(|error| io("take the lock")(error.into()))?;
+    let lease =
+        rustix::io::dup(io::stdin().as_fd()).map_err(|error| io("take the lease")(error.into()))?;
+    let lock =
+        rustix::io::dup(io::stdout().as_fd()).map_err(|error| io("take the lock")(error.into()))?;
     let ledger = Ledger::shared(folder, File::from(lock))?;
     let content = ledger.read()?;
     let fence = Fence::open(content.opened.harness.pid);
@@ -60,7 +65,10 @@ pub fn run_blocking(folder: &Path) -> Result<Option<Report>, GuardianError> {
     }
     tracing::warn!(run = content.opened.run, ?ended, "taking over");
     fence.stop()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("start a runtime"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(io("start a runtime"))?;
     let report = runtime.block_on(recover::finish(ledger))?;
     tracing::warn!(undone = report.undone.len(), left = ?report.left, "finished");
     Ok(Some(report))
@@ -74,7 +82,10 @@ fn watch(lease: OwnedFd, folder: &Path) -> io::Result<Ended> {
     let mut faults = OverdueWatch::new(folder);
     loop {
         let mut fds = [PollFd::new(&lease, PollFlags::IN)];
-        let wait = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+        let wait = Timespec {
+            tv_sec: 0,
+            tv_nsec: 250_000_000,
+        };
         match poll(&mut fds, Some(&wait)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Ok(_) => {
@@ -108,7 +119,11 @@ struct OverdueWatch {
 
 impl OverdueWatch {
     fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), size: 0, content: None }
+        Self {
+            folder: folder.to_owned(),
+            size: 0,
+            content: None,
+        }
     }
 
     fn any_overdue(&mut self) -> bool {
@@ -118,7 +133,9 @@ impl OverdueWatch {
             self.content = crate::ledger::read(&self.folder).ok();
         }
         let now = now_ns();
-        self.content.as_ref().is_some_and(|content| content.outstanding.iter().any(|undo| undo.overdue_ns < now))
+        self.content
+            .as_ref()
+            .is_some_and(|content| content.outstanding.iter().any(|undo| undo.overdue_ns < now))
     }
 }
 
@@ -132,20 +149,33 @@ struct Fence {
 impl Fence {
     /// The harness is our parent, so its number cannot have been used again before this.
     fn open(pid: u32) -> Self {
-        let pidfd = i32::try_from(pid).ok().and_then(Pid::from_raw).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let pidfd = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         Self { pid, pidfd }
     }
 
     /// Kills the harness and waits until it is gone.
     fn stop(&self) -> Result<(), GuardianError> {
-        let Some(pidfd) = &self.pidfd else { return Ok(()) };
+        let Some(pidfd) = &self.pidfd else {
+            return Ok(());
+        };
         match pidfd_send_signal(pidfd, Signal::KILL) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(GuardianError::Io { act: "stop the harness", source: error.into() }),
+            Err(error) => {
+                return Err(GuardianError::Io {
+                    act: "stop the harness",
+                    source: error.into(),
+                });
+            }
         }
         // A pidfd becomes readable when its process ends.
         let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-        let wait = Timespec { tv_sec: i64::try_from(FENCE_LIMIT.as_secs()).unwrap_or(5), tv_nsec: 0 };
+        let wait = Timespec {
+            tv_sec: i64::try_from(FENCE_LIMIT.as_secs()).unwrap_or(5),
+            tv_nsec: 0,
+        };
         match poll(&mut fds, Some(&wait)) {
             Ok(n) if n > 0 => Ok(()),
             Ok(_) | Err(_) => Err(GuardianError::NotFenced { pid: self.pid }),

@@ -58,29 +58,52 @@ pub struct NotApplied {
 
 impl NotApplied {
     pub fn before_any_act(reason: NotInjected, why: impl ToString) -> Self {
-        Self { reason, why: why.to_string(), undos: Vec::new() }
+        Self {
+            reason,
+            why: why.to_string(),
+            undos: Vec::new(),
+        }
     }
 
     fn failed(why: impl ToString, undos: Vec<(u64, Undo)>) -> Self {
-        Self { reason: NotInjected::Failed, why: why.to_string(), undos }
+        Self {
+            reason: NotInjected::Failed,
+            why: why.to_string(),
+            undos,
+        }
     }
 }
 
 /// Draws the targets of a fault, with the blast radius as it is at this moment.
-pub async fn choose(tools: Tools<'_>, fault: &Fault, hurt: &[InstanceRef]) -> Result<Vec<InstanceRef>, NotApplied> {
+pub async fn choose(
+    tools: Tools<'_>,
+    fault: &Fault,
+    hurt: &[InstanceRef],
+) -> Result<Vec<InstanceRef>, NotApplied> {
     let instances = tools.platform.instances().await;
-    chaos_faults::choose(fault, tools.safety, tools.seed, &instances, hurt).map_err(|refusal| NotApplied::before_any_act(NotInjected::BlastRadius, refusal))
+    chaos_faults::choose(fault, tools.safety, tools.seed, &instances, hurt)
+        .map_err(|refusal| NotApplied::before_any_act(NotInjected::BlastRadius, refusal))
 }
 
 /// Prepares, writes ahead, applies and proves.
-pub async fn apply(tools: Tools<'_>, ledger: &mut Ledger, fault: &Fault, targets: Vec<InstanceRef>, first_id: u64) -> Result<Applied, NotApplied> {
+pub async fn apply(
+    tools: Tools<'_>,
+    ledger: &mut Ledger,
+    fault: &Fault,
+    targets: Vec<InstanceRef>,
+    first_id: u64,
+) -> Result<Applied, NotApplied> {
     let breakage = breakage(fault, &targets);
     let undos = prepare(tools, &breakage, first_id).await?;
     write_ahead(ledger, fault, &undos)?;
     failpoint::reach("ledger.written");
     let mut at_ns = None;
     for act in &breakage.acts {
-        let at = tools.platform.apply(act).await.map_err(|error| NotApplied::failed(error, undos.clone()))?;
+        let at = tools
+            .platform
+            .apply(act)
+            .await
+            .map_err(|error| NotApplied::failed(error, undos.clone()))?;
         at_ns.get_or_insert(at);
     }
     failpoint::reach("fault.applied");
@@ -90,36 +113,70 @@ pub async fn apply(tools: Tools<'_>, ledger: &mut Ledger, fault: &Fault, targets
         drop(ledger.write(&Entry::Effective { id: *id }));
     }
     failpoint::reach("fault.effective");
-    Ok(Applied { targets, at_ns: at_ns.unwrap_or_else(now_ns), undos, undone: breakage.undone, effect })
+    Ok(Applied {
+        targets,
+        at_ns: at_ns.unwrap_or_else(now_ns),
+        undos,
+        undone: breakage.undone,
+        effect,
+    })
 }
 
-async fn prepare(tools: Tools<'_>, breakage: &Breakage, first_id: u64) -> Result<Vec<(u64, Undo)>, NotApplied> {
+async fn prepare(
+    tools: Tools<'_>,
+    breakage: &Breakage,
+    first_id: u64,
+) -> Result<Vec<(u64, Undo)>, NotApplied> {
     let mut undos = Vec::new();
     for (id, act) in (first_id..).zip(&breakage.acts) {
-        let undo = tools.platform.prepare(act).await.map_err(|error| NotApplied::failed(error, Vec::new()))?;
+        let undo = tools
+            .platform
+            .prepare(act)
+            .await
+            .map_err(|error| NotApplied::failed(error, Vec::new()))?;
         undos.push((id, undo));
     }
     Ok(undos)
 }
 
-fn write_ahead(ledger: &mut Ledger, fault: &Fault, undos: &[(u64, Undo)]) -> Result<(), NotApplied> {
+fn write_ahead(
+    ledger: &mut Ledger,
+    fault: &Fault,
+    undos: &[(u64, Undo)],
+) -> Result<(), NotApplied> {
     let lasts = fault.lasts.unwrap_or_default() + OVERDUE_SLACK;
     let overdue_ns = now_ns() + u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX / 2);
     for (id, undo) in undos {
-        let entry = Entry::Intend { id: *id, fault: fault.name.clone(), undo: undo.clone(), overdue_ns };
-        ledger.write(&entry).map_err(|error| NotApplied::failed(error, undos.to_vec()))?;
+        let entry = Entry::Intend {
+            id: *id,
+            fault: fault.name.clone(),
+            undo: undo.clone(),
+            overdue_ns,
+        };
+        ledger
+            .write(&entry)
+            .map_err(|error| NotApplied::failed(error, undos.to_vec()))?;
     }
     Ok(())
 }
 
 /// Takes everything back, newest first, and reads from the world that it is so.
-pub async fn undo(platform: &dyn Platform, ledger: &mut Ledger, undos: &[(u64, Undo)], undone: &[Probe]) -> Result<Vec<String>, String> {
+pub async fn undo(
+    platform: &dyn Platform,
+    ledger: &mut Ledger,
+    undos: &[(u64, Undo)],
+    undone: &[Probe],
+) -> Result<Vec<String>, String> {
     failpoint::reach("undo.started");
     let mut proof = Vec::new();
     let mut failures = Vec::new();
     for (id, undo) in undos.iter().rev() {
         let how = undo_one(platform, undo).await;
-        if how.is_clean() { proof.push(how.words().to_owned()) } else { failures.push(how.words().to_owned()) }
+        if how.is_clean() {
+            proof.push(how.words().to_owned())
+        } else {
+            failures.push(how.words().to_owned())
+        }
         // The undo is done; if the disk refuses the note, guardian and recover do it again, which is harmless.
         drop(ledger.write(&Entry::Reverted { id: *id, how }));
     }
@@ -128,7 +185,11 @@ pub async fn undo(platform: &dyn Platform, ledger: &mut Ledger, undos: &[(u64, U
         Ok(seen) => proof.extend(seen),
         Err(why) => failures.push(why),
     }
-    if failures.is_empty() { Ok(proof) } else { Err(failures.join("; ")) }
+    if failures.is_empty() {
+        Ok(proof)
+    } else {
+        Err(failures.join("; "))
+    }
 }
 
 async fn undo_one(platform: &dyn Platform, undo: &Undo) -> Reverted {
@@ -143,7 +204,11 @@ async fn undo_one(platform: &dyn Platform, undo: &Undo) -> Reverted {
 }
 
 /// Asks until every probe holds or the limit is over.
-async fn prove(platform: &dyn Platform, probes: &[Probe], limit: Duration) -> Result<Vec<String>, String> {
+async fn prove(
+    platform: &dyn Platform,
+    probes: &[Probe],
+    limit: Duration,
+) -> Result<Vec<String>, String> {
     let deadline = tokio::time::Instant::now() + limit;
     let mut seen = Vec::new();
     for probe in probes {
@@ -154,7 +219,9 @@ async fn prove(platform: &dyn Platform, probes: &[Probe], limit: Duration) -> Re
                     break;
                 }
                 Ok(reading) if tokio::time::Instant::now() >= deadline => return Err(reading.seen),
-                Err(error) if tokio::time::Instant::now() >= deadline => return Err(error.to_string()),
+                Err(error) if tokio::time::Instant::now() >= deadline => {
+                    return Err(error.to_string());
+                }
                 Ok(_) | Err(_) => tokio::time::sleep(PROOF_PAUSE).await,
             }
         }

@@ -45,7 +45,10 @@ impl Lease {
         let log = std::fs::File::create(ledger.folder().join("guardian.log")).map_err(start)?;
         let mut command = Command::new(chaos);
         command.arg("guardian").arg(ledger.folder());
-        command.stdin(Stdio::piped()).stdout(ledger.share_lock()?).stderr(log);
+        command
+            .stdin(Stdio::piped())
+            .stdout(ledger.share_lock()?)
+            .stderr(log);
         // It makes a session of its own at once, so that Ctrl-C at the terminal does not reach it.
         let mut guardian = command.spawn().map_err(start)?;
         let pipe = guardian.stdin.take();
@@ -79,7 +82,10 @@ impl Lease {
         if let Some(mut pipe) = self.pipe.take() {
             drop(pipe.write_all(&[DONE_BYTE]).await);
         }
-        if tokio::time::timeout(BEAT * 5, self.guardian.wait()).await.is_err() {
+        if tokio::time::timeout(BEAT * 5, self.guardian.wait())
+            .await
+            .is_err()
+        {
             drop(self.guardian.kill().await);
         }
     }

@@ -28,11 +28,23 @@ const RESERVED_BYTES: u64 = 256 * 1024;
 pub enum Entry {
     Opened(Opened),
     /// About to act. `overdue_ns`: instant of `CLOCK_MONOTONIC` by which it must have been taken back.
-    Intend { id: u64, fault: String, undo: Undo, overdue_ns: u64 },
-    Effective { id: u64 },
-    Reverted { id: u64, how: Reverted },
+    Intend {
+        id: u64,
+        fault: String,
+        undo: Undo,
+        overdue_ns: u64,
+    },
+    Effective {
+        id: u64,
+    },
+    Reverted {
+        id: u64,
+        how: Reverted,
+    },
     /// Everything was tried; `left` names what remains.
-    Closed { left: Vec<String> },
+    Closed {
+        left: Vec<String>,
+    },
 }
 
 /// Who the run is and where its things are.
@@ -53,7 +65,11 @@ pub enum LedgerError {
     #[error(transparent)]
     Folder(#[from] StateFolderError),
     #[error("{act} the ledger `{}`: {source}", path.display())]
-    Io { act: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        act: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("take over run `{run}`: it is alive")]
     Alive { run: String },
     #[error("read the ledger `{}`: {why}", path.display())]
@@ -88,18 +104,47 @@ pub struct Outstanding {
 
 impl Ledger {
     /// Makes the ledger of a new run under `root` and takes its lock.
-    pub fn create(root: &Path, run: &str, harness: ProcessId, out: &Path) -> Result<Self, LedgerError> {
+    pub fn create(
+        root: &Path,
+        run: &str,
+        harness: ProcessId,
+        out: &Path,
+    ) -> Result<Self, LedgerError> {
         let folder = root.join(run);
         state_folder::make_private(&folder)?;
         let lock = lock(&folder, run)?;
         let path = folder.join("ledger");
-        let io = |act| move |source| LedgerError::Io { act, path: path_of(root, run), source };
-        let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(io("make"))?;
-        fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES).or_else(unsupported).map_err(|error| io("reserve room for")(error.into()))?;
-        let mut ledger = Self { folder: folder.clone(), file, lock };
-        let opened = Opened { version: VERSION, run: run.to_owned(), harness, work: folder.join("work"), out: out.to_owned() };
+        let io = |act| {
+            move |source| LedgerError::Io {
+                act,
+                path: path_of(root, run),
+                source,
+            }
+        };
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(io("make"))?;
+        fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES)
+            .or_else(unsupported)
+            .map_err(|error| io("reserve room for")(error.into()))?;
+        let mut ledger = Self {
+            folder: folder.clone(),
+            file,
+            lock,
+        };
+        let opened = Opened {
+            version: VERSION,
+            run: run.to_owned(),
+            harness,
+            work: folder.join("work"),
+            out: out.to_owned(),
+        };
         ledger.write(&Entry::Opened(opened))?;
-        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io("sync"))?;
+        File::open(&folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io("sync"))?;
         Ok(ledger)
     }
 
@@ -109,15 +154,34 @@ impl Ledger {
         state_folder::check_private(&folder)?;
         let lock = lock(&folder, run)?;
         let path = folder.join("ledger");
-        let file = OpenOptions::new().append(true).create(true).open(&path).map_err(|source| LedgerError::Io { act: "open", path, source })?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(|source| LedgerError::Io {
+                act: "open",
+                path,
+                source,
+            })?;
         Ok(Self { folder, file, lock })
     }
 
     /// Opens the ledger in `folder` for the guardian, whose lock came with its descriptors.
     pub fn shared(folder: &Path, lock: File) -> Result<Self, LedgerError> {
         let path = folder.join("ledger");
-        let file = OpenOptions::new().append(true).open(&path).map_err(|source| LedgerError::Io { act: "open", path, source })?;
-        Ok(Self { folder: folder.to_owned(), file, lock })
+        let file = OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .map_err(|source| LedgerError::Io {
+                act: "open",
+                path,
+                source,
+            })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            file,
+            lock,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -126,15 +190,26 @@ impl Ledger {
 
     /// A second hold on the lock, to hand to the guardian.
     pub fn share_lock(&self) -> Result<File, LedgerError> {
-        self.lock.try_clone().map_err(|source| LedgerError::Io { act: "share the lock of", path: self.path(), source })
+        self.lock.try_clone().map_err(|source| LedgerError::Io {
+            act: "share the lock of",
+            path: self.path(),
+            source,
+        })
     }
 
     /// Appends one entry and waits until it is on disk.
     pub fn write(&mut self, entry: &Entry) -> Result<(), LedgerError> {
         let json = serde_json::to_string(entry).expect("an entry is plain data");
         let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|source| LedgerError::Io { act: "write", path: self.path(), source })
+        let written = self
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| self.file.sync_data());
+        written.map_err(|source| LedgerError::Io {
+            act: "write",
+            path: self.path(),
+            source,
+        })
     }
 
     /// What the ledger says; a torn last line is left out.
@@ -144,7 +219,11 @@ impl Ledger {
 
     /// Forgets a run that left nothing behind.
     pub fn remove(self) -> Result<(), LedgerError> {
-        fs::remove_dir_all(&self.folder).map_err(|source| LedgerError::Io { act: "remove", path: self.path(), source })
+        fs::remove_dir_all(&self.folder).map_err(|source| LedgerError::Io {
+            act: "remove",
+            path: self.path(),
+            source,
+        })
     }
 
     fn path(&self) -> PathBuf {
@@ -158,16 +237,31 @@ fn path_of(root: &Path, run: &str) -> PathBuf {
 
 /// Some file systems cannot reserve room; then the run goes on without.
 fn unsupported(error: rustix::io::Errno) -> Result<(), rustix::io::Errno> {
-    if error == rustix::io::Errno::OPNOTSUPP { Ok(()) } else { Err(error) }
+    if error == rustix::io::Errno::OPNOTSUPP {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn lock(folder: &Path, run: &str) -> Result<File, LedgerError> {
     let path = folder.join("lock");
-    let io = |source| LedgerError::Io { act: "lock", path: path.clone(), source };
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    let io = |source| LedgerError::Io {
+        act: "lock",
+        path: path.clone(),
+        source,
+    };
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io)?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(LedgerError::Alive { run: run.to_owned() }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LedgerError::Alive {
+            run: run.to_owned(),
+        }),
         Err(error) => Err(io(error.into())),
     }
 }
@@ -184,7 +278,11 @@ pub fn is_alive(root: &Path, run: &str) -> Result<bool, LedgerError> {
 /// Reads the ledger in `folder`.
 pub fn read(folder: &Path) -> Result<Content, LedgerError> {
     let path = folder.join("ledger");
-    let io = |source| LedgerError::Io { act: "read", path: path.clone(), source };
+    let io = |source| LedgerError::Io {
+        act: "read",
+        path: path.clone(),
+        source,
+    };
     let mut text = String::new();
     let mut file = File::open(&path).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -200,13 +298,35 @@ fn content(text: &str) -> Result<Content, String> {
         return Err("its first entry is missing or damaged".to_owned());
     };
     if opened.version != VERSION {
-        return Err(format!("it has version {}, this program reads {VERSION}", opened.version));
+        return Err(format!(
+            "it has version {}, this program reads {VERSION}",
+            opened.version
+        ));
     }
-    let mut content = Content { opened, outstanding: Vec::new(), closed: false };
+    let mut content = Content {
+        opened,
+        outstanding: Vec::new(),
+        closed: false,
+    };
     for entry in entries {
         match entry {
-            Entry::Intend { id, fault, undo, overdue_ns } => content.outstanding.insert(0, Outstanding { id, fault, undo, overdue_ns }),
-            Entry::Reverted { id, how } if how.is_clean() => content.outstanding.retain(|other| other.id != id),
+            Entry::Intend {
+                id,
+                fault,
+                undo,
+                overdue_ns,
+            } => content.outstanding.insert(
+                0,
+                Outstanding {
+                    id,
+                    fault,
+                    undo,
+                    overdue_ns,
+                },
+            ),
+            Entry::Reverted { id, how } if how.is_clean() => {
+                content.outstanding.retain(|other| other.id != id)
+            }
             Entry::Closed { left } => content.closed = left.is_empty(),
             Entry::Opened(_) | Entry::Effective { .. } | Entry::Reverted { .. } => {}
         }
@@ -216,8 +336,13 @@ fn content(text: &str) -> Result<Content, String> {
 
 fn entry(line: &str) -> Option<Entry> {
     let (crc, json) = line.strip_suffix('\n')?.split_once(' ')?;
-    let intact = u32::from_str_radix(crc, 16).is_ok_and(|crc| crc == crc32fast::hash(json.as_bytes()));
-    if intact { serde_json::from_str(json).ok() } else { None }
+    let intact =
+        u32::from_str_radix(crc, 16).is_ok_and(|crc| crc == crc32fast::hash(json.as_bytes()));
+    if intact {
+        serde_json::from_str(json).ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -228,16 +353,37 @@ mod tests {
     use super::*;
 
     fn process() -> ProcessId {
-        ProcessId { pid: 4_121, start: 99, boot: "b".to_owned() }
+        ProcessId {
+            pid: 4_121,
+            start: 99,
+            boot: "b".to_owned(),
+        }
     }
 
     fn intend(id: u64) -> Entry {
-        let undo = Undo { version: 1, mark: "r".to_owned(), step: UndoStep::Resume { instance: format!("api-{id}"), process: process() } };
-        Entry::Intend { id, fault: "f".to_owned(), undo, overdue_ns: 5 }
+        let undo = Undo {
+            version: 1,
+            mark: "r".to_owned(),
+            step: UndoStep::Resume {
+                instance: format!("api-{id}"),
+                process: process(),
+            },
+        };
+        Entry::Intend {
+            id,
+            fault: "f".to_owned(),
+            undo,
+            overdue_ns: 5,
+        }
     }
 
     fn reverted(id: u64) -> Entry {
-        Entry::Reverted { id, how: Reverted::Restored { proof: "runs".to_owned() } }
+        Entry::Reverted {
+            id,
+            how: Reverted::Restored {
+                proof: "runs".to_owned(),
+            },
+        }
     }
 
     fn ids(content: &Content) -> Vec<u64> {
@@ -245,7 +391,8 @@ mod tests {
     }
 
     fn written(root: &Path) -> Ledger {
-        let mut ledger = Ledger::create(root, "r", process(), Path::new("/out")).expect("a new ledger");
+        let mut ledger =
+            Ledger::create(root, "r", process(), Path::new("/out")).expect("a new ledger");
         for entry in [intend(1), intend(2), reverted(1), intend(3)] {
             ledger.write(&entry).expect("room");
         }
@@ -264,7 +411,14 @@ mod tests {
     fn a_failed_undo_stays_outstanding() {
         let root = tempfile::tempdir().expect("a folder");
         let mut ledger = written(root.path());
-        ledger.write(&Entry::Reverted { id: 2, how: Reverted::Failed { why: "stuck".to_owned() } }).expect("room");
+        ledger
+            .write(&Entry::Reverted {
+                id: 2,
+                how: Reverted::Failed {
+                    why: "stuck".to_owned(),
+                },
+            })
+            .expect("room");
         assert_eq!(ids(&ledger.read().expect("what was written")), [3, 2]);
     }
 
@@ -273,9 +427,15 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let ledger = written(root.path());
         let guardians = ledger.share_lock().expect("a second hold");
-        assert!(matches!(Ledger::take_over(root.path(), "r"), Err(LedgerError::Alive { .. })));
+        assert!(matches!(
+            Ledger::take_over(root.path(), "r"),
+            Err(LedgerError::Alive { .. })
+        ));
         drop(ledger);
-        assert!(is_alive(root.path(), "r").expect("readable"), "the guardian still holds the lock");
+        assert!(
+            is_alive(root.path(), "r").expect("readable"),
+            "the guardian still holds the lock"
+        );
         drop(guardians);
         let taken = Ledger::take_over(root.path(), "r").expect("nobody holds it");
         taken.remove().expect("ours");

@@ -35,7 +35,9 @@ pub struct Report {
 pub enum Recovered {
     Finished(Report),
     /// It lives; nothing was touched.
-    Alive { run: String },
+    Alive {
+        run: String,
+    },
 }
 
 /// Finishes every run under `root`, or only `run`.
@@ -68,15 +70,29 @@ pub fn unfinished(root: &Path) -> Result<Vec<String>, LedgerError> {
 
 /// Undoes what the ledger holds and removes what is left of its run.
 pub async fn finish(mut ledger: Ledger) -> Result<Report, LedgerError> {
-    let run = ledger.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let run = ledger
+        .folder()
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     // A ledger without a readable beginning was killed before anything was started: only the mark and the folder can be looked for.
-    let outstanding = ledger.read().map(|content| content.outstanding).unwrap_or_default();
+    let outstanding = ledger
+        .read()
+        .map(|content| content.outstanding)
+        .unwrap_or_default();
     let mut undone = Vec::new();
     for (outstanding, how) in revert_all(outstanding).await {
-        ledger.write(&Entry::Reverted { id: outstanding.id, how: how.clone() })?;
+        ledger.write(&Entry::Reverted {
+            id: outstanding.id,
+            how: how.clone(),
+        })?;
         undone.push((outstanding.fault, how));
     }
-    let mut left: Vec<String> = undone.iter().filter(|(_, how)| !how.is_clean()).map(|(fault, how)| format!("{fault}: {}", how.words())).collect();
+    let mut left: Vec<String> = undone
+        .iter()
+        .filter(|(_, how)| !how.is_clean())
+        .map(|(fault, how)| format!("{fault}: {}", how.words()))
+        .collect();
     left.extend(sweep::sweep(&run, &[std::process::id()], SWEEP_LIMIT).await);
     left.extend(remove_work(&ledger.folder().join("work")));
     ledger.write(&Entry::Closed { left: left.clone() })?;
@@ -88,17 +104,25 @@ pub async fn finish(mut ledger: Ledger) -> Result<Report, LedgerError> {
 
 /// Targets in parallel, newest first within one; each undo has its limit.
 async fn revert_all(outstanding: Vec<Outstanding>) -> Vec<(Outstanding, Reverted)> {
-    let mut by_target: std::collections::BTreeMap<String, Vec<Outstanding>> = std::collections::BTreeMap::new();
+    let mut by_target: std::collections::BTreeMap<String, Vec<Outstanding>> =
+        std::collections::BTreeMap::new();
     for item in outstanding {
-        by_target.entry(item.undo.target().to_owned()).or_default().push(item);
+        by_target
+            .entry(item.undo.target().to_owned())
+            .or_default()
+            .push(item);
     }
     let mut tasks = JoinSet::new();
     for items in by_target.into_values() {
         tasks.spawn(async move {
             let mut results = Vec::new();
             for item in items {
-                let limit = || Reverted::Failed { why: format!("not done within {} s", UNDO_LIMIT.as_secs()) };
-                let how = tokio::time::timeout(UNDO_LIMIT, undo::revert(&item.undo)).await.unwrap_or_else(|_| limit());
+                let limit = || Reverted::Failed {
+                    why: format!("not done within {} s", UNDO_LIMIT.as_secs()),
+                };
+                let how = tokio::time::timeout(UNDO_LIMIT, undo::revert(&item.undo))
+                    .await
+                    .unwrap_or_else(|_| limit());
                 results.push((item, how));
             }
             results

@@ -19,13 +19,26 @@ pub enum Input {
     Deployed,
     DeployFailed,
     /// Time of the load goes on, in nanoseconds.
-    Tick { load_ns: u64 },
+    Tick {
+        load_ns: u64,
+    },
     /// Something another fault may wait for happened at this time of the load.
-    Reached { fault: usize, moment: Moment, load_ns: u64 },
+    Reached {
+        fault: usize,
+        moment: Moment,
+        load_ns: u64,
+    },
     /// The fault was applied at this time of the load; one-shot faults have nothing to take back.
-    Injected { fault: usize, load_ns: u64 },
-    NotInjected { fault: usize },
-    Undone { fault: usize },
+    Injected {
+        fault: usize,
+        load_ns: u64,
+    },
+    NotInjected {
+        fault: usize,
+    },
+    Undone {
+        fault: usize,
+    },
     /// Stop: the user, a safety limit, or something lost.
     Stop,
     /// All load is accounted for.
@@ -57,10 +70,14 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     /// Due at this time of the load, if that is known yet.
-    Waiting { due: Option<u64> },
+    Waiting {
+        due: Option<u64>,
+    },
     Injecting,
     /// To be undone at this time of the load.
-    Active { until: u64 },
+    Active {
+        until: u64,
+    },
     Undoing,
     Done,
 }
@@ -86,10 +103,20 @@ impl State {
         let planned = faults.iter().map(|fault| Planned {
             name: fault.name.clone(),
             lasts: fault.lasts.map_or(0, nanos),
-            life: Life::Waiting { due: if let When::At(at) = fault.when { Some(nanos(at)) } else { None } },
+            life: Life::Waiting {
+                due: if let When::At(at) = fault.when {
+                    Some(nanos(at))
+                } else {
+                    None
+                },
+            },
             when: fault.when.clone(),
         });
-        Self { phase: Phase::Deploy, stopping: false, faults: planned.collect() }
+        Self {
+            phase: Phase::Deploy,
+            stopping: false,
+            faults: planned.collect(),
+        }
     }
 
     pub fn phase(&self) -> Phase {
@@ -113,7 +140,11 @@ impl State {
             Input::DeployFailed if self.phase == Phase::Deploy => self.enter_teardown(),
             Input::Deployed | Input::DeployFailed => Vec::new(),
             Input::Tick { load_ns } => self.tick(*load_ns),
-            Input::Reached { fault, moment, load_ns } => self.reached(*fault, *moment, *load_ns),
+            Input::Reached {
+                fault,
+                moment,
+                load_ns,
+            } => self.reached(*fault, *moment, *load_ns),
             Input::Injected { fault, load_ns } => self.injected(*fault, *load_ns),
             Input::NotInjected { fault } | Input::Undone { fault } => {
                 self.faults[*fault].life = Life::Done;
@@ -155,13 +186,20 @@ impl State {
                 }
                 Life::Waiting { due: None } if nanos(fault.when.latest()) <= now => {
                     fault.life = Life::Done;
-                    actions.push(Action::Skip { fault: i, reason: NotInjected::TooLate });
+                    actions.push(Action::Skip {
+                        fault: i,
+                        reason: NotInjected::TooLate,
+                    });
                 }
                 Life::Active { until } if until <= now => {
                     fault.life = Life::Undoing;
                     actions.push(Action::Undo { fault: i });
                 }
-                Life::Waiting { .. } | Life::Active { .. } | Life::Injecting | Life::Undoing | Life::Done => {}
+                Life::Waiting { .. }
+                | Life::Active { .. }
+                | Life::Injecting
+                | Life::Undoing
+                | Life::Done => {}
             }
         }
         actions
@@ -170,11 +208,21 @@ impl State {
     fn reached(&mut self, reached: usize, moment: Moment, now: u64) -> Vec<Action> {
         let name = self.faults[reached].name.clone();
         for fault in &mut self.faults {
-            if let (When::After { fault: other, moment: wanted, offset, .. }, Life::Waiting { due: None }) = (&fault.when, fault.life)
+            if let (
+                When::After {
+                    fault: other,
+                    moment: wanted,
+                    offset,
+                    ..
+                },
+                Life::Waiting { due: None },
+            ) = (&fault.when, fault.life)
                 && *other == name
                 && *wanted == moment
             {
-                fault.life = Life::Waiting { due: Some(now + nanos(*offset)) };
+                fault.life = Life::Waiting {
+                    due: Some(now + nanos(*offset)),
+                };
             }
         }
         Vec::new()
@@ -185,7 +233,9 @@ impl State {
             self.faults[fault].life = Life::Undoing;
             return vec![Action::Undo { fault }];
         }
-        self.faults[fault].life = Life::Active { until: now + self.faults[fault].lasts };
+        self.faults[fault].life = Life::Active {
+            until: now + self.faults[fault].lasts,
+        };
         Vec::new()
     }
 
@@ -217,7 +267,10 @@ impl State {
             match fault.life {
                 Life::Waiting { .. } => {
                     fault.life = Life::Done;
-                    actions.push(Action::Skip { fault: i, reason: NotInjected::Stopping });
+                    actions.push(Action::Skip {
+                        fault: i,
+                        reason: NotInjected::Stopping,
+                    });
                 }
                 Life::Active { .. } => {
                     fault.life = Life::Undoing;
@@ -244,16 +297,33 @@ mod tests {
     use super::*;
 
     fn pause(name: &str, when: When) -> Fault {
-        let targets = Targets { service: "api".to_owned(), how_many: HowMany::Count(1) };
-        Fault { name: name.to_owned(), when, lasts: Some(Duration::from_nanos(10)), inject: Inject::Pause { targets }, line: 1 }
+        let targets = Targets {
+            service: "api".to_owned(),
+            how_many: HowMany::Count(1),
+        };
+        Fault {
+            name: name.to_owned(),
+            when,
+            lasts: Some(Duration::from_nanos(10)),
+            inject: Inject::Pause { targets },
+            line: 1,
+        }
     }
 
     fn after(other: &str) -> When {
-        When::After { fault: other.to_owned(), moment: Moment::Undone, offset: Duration::from_nanos(5), or_by: Duration::from_nanos(100) }
+        When::After {
+            fault: other.to_owned(),
+            moment: Moment::Undone,
+            offset: Duration::from_nanos(5),
+            or_by: Duration::from_nanos(100),
+        }
     }
 
     fn state() -> State {
-        State::new(&[pause("a", When::At(Duration::from_nanos(20))), pause("b", after("a"))])
+        State::new(&[
+            pause("a", When::At(Duration::from_nanos(20))),
+            pause("b", after("a")),
+        ])
     }
 
     #[test]
@@ -261,14 +331,36 @@ mod tests {
         let mut state = state();
         assert_eq!(state.next(&Input::Deployed), [Action::StartLoad]);
         assert_eq!(state.next(&Input::Tick { load_ns: 19 }), []);
-        assert_eq!(state.next(&Input::Tick { load_ns: 20 }), [Action::Inject { fault: 0 }]);
-        state.next(&Input::Injected { fault: 0, load_ns: 21 });
-        assert_eq!(state.next(&Input::Tick { load_ns: 31 }), [Action::Undo { fault: 0 }]);
+        assert_eq!(
+            state.next(&Input::Tick { load_ns: 20 }),
+            [Action::Inject { fault: 0 }]
+        );
+        state.next(&Input::Injected {
+            fault: 0,
+            load_ns: 21,
+        });
+        assert_eq!(
+            state.next(&Input::Tick { load_ns: 31 }),
+            [Action::Undo { fault: 0 }]
+        );
         state.next(&Input::Undone { fault: 0 });
-        state.next(&Input::Reached { fault: 0, moment: Moment::Undone, load_ns: 32 });
-        assert_eq!(state.next(&Input::Tick { load_ns: 37 }), [Action::Inject { fault: 1 }]);
+        state.next(&Input::Reached {
+            fault: 0,
+            moment: Moment::Undone,
+            load_ns: 32,
+        });
+        assert_eq!(
+            state.next(&Input::Tick { load_ns: 37 }),
+            [Action::Inject { fault: 1 }]
+        );
         assert_eq!(state.next(&Input::LoadOver), []);
-        assert_eq!(state.next(&Input::Injected { fault: 1, load_ns: 38 }), [Action::Undo { fault: 1 }]);
+        assert_eq!(
+            state.next(&Input::Injected {
+                fault: 1,
+                load_ns: 38
+            }),
+            [Action::Undo { fault: 1 }]
+        );
         assert_eq!(state.next(&Input::Undone { fault: 1 }), [Action::TearDown]);
         assert_eq!(state.next(&Input::TornDown), [Action::Finish]);
     }
@@ -278,7 +370,13 @@ mod tests {
         let mut state = state();
         state.next(&Input::Deployed);
         let actions = state.next(&Input::Tick { load_ns: 100 });
-        assert!(actions.contains(&Action::Skip { fault: 1, reason: NotInjected::TooLate }), "{actions:?}");
+        assert!(
+            actions.contains(&Action::Skip {
+                fault: 1,
+                reason: NotInjected::TooLate
+            }),
+            "{actions:?}"
+        );
     }
 
     /// Answers every action as the world would, with stops and ticks thrown in anywhere.
@@ -301,7 +399,10 @@ mod tests {
                 (_, Some(Action::Inject { fault })) if now % 3 == 0 => Input::NotInjected { fault },
                 (_, Some(Action::Inject { fault })) => {
                     injected += 1;
-                    Input::Injected { fault, load_ns: now * 3 }
+                    Input::Injected {
+                        fault,
+                        load_ns: now * 3,
+                    }
                 }
                 (_, Some(Action::Undo { fault })) => {
                     undone += 1;
@@ -310,7 +411,9 @@ mod tests {
                 (_, Some(Action::StopLoad)) => Input::LoadOver,
                 (_, Some(Action::TearDown)) => Input::TornDown,
                 (_, Some(Action::Finish)) => return (state.phase(), injected, undone),
-                (_, Some(Action::StartLoad | Action::Skip { .. })) => Input::Tick { load_ns: now * 3 },
+                (_, Some(Action::StartLoad | Action::Skip { .. })) => {
+                    Input::Tick { load_ns: now * 3 }
+                }
                 (_, None) if state.phase() == Phase::Deploy => Input::Deployed,
                 (_, None) if now > 100 => Input::LoadOver,
                 (_, None) => Input::Tick { load_ns: now * 3 },

@@ -24,10 +24,20 @@ pub enum StateFolderError {
 
 /// The folder that holds one folder a run; made if absent.
 pub fn root() -> Result<PathBuf, StateFolderError> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     let root = base.ok_or(StateFolderError::NoHome)?.join("chaos");
-    fs::create_dir_all(root.parent().unwrap_or(&root)).map_err(|source| StateFolderError::Make { path: root.clone(), source })?;
+    fs::create_dir_all(root.parent().unwrap_or(&root)).map_err(|source| {
+        StateFolderError::Make {
+            path: root.clone(),
+            source,
+        }
+    })?;
     make_private(&root)?;
     Ok(root)
 }
@@ -37,23 +47,34 @@ pub fn make_private(path: &Path) -> Result<(), StateFolderError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_private(path),
-        Err(source) => Err(StateFolderError::Make { path: path.to_owned(), source }),
+        Err(source) => Err(StateFolderError::Make {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
 /// Refuses a folder of somebody else, a link, or one that others may enter.
 pub fn check_private(path: &Path) -> Result<(), StateFolderError> {
-    let found = fs::symlink_metadata(path).map_err(|source| StateFolderError::Read { path: path.to_owned(), source })?;
+    let found = fs::symlink_metadata(path).map_err(|source| StateFolderError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
     if ours && found.permissions().mode().trailing_zeros() >= 6 {
         return Ok(());
     }
-    Err(StateFolderError::Untrusted { path: path.to_owned() })
+    Err(StateFolderError::Untrusted {
+        path: path.to_owned(),
+    })
 }
 
 /// Names of the runs that have state here: alive or unfinished.
 pub fn runs(root: &Path) -> Result<Vec<String>, StateFolderError> {
-    let read = |source| StateFolderError::Read { path: root.to_owned(), source };
+    let read = |source| StateFolderError::Read {
+        path: root.to_owned(),
+        source,
+    };
     let mut names = Vec::new();
     for entry in fs::read_dir(root).map_err(read)? {
         let entry = entry.map_err(read)?;
@@ -76,7 +97,10 @@ mod tests {
         make_private(&path).expect("new");
         make_private(&path).expect("ours");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).expect("ours to change");
-        assert!(matches!(make_private(&path), Err(StateFolderError::Untrusted { .. })));
+        assert!(matches!(
+            make_private(&path),
+            Err(StateFolderError::Untrusted { .. })
+        ));
     }
 
     #[test]
@@ -84,6 +108,9 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let link = home.path().join("link");
         std::os::unix::fs::symlink("/tmp", &link).expect("a link");
-        assert!(matches!(make_private(&link), Err(StateFolderError::Untrusted { .. })));
+        assert!(matches!(
+            make_private(&link),
+            Err(StateFolderError::Untrusted { .. })
+        ));
     }
 }

@@ -25,10 +25,17 @@ impl Writer {
     /// Creates the record file and writes its header.
     pub fn create(path: &Path, header: Header) -> std::io::Result<Self> {
         let file = BufWriter::new(File::create_new(path)?);
-        let mut writer = Self { file, record: Record::new(header.clone()), failed: None };
+        let mut writer = Self {
+            file,
+            record: Record::new(header.clone()),
+            failed: None,
+        };
         writer.put(&Line::Header(Box::new(header)));
         writer.flush();
-        writer.failed.take().map_or(Ok(writer), |why| Err(std::io::Error::other(why)))
+        writer
+            .failed
+            .take()
+            .map_or(Ok(writer), |why| Err(std::io::Error::other(why)))
     }
 
     /// What happened so far.
@@ -82,6 +89,7 @@ impl Writer {
     }
 
     fn refused(&mut self, error: &std::io::Error) {
-        self.failed.get_or_insert_with(|| format!("the record cannot be written: {error}"));
+        self.failed
+            .get_or_insert_with(|| format!("the record cannot be written: {error}"));
     }
 }

@@ -15,7 +15,10 @@ pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cart", "checko
 
 /// The text of the file with this name.
 pub(crate) fn find(files: Files, name: &str) -> Option<&'static str> {
-    files.iter().find(|(other, _)| *other == name).map(|(_, text)| *text)
+    files
+        .iter()
+        .find(|(other, _)| *other == name)
+        .map(|(_, text)| *text)
 }
 
 #[cfg(test)]
@@ -26,11 +29,20 @@ mod tests {
     use super::*;
 
     fn check(files: Files, folder: &str) {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios").join(folder);
-        let names = std::fs::read_dir(root).expect("the folder is in the repository").filter_map(|entry| {
-            let path = entry.expect("readable").path();
-            (path.extension()? == "yaml").then(|| path.file_stem().expect("a name").to_string_lossy().into_owned())
-        });
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../scenarios")
+            .join(folder);
+        let names = std::fs::read_dir(root)
+            .expect("the folder is in the repository")
+            .filter_map(|entry| {
+                let path = entry.expect("readable").path();
+                (path.extension()? == "yaml").then(|| {
+                    path.file_stem()
+                        .expect("a name")
+                        .to_string_lossy()
+                        .into_owned()
+                })
+            });
         let bundled: BTreeSet<String> = files.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(bundled, names.collect(), "{folder}");
     }

@@ -60,7 +60,9 @@ pub(crate) enum Command {
     #[command(before_help = "Example: chaos list scenarios")]
     List(ListArgs),
     /// Make every output of a run again from its record.
-    #[command(before_help = "Example: chaos report reports/runs/20261121-101500-spike-with-podkill-3f9a1c")]
+    #[command(
+        before_help = "Example: chaos report reports/runs/20261121-101500-spike-with-podkill-3f9a1c"
+    )]
     Report(ReportArgs),
     /// Finish what a killed run left: undo its faults, end its processes, remove its folders.
     #[command(before_help = "Example: chaos recover")]
@@ -69,7 +71,9 @@ pub(crate) enum Command {
     #[command(before_help = "Example: chaos schema scenario > scenario.schema.json")]
     Schema(SchemaArgs),
     /// Print a completion script for your shell.
-    #[command(before_help = "Example: chaos completions bash > ~/.local/share/bash-completion/completions/chaos")]
+    #[command(
+        before_help = "Example: chaos completions bash > ~/.local/share/bash-completion/completions/chaos"
+    )]
     Completions { shell: clap_complete::Shell },
     /// Undo faults if the harness dies (started by `run`).
     #[command(hide = true)]
@@ -98,7 +102,10 @@ impl Command {
         if let Self::Store { .. } = self {
             return true;
         }
-        matches!(self, Self::Guardian { .. } | Self::Proxy | Self::Exec { .. })
+        matches!(
+            self,
+            Self::Guardian { .. } | Self::Proxy | Self::Exec { .. }
+        )
     }
 }
 
@@ -242,9 +249,19 @@ mod tests {
 
     #[test]
     fn every_command_opens_with_an_example() {
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            let example = command.get_before_help().map(ToString::to_string).unwrap_or_default();
-            assert!(example.starts_with("Example: chaos "), "{}", command.get_name());
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+        {
+            let example = command
+                .get_before_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                example.starts_with("Example: chaos "),
+                "{}",
+                command.get_name()
+            );
         }
     }
 }

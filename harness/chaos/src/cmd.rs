@@ -11,9 +11,9 @@ mod schema;
 mod store;
 mod validate;
 
+use chaos_plan::Plan;
 use chaos_plan::check::{Options, Outcome, Sources, examine};
 use chaos_plan::plan::PlatformName;
-use chaos_plan::Plan;
 use chaos_record::exit;
 use clap::CommandFactory;
 
@@ -47,7 +47,10 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
 fn plan_of(args: &ScenarioArgs, output: &Output) -> Result<Plan, Failure> {
     let Outcome { plan, diagnostics } = examined(args)?;
     let Some(plan) = plan else {
-        return Err(Failure::new(exit::BAD_INPUT, diagnostics.render(output.color)));
+        return Err(Failure::new(
+            exit::BAD_INPUT,
+            diagnostics.render(output.color),
+        ));
     };
     if !diagnostics.problems.is_empty() {
         output.tell(diagnostics.render(output.color).trim_end());
@@ -69,5 +72,11 @@ fn examined(args: &ScenarioArgs) -> Result<Outcome, Failure> {
         rate_scale: args.rate_scale,
         overrides: args.overrides.clone(),
     };
-    Ok(examine(&Sources { scenario, library: &library }, &options))
+    Ok(examine(
+        &Sources {
+            scenario,
+            library: &library,
+        },
+        &options,
+    ))
 }

@@ -22,28 +22,59 @@ pub(crate) struct Shelves {
 /// Finds a scenario by path, by name in `scenarios/`, or among the bundled ones.
 pub(crate) fn scenario(name: &str) -> Result<(SourceFile, Shelves), Failure> {
     let path = Path::new(name);
-    let candidates = [path.to_owned(), Path::new("scenarios").join(format!("{name}.yaml"))];
+    let candidates = [
+        path.to_owned(),
+        Path::new("scenarios").join(format!("{name}.yaml")),
+    ];
     let found = candidates.iter().find(|path| path.is_file());
     if let Some(path) = found {
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        return Ok((read(path)?, Shelves { folders: vec![folder, PathBuf::from("scenarios")] }));
+        return Ok((
+            read(path)?,
+            Shelves {
+                folders: vec![folder, PathBuf::from("scenarios")],
+            },
+        ));
     }
     if let Some(text) = bundled::find(bundled::SCENARIOS, name) {
-        return Ok((bundled_file(name, text), Shelves { folders: Vec::new() }));
+        return Ok((
+            bundled_file(name, text),
+            Shelves {
+                folders: Vec::new(),
+            },
+        ));
     }
     let names: Vec<&str> = bundled::SCENARIOS.iter().map(|(name, _)| *name).collect();
     let looks_like_path = name.contains('/') || path.extension().is_some();
-    let help = if looks_like_path { String::new() } else { format!("\nhelp: scenarios are {}; or give the path of a YAML file", names.join(", ")) };
-    Err(Failure::new(exit::BAD_INPUT, format!("error: no scenario `{name}`: neither a file nor a known name{help}")))
+    let help = if looks_like_path {
+        String::new()
+    } else {
+        format!(
+            "\nhelp: scenarios are {}; or give the path of a YAML file",
+            names.join(", ")
+        )
+    };
+    Err(Failure::new(
+        exit::BAD_INPUT,
+        format!("error: no scenario `{name}`: neither a file nor a known name{help}"),
+    ))
 }
 
 impl Shelves {
     fn find(&self, kind: &str, name: &str, bundled: Files) -> Option<SourceFile> {
-        let by_path = Path::new(name).extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let by_path = Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
         for folder in &self.folders {
-            let path = if by_path { folder.join(name) } else { folder.join(kind).join(format!("{name}.yaml")) };
+            let path = if by_path {
+                folder.join(name)
+            } else {
+                folder.join(kind).join(format!("{name}.yaml"))
+            };
             // A file that cannot be read is reported as not found: the diagnostic names what was looked for.
-            if path.is_file() && let Ok(file) = read(&path) {
+            if path.is_file()
+                && let Ok(file) = read(&path)
+            {
                 return Some(file);
             }
         }
@@ -82,27 +113,61 @@ impl Library for Shelves {
 /// Names of the YAML files in a folder; none if it cannot be read.
 pub(crate) fn yaml_names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let stems = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    stems.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
+    let stems = entries.map(|entry| entry.path()).filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yaml")
+    });
+    stems
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect()
 }
 
 fn bundled_file(name: &str, text: &str) -> SourceFile {
-    SourceFile { name: format!("bundled:{name}"), folder: String::new(), text: text.to_owned() }
+    SourceFile {
+        name: format!("bundled:{name}"),
+        folder: String::new(),
+        text: text.to_owned(),
+    }
 }
 
 fn read(path: &Path) -> Result<SourceFile, Failure> {
     let name = path.display().to_string();
-    let bad = |why: String| Failure::new(exit::BAD_INPUT, format!("error: failed to read `{name}`: {why}"));
-    let size = fs::metadata(path).map_err(|error| bad(error.to_string()))?.len();
+    let bad = |why: String| {
+        Failure::new(
+            exit::BAD_INPUT,
+            format!("error: failed to read `{name}`: {why}"),
+        )
+    };
+    let size = fs::metadata(path)
+        .map_err(|error| bad(error.to_string()))?
+        .len();
     if size > MAX_BYTES as u64 {
-        return Err(bad(format!("it has {size} bytes, a scenario may have {MAX_BYTES}")));
+        return Err(bad(format!(
+            "it has {size} bytes, a scenario may have {MAX_BYTES}"
+        )));
     }
     let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| bad(format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
-    let folder = path.parent().and_then(|folder| folder_of(folder).canonicalize().ok()).unwrap_or_default();
-    Ok(SourceFile { name, folder: folder.display().to_string(), text })
+    let text = String::from_utf8(bytes).map_err(|error| {
+        bad(format!(
+            "it is not UTF-8 text (byte {})",
+            error.utf8_error().valid_up_to()
+        ))
+    })?;
+    let folder = path
+        .parent()
+        .and_then(|folder| folder_of(folder).canonicalize().ok())
+        .unwrap_or_default();
+    Ok(SourceFile {
+        name,
+        folder: folder.display().to_string(),
+        text,
+    })
 }
 
 fn folder_of(parent: &Path) -> &Path {
-    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
+    if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    }
 }

@@ -26,12 +26,18 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: ExitCode, text: impl ToString) -> Self {
-        Self { code, text: text.to_string() }
+        Self {
+            code,
+            text: text.to_string(),
+        }
     }
 
     /// The machine or its set-up is in the way; `error` completes "failed to ...".
     pub(crate) fn environment(error: impl ToString) -> Self {
-        Self::new(exit::ENVIRONMENT, format!("error: failed to {}", error.to_string()))
+        Self::new(
+            exit::ENVIRONMENT,
+            format!("error: failed to {}", error.to_string()),
+        )
     }
 }
 
@@ -45,13 +51,22 @@ impl Output {
             ColorChoice::Never => false,
             ColorChoice::Auto => !set("NO_COLOR") && (set("CLICOLOR_FORCE") || terminal && !dumb),
         };
-        Self { quiet: common.quiet, color, redraw: terminal && !dumb && !set("CI") }
+        Self {
+            quiet: common.quiet,
+            color,
+            redraw: terminal && !dumb && !set("CI"),
+        }
     }
 
     /// Characters that fit on a line of the terminal.
     pub(crate) fn width(&self) -> usize {
-        let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
-        if columns == 0 { 80 } else { usize::from(columns) }
+        let columns =
+            rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+        if columns == 0 {
+            80
+        } else {
+            usize::from(columns)
+        }
     }
 
     /// Text for people. A closed terminal is no reason to stop a run.
@@ -70,7 +85,11 @@ impl Output {
     /// Control sequences and text without a line end.
     pub(crate) fn draw(&self, text: &str) {
         let mut stderr = std::io::stderr().lock();
-        drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
+        drop(
+            stderr
+                .write_all(text.as_bytes())
+                .and_then(|()| stderr.flush()),
+        );
     }
 
     /// What was asked for. A reader that went away is no error.

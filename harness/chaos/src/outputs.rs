@@ -20,15 +20,29 @@ pub(crate) struct Judged {
 
 /// Reads a record file.
 pub(crate) fn read_record(path: &Path) -> Result<Record, Failure> {
-    let bad = |why: String| Failure::new(exit::BAD_INPUT, format!("error: failed to read the record `{}`: {why}", path.display()));
+    let bad = |why: String| {
+        Failure::new(
+            exit::BAD_INPUT,
+            format!(
+                "error: failed to read the record `{}`: {why}",
+                path.display()
+            ),
+        )
+    };
     let file = File::open(path).map_err(|error| bad(error.to_string()))?;
     Record::read(BufReader::new(file)).map_err(|error| bad(error.to_string()))
 }
 
 /// A record that was read can always be rendered; where it cannot, that is our fault.
 fn bug(error: impl std::error::Error) -> Failure {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(exit::BUG, format!("error: failed to {error}{source}; this is a bug in chaos"))
+    let source = error
+        .source()
+        .map(|source| format!(": {source}"))
+        .unwrap_or_default();
+    Failure::new(
+        exit::BUG,
+        format!("error: failed to {error}{source}; this is a bug in chaos"),
+    )
 }
 
 impl Judged {
@@ -38,7 +52,12 @@ impl Judged {
     }
 
     fn story(&self) -> Story<'_> {
-        Story { header: &self.record.header, events: &self.record.events, windows: &self.record.windows, verdict: &self.verdict }
+        Story {
+            header: &self.record.header,
+            events: &self.record.events,
+            windows: &self.record.windows,
+            verdict: &self.verdict,
+        }
     }
 
     pub(crate) fn result_json(&self) -> String {
@@ -61,10 +80,14 @@ impl Judged {
             ("report.html", html),
             ("terminal.txt", self.terminal_text(&report)),
         ];
-        fs::create_dir_all(folder).map_err(|error| Failure::environment(format!("make `{}`: {error}", folder.display())))?;
+        fs::create_dir_all(folder).map_err(|error| {
+            Failure::environment(format!("make `{}`: {error}", folder.display()))
+        })?;
         for (name, text) in files {
             let path = folder.join(name);
-            fs::write(&path, text).map_err(|error| Failure::environment(format!("write `{}`: {error}", path.display())))?;
+            fs::write(&path, text).map_err(|error| {
+                Failure::environment(format!("write `{}`: {error}", path.display()))
+            })?;
         }
         Ok(report)
     }
@@ -72,7 +95,12 @@ impl Judged {
     /// What a run prints where it cannot redraw: a line for each event, then the closing lines.
     fn terminal_text(&self, report: &Path) -> String {
         let plan = &self.record.header.plan;
-        let mut lines: Vec<String> = self.record.events.iter().filter_map(|event| chaos_report::text::event_line(event, plan)).collect();
+        let mut lines: Vec<String> = self
+            .record
+            .events
+            .iter()
+            .filter_map(|event| chaos_report::text::event_line(event, plan))
+            .collect();
         lines.push(self.closing(false, Path::new(report.file_name().unwrap_or_default())));
         lines.join("\n") + "\n"
     }

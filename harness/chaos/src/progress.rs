@@ -29,12 +29,21 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(output: Output, plan: Arc<Plan>, json: bool) -> Self {
-        Self { output, plan, json, looks: 0, drawn: 0 }
+        Self {
+            output,
+            plan,
+            json,
+            looks: 0,
+            drawn: 0,
+        }
     }
 
     /// The first line: what begins.
     pub(crate) fn opening(&self, run: &str) {
-        self.output.tell(&format!("{}\nrun {run}, seed {}", self.plan.question, self.plan.seed));
+        self.output.tell(&format!(
+            "{}\nrun {run}, seed {}",
+            self.plan.question, self.plan.seed
+        ));
     }
 
     /// Takes the block away before the closing lines.
@@ -61,7 +70,8 @@ impl Progress {
 impl Audience for Progress {
     fn event(&mut self, stamped: &Stamped, _record: &Record) {
         if self.json {
-            self.output.give(&serde_json::to_string(stamped).expect("an event is plain data"));
+            self.output
+                .give(&serde_json::to_string(stamped).expect("an event is plain data"));
         }
         if let Some(line) = text::event_line(stamped, &self.plan).filter(|_| !self.output.quiet) {
             self.erase();
@@ -74,7 +84,9 @@ impl Audience for Progress {
         self.looks += 1;
         let redraw = self.output.redraw && look.is_multiple_of(LOOKS_A_BLOCK);
         let line = !self.output.redraw && look.is_multiple_of(LOOKS_A_LINE);
-        let Some(load_ns) = load_ns.filter(|_| !self.output.quiet && (redraw || line)) else { return };
+        let Some(load_ns) = load_ns.filter(|_| !self.output.quiet && (redraw || line)) else {
+            return;
+        };
         let glance = glance(&self.plan, &live::glance(record, load_ns));
         if redraw {
             self.draw(&glance);
@@ -98,6 +110,10 @@ fn glance(plan: &Plan, seen: &live::Glance) -> Glance {
         p95_ns: seen.p95,
         limit_ns: seen.limit,
         bad_share: seen.bad_share.unwrap_or(0.0),
-        active_faults: seen.active.iter().map(|fault| (fault.name.clone(), fault.remaining)).collect(),
+        active_faults: seen
+            .active
+            .iter()
+            .map(|fault| (fault.name.clone(), fault.remaining))
+            .collect(),
     }
 }

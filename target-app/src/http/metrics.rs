@@ -4,6 +4,7 @@
 //! or with 499 if the caller went away before the answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ::http::{HeaderValue, Method, header};
@@ -17,6 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::error::ApiError;
+use super::observe::is_probe;
 
 /// Upper bounds of the duration buckets, in seconds.
 const BUCKETS_S: [f64; 15] = [
@@ -63,6 +65,8 @@ pub(crate) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
+    /// Requests that were no probes: what a load generator compares its own count with.
+    served: Arc<AtomicU64>,
 }
 
 impl RequestMetrics {
@@ -72,6 +76,7 @@ impl RequestMetrics {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS_S)),
             in_flight: Gauge::default(),
+            served: Arc::default(),
         };
         registry.register(
             "http_requests",
@@ -89,6 +94,11 @@ impl RequestMetrics {
             metrics.in_flight.clone(),
         );
         metrics
+    }
+
+    /// Requests that have ended, probes and `/metrics` left out.
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Counts a request that has just arrived.
@@ -132,6 +142,9 @@ impl Drop for InFlight {
             .get_or_create(&route)
             .observe(self.begun.elapsed().as_secs_f64());
         self.metrics.requests.get_or_create(&self.labels).inc();
+        if !is_probe(self.labels.route.as_str()) {
+            self.metrics.served.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -107,7 +107,7 @@ fn route_of(request: &Request) -> Route {
 }
 
 // Probes must tell the truth about the instance, also when its answers are delayed.
-fn is_probe(route: &str) -> bool {
+pub(super) fn is_probe(route: &str) -> bool {
     matches!(route, "/health" | "/ready" | "/metrics")
 }
 

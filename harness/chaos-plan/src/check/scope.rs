@@ -31,6 +31,7 @@ pub(super) fn resolve(
             .label("one too many");
         problems.add(problem.related(first.span, "`during` is here"));
     }
+    let list = during.given().or(except.given()).map(|list| list.span);
     let during = indices(during, load, problems);
     let except = indices(except, load, problems);
     let count = load.stages.as_ref()?.len();
@@ -45,7 +46,7 @@ pub(super) fn resolve(
     if stages.is_empty() {
         problems.add(
             codes::EMPTY_SCOPE
-                .at(claim, "no stage is left for this claim")
+                .at(list.unwrap_or(claim), "no stage is left for this claim")
                 .help("leave at least one stage to judge"),
         );
         return None;

@@ -5,13 +5,19 @@
 use std::collections::BTreeMap;
 
 use super::names;
-use crate::diagnostic::{Diagnostics, codes, quote};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span, codes, quote};
 use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
 use crate::file::target as form;
 use crate::file::value::Plain;
 use crate::plan::{PlatformName, Ready, Restart, RestartPolicy, Service};
 use crate::template::Template;
+
+/// Settings by name, as they stand in a file.
+type Env = Located<Map<Text<Template>>>;
+
+/// Slots that have a value in every service, beside `calls.NAME`.
+const SLOTS: [&str; 6] = ["port", "address", "instance", "data", "chaos", "here"];
 
 /// Checks the services of one description.
 pub(super) struct Checker<'a> {
@@ -21,15 +27,18 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
+    /// Resolves one service; `asked_env` is the scenario's and goes before the description's.
     pub(super) fn service(
         &mut self,
         name: &Located<String>,
         service: &form::Service,
         replicas: Option<u32>,
+        asked_env: Option<&Env>,
     ) -> Option<Service> {
         let calls = self.calls(&service.calls);
         let known_calls = calls.clone().unwrap_or_default();
-        let env = self.env(&service.env, &known_calls);
+        let env = self.env(service.env.given(), &known_calls);
+        let asked_env = self.env(asked_env, &known_calls);
         let ready = self.ready(&service.ready);
         let restart = self.restart(&service.restart);
         let stop = service.stop.or_text(form::STOP);
@@ -37,6 +46,7 @@ impl Checker<'_> {
         let (command, local_env) = self.local(name, service, &known_calls)?;
         let mut env = env?;
         env.extend(local_env);
+        env.extend(asked_env?);
         Some(Service {
             name: name.get()?.clone(),
             replicas: replicas?,
@@ -95,6 +105,7 @@ impl Checker<'_> {
     fn restart(&mut self, restart: &Optional<form::Restart>) -> Option<Restart> {
         let default = form::Restart {
             policy: Optional::default(),
+            delay: Optional::default(),
             backoff: Optional::default(),
             backoff_max: Optional::default(),
         };
@@ -127,6 +138,7 @@ impl Checker<'_> {
         }
         Some(Restart {
             policy: policy?,
+            delay: restart.delay.or_text(form::RESTART_DELAY)?,
             backoff: backoff?,
             backoff_max: backoff_max?,
         })
@@ -154,7 +166,7 @@ impl Checker<'_> {
             return None;
         };
         let local = local.get()?;
-        let env = self.env(&local.env, calls);
+        let env = self.env(local.env.given(), calls);
         let words = local.command.get()?;
         if let Some(first) = words.first().filter(|first| {
             first
@@ -171,12 +183,8 @@ impl Checker<'_> {
         Some((command?, env?))
     }
 
-    fn env(
-        &mut self,
-        env: &Optional<Map<Text<Template>>>,
-        calls: &[String],
-    ) -> Option<BTreeMap<String, String>> {
-        let Some(env) = env.given() else {
+    fn env(&mut self, env: Option<&Env>, calls: &[String]) -> Option<BTreeMap<String, String>> {
+        let Some(env) = env else {
             return Some(BTreeMap::new());
         };
         let pairs: Vec<Option<(String, String)>> = env
@@ -185,13 +193,17 @@ impl Checker<'_> {
             .map(|(key, value)| {
                 let key_text = key.get()?;
                 if key_text.is_empty() || key_text.contains(['=', '\0']) {
-                    self.problems.add(codes::BAD_NAME.at(
-                        key.span,
-                        format!(
-                            "{} cannot be the name of an environment variable",
-                            quote(key_text)
-                        ),
-                    ));
+                    self.problems.add(
+                        codes::BAD_NAME
+                            .at(
+                                key.span,
+                                format!(
+                                    "{} cannot be the name of an environment variable",
+                                    quote(key_text)
+                                ),
+                            )
+                            .help("write a name that is not empty and holds no `=`"),
+                    );
                 }
                 Some((key_text.clone(), self.template(value, calls)?))
             })
@@ -200,40 +212,45 @@ impl Checker<'_> {
     }
 
     fn template(&mut self, text: &Located<Text<Template>>, calls: &[String]) -> Option<String> {
-        const SLOTS: [&str; 6] = ["port", "address", "instance", "data", "chaos", "here"];
-        let place = text.span;
         let template = &text.get()?.0;
         for slot in template.slots() {
-            if let Some(service) = slot.strip_prefix("calls.") {
-                if !calls.iter().any(|call| call == service) {
-                    let problem = codes::NOT_CALLED.at(
-                        text.span,
-                        format!("{} is not in this service's `calls`", quote(service)),
-                    );
-                    self.problems.add(problem.choices(
-                        service,
-                        "its calls",
-                        calls.iter().map(String::as_str),
-                    ));
-                }
-            } else if !SLOTS.contains(&slot) {
-                let addresses: Vec<String> =
-                    calls.iter().map(|call| format!("calls.{call}")).collect();
-                let known = SLOTS
-                    .into_iter()
-                    .chain(addresses.iter().map(String::as_str));
-                let problem = codes::UNKNOWN_SLOT
-                    .at(text.span, format!("slot `{{{slot}}}` has no value here"));
-                self.problems.add(problem.choices(slot, "slots", known));
+            let is_known = match slot.strip_prefix("calls.") {
+                Some(service) => calls.iter().any(|call| call == service),
+                None => SLOTS.contains(&slot),
+            };
+            if is_known {
+                continue;
+            }
+            if self.problems.is_full() {
+                self.problems.add_unseen();
+            } else {
+                self.problems.add(unknown_slot(slot, text.span, calls));
             }
         }
-        let text = template.to_string();
-        if text.contains('\0') {
+        let words = template.to_string();
+        if words.contains('\0') {
             self.problems
-                .add(codes::BAD_FORMAT.at(place, "no program can be given a NUL character"));
+                .add(codes::BAD_FORMAT.at(text.span, "no program can be given a NUL character"));
         }
-        Some(text)
+        Some(words)
     }
+}
+
+fn unknown_slot(slot: &str, span: Span, calls: &[String]) -> Diagnostic {
+    if let Some(service) = slot.strip_prefix("calls.") {
+        let problem = codes::NOT_CALLED.at(
+            span,
+            format!("{} is not in this service's `calls`", quote(service)),
+        );
+        return problem.choices(service, "its calls", calls.iter().map(String::as_str));
+    }
+    let addresses: Vec<String> = calls.iter().map(|call| format!("calls.{call}")).collect();
+    let known = SLOTS
+        .into_iter()
+        .chain(addresses.iter().map(String::as_str));
+    codes::UNKNOWN_SLOT
+        .at(span, format!("slot `{{{slot}}}` has no value here"))
+        .choices(slot, "slots", known)
 }
 
 fn plain(labels: &Optional<Map<Plain>>) -> Option<BTreeMap<String, String>> {

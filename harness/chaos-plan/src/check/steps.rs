@@ -1,12 +1,13 @@
 //! One request of a journey.
 //!
 //! Invariant: a body given as JSON becomes a template whose text, slots filled in, is that JSON
-//! again as long as the values need no escaping; the engine fills slots in as they are.
+//! again, because its slots stand inside JSON strings only and the engine escapes the values of a
+//! body whose `content-type` is JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{self, Unknown};
-use crate::diagnostic::{Diagnostics, Span, codes, list, quote};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span, codes, list, quote};
 use crate::file::format::Text;
 use crate::file::journey as form;
 use crate::file::located::{Located, Map, Optional};
@@ -300,41 +301,56 @@ fn extract(
 }
 
 fn check_slots(template: &Template, span: Span, slots: &Slots, problems: &mut Diagnostics) {
-    for slot in template.slots() {
-        if slot == UUID || slots.extracted.contains(slot) {
-            continue;
+    for slot in template.slots().filter(|slot| !slots.provide(slot)) {
+        if problems.is_full() {
+            problems.add_unseen();
+        } else {
+            problems.add(unknown_slot(slot, span, slots));
         }
-        let (list_name, field) = slot
-            .split_once('.')
-            .map_or((slot, None), |(list, field)| (list, Some(field)));
-        let problem = codes::UNKNOWN_SLOT.at(span, format!("slot `{{{slot}}}` has no value here"));
-        let problem = match (slots.lists.get(list_name), field) {
-            (Some(None), _) => continue,
-            (Some(Some(fields)), None) if fields.is_empty() => continue,
-            (Some(Some(fields)), Some(field)) if fields.contains(field) => continue,
-            (Some(Some(fields)), _) if fields.is_empty() => problem.help(format!(
-                "`{list_name}` has plain rows: write `{{{list_name}}}`"
-            )),
-            (Some(Some(fields)), Some(field)) => {
-                problem.choices(field, "its fields", fields.iter().map(String::as_str))
-            }
-            (Some(Some(fields)), None) => problem.help(format!(
-                "name a field of `{list_name}`: {}",
-                list(fields.iter().map(String::as_str))
-            )),
-            (None, _) => {
-                let known = slots
-                    .lists
-                    .keys()
-                    .chain(&slots.extracted)
-                    .map(String::as_str)
-                    .chain([UUID]);
-                problem
-                    .label("neither data nor taken from an earlier step")
-                    .choices(slot, "known slots", known)
-            }
-        };
-        problems.add(problem);
+    }
+}
+
+impl Slots {
+    /// Whether a slot has a value, as far as is known.
+    fn provide(&self, slot: &str) -> bool {
+        if slot == UUID || self.extracted.contains(slot) {
+            return true;
+        }
+        let (list, field) = list_and_field(slot);
+        match (self.lists.get(list), field) {
+            (None, _) => false,
+            (Some(None), _) => true,
+            (Some(Some(fields)), None) => fields.is_empty(),
+            (Some(Some(fields)), Some(field)) => fields.contains(field),
+        }
+    }
+}
+
+/// `list.field`, or a name without field.
+fn list_and_field(slot: &str) -> (&str, Option<&str>) {
+    slot.split_once('.')
+        .map_or((slot, None), |(list, field)| (list, Some(field)))
+}
+
+fn unknown_slot(slot: &str, span: Span, slots: &Slots) -> Diagnostic {
+    let problem = codes::UNKNOWN_SLOT.at(span, format!("slot `{{{slot}}}` has no value here"));
+    let (list_name, field) = list_and_field(slot);
+    let Some(Some(fields)) = slots.lists.get(list_name) else {
+        let known = slots.lists.keys().chain(&slots.extracted);
+        let known = known.map(String::as_str).chain([UUID]);
+        return problem
+            .label("neither data nor taken from an earlier step")
+            .choices(slot, "known slots", known);
+    };
+    match field {
+        _ if fields.is_empty() => problem.help(format!(
+            "`{list_name}` has plain rows: write `{{{list_name}}}`"
+        )),
+        Some(field) => problem.choices(field, "its fields", fields.iter().map(String::as_str)),
+        None => problem.help(format!(
+            "name a field of `{list_name}`: {}",
+            list(fields.iter().map(String::as_str))
+        )),
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use super::services::Checker;
 use super::{Library, SourceFile, names};
-use crate::diagnostic::{Diagnostics, Span, codes, quote};
+use crate::diagnostic::{Code, Diagnostics, Span, codes, quote};
 use crate::file::located::{Located, Map, Optional};
-use crate::file::scenario::{self, Replicas};
+use crate::file::scenario;
 use crate::file::target as form;
 use crate::file::{self};
 use crate::plan::{Description, PlatformName, RestartPolicy, Target};
@@ -70,16 +70,10 @@ pub(super) fn resolve(
         return Reach::default();
     };
     if let Some(url) = target.url.given() {
-        if let Some(replicas) = target.replicas.given() {
-            let problem = codes::REPLICAS_OF_URL.at(
-                replicas.span,
-                "a target that runs already has no replicas to set",
-            );
-            problems.add(
-                problem
-                    .help("leave `replicas` out, or use `app:` so that chaos deploys the target"),
-            );
-        }
+        let replicas = target.replicas.given().map(|given| given.span);
+        only_of_app(replicas, (codes::REPLICAS_OF_URL, "replicas"), problems);
+        let env = target.env.given().map(|given| given.span);
+        only_of_app(env, (codes::ENV_OF_URL, "env"), problems);
         return Reach {
             plan: url.get().map(|url| Target::Url(url.0.0.clone())),
             services: Some(Vec::new()),
@@ -100,14 +94,27 @@ pub(super) fn resolve(
         problems.add(problem.choices(name, "bundled targets", known.iter().map(String::as_str)));
         return Reach::default();
     };
-    describe(&file, platform, Some(&target.replicas), problems)
+    describe(&file, platform, Some(target), problems)
 }
 
-/// Checks a description; `replicas` are the scenario's.
+/// Refuses a setting that only a target deployed by chaos can have.
+fn only_of_app(given: Option<Span>, (code, key): (Code, &str), problems: &mut Diagnostics) {
+    if let Some(span) = given {
+        let problem = code.at(
+            span,
+            format!("a target that runs already has no `{key}` to set"),
+        );
+        problems.add(problem.help(format!(
+            "leave `{key}` out, or use `app:` so that chaos deploys the target"
+        )));
+    }
+}
+
+/// Checks a description; `asked` is what the scenario wants of its services.
 pub(super) fn describe(
     file: &SourceFile,
     platform: PlatformName,
-    replicas: Option<&Optional<Map<Replicas>>>,
+    asked: Option<&scenario::Target>,
     problems: &mut Diagnostics,
 ) -> Reach {
     let (_, target) = file::read::<form::Target>(file, problems);
@@ -123,7 +130,8 @@ pub(super) fn describe(
         .iter()
         .filter_map(|(name, _)| name.get().map(String::as_str))
         .collect();
-    let wanted = wanted(replicas, &known, problems);
+    let replicas = by_service(asked.map(|asked| &asked.replicas), &known, problems);
+    let env = by_service(asked.map(|asked| &asked.env), &known, problems);
     names::position(
         &target.entry,
         (codes::UNKNOWN_SERVICE, "service"),
@@ -138,11 +146,10 @@ pub(super) fn describe(
         };
         let given = service.get();
         let own = given.and_then(|service| service.replicas.given());
-        let number = wanted
-            .get(text)
-            .copied()
-            .or_else(|| own.map(|own| (own.get().map(|number| number.0), own.span)));
-        let (count, written) = number.unwrap_or((Some(form::REPLICAS), name.span));
+        let (count, written) = match replicas.get(text).copied().or(own) {
+            Some(number) => (number.get().map(|number| number.0), number.span),
+            None => (Some(form::REPLICAS), name.span),
+        };
         let restarts = given.and_then(|service| service.restart.get()?.policy.get().copied())
             != Some(RestartPolicy::Never);
         roles.push(Role {
@@ -157,7 +164,7 @@ pub(super) fn describe(
                 platform,
                 problems,
             }
-            .service(name, service, count)
+            .service(name, service, count, env.get(text).copied())
         });
         plans = plans.zip(plan).map(|(mut plans, plan)| {
             plans.push(plan);
@@ -180,14 +187,14 @@ pub(super) fn describe(
     }
 }
 
-/// The scenario's replicas by service, with the place of each number.
-fn wanted<'a>(
-    replicas: Option<&'a Optional<Map<Replicas>>>,
+/// What the scenario says of each service; names of services that do not exist are reported.
+fn by_service<'a, T>(
+    given: Option<&'a Optional<Map<T>>>,
     known: &[&str],
     problems: &mut Diagnostics,
-) -> BTreeMap<&'a str, (Option<u32>, Span)> {
-    let mut wanted = BTreeMap::new();
-    for (name, number) in replicas
+) -> BTreeMap<&'a str, &'a Located<T>> {
+    let mut by_service = BTreeMap::new();
+    for (name, value) in given
         .and_then(Optional::get)
         .into_iter()
         .flat_map(Map::iter)
@@ -199,11 +206,8 @@ fn wanted<'a>(
             problems,
         );
         if let (Some(_), Some(name)) = (position, name.get()) {
-            wanted.insert(
-                name.as_str(),
-                (number.get().map(|number| number.0), number.span),
-            );
+            by_service.insert(name.as_str(), value);
         }
     }
-    wanted
+    by_service
 }

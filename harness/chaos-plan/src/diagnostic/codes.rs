@@ -53,6 +53,7 @@ codes! {
     UNKNOWN_SLOT "E128" Error "A `{slot}` of a template has no value here."
     NOT_CALLED "E129" Error "A template asks for the address of a service that `calls` does not list."
     BACKOFF "E130" Error "The longest back-off of a restart is shorter than the first."
+    ENV_OF_URL "E131" Error "Environment was given for a target that already runs."
 
     GROUPS "E140" Error "There is more than one group of shoppers."
     ZERO_TIME "E141" Error "A time must be longer than zero."

@@ -67,10 +67,10 @@ pub(crate) struct Step {
     /// Headers by name, with slots.
     #[serde(default)]
     pub(crate) headers: Optional<Map<Text<Template>>>,
-    /// Body as text, with slots. Not together with `json`.
+    /// Body as text, with slots. Not together with `json`. Values are escaped as inside a JSON text if `content-type` is JSON, else put in as they are.
     #[serde(default)]
     pub(crate) body: Optional<Text<Template>>,
-    /// Body as JSON; slots may stand in its texts and are filled in as they are. Sets `content-type` unless given.
+    /// Body as JSON; slots may stand in its texts, and the engine escapes their values there. Sets `content-type: application/json` unless given; keep it a JSON type.
     #[serde(default)]
     pub(crate) json: Optional<Any>,
     /// What the answer must be.

@@ -5,7 +5,8 @@
 
 use serde_json::Value as Json;
 
-use super::format::{self};
+use super::format::{self, Format};
+use crate::template::Template;
 
 /// A schema inside its document.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,11 @@ impl<'a> Schema<'a> {
     pub(super) fn check_format(self, text: &str) -> Option<Result<(), String>> {
         let validate = format::validator(self.here["format"].as_str()?)?;
         Some(validate(text))
+    }
+
+    /// Whether it is text with slots.
+    pub(super) fn takes_slots(self) -> bool {
+        self.here["format"].as_str() == Some(<Template as Format>::NAME)
     }
 
     /// The smallest and largest number allowed.

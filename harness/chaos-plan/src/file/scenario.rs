@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::format::{After, Instant, Text, Url};
 use super::located::{Located, Map, Optional};
 use crate::plan::{Arrivals, KillSignal, PlatformName};
+use crate::template::Template;
 use crate::units::{Rate, Share};
 
 /// Defaults, as a user would write them.
@@ -73,6 +74,10 @@ pub(crate) struct Target {
     /// Number of instances by service, 1 to 100; goes before the description's.
     #[serde(default)]
     pub(crate) replicas: Optional<Map<Replicas>>,
+    /// Environment by service, one variable at a time; goes before the description's, with the same slots.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{ "api": { "DELAY_MS": 300 } }]))]
+    pub(crate) env: Optional<Map<Map<Text<Template>>>>,
 }
 
 /// Number of instances of a service, 1 to 100.

@@ -20,6 +20,7 @@ pub(crate) const READY_WITHIN: &str = "10s";
 pub(crate) const READY_EVERY: &str = "100ms";
 pub(crate) const READY_TIMEOUT: &str = "1s";
 pub(crate) const READY_FAILURES: u32 = 3;
+pub(crate) const RESTART_DELAY: &str = "0s";
 pub(crate) const BACKOFF: &str = "1s";
 pub(crate) const BACKOFF_MAX: &str = "5m";
 pub(crate) const STOP: &str = "10s";
@@ -62,7 +63,7 @@ pub(crate) struct Service {
     #[serde(default)]
     #[schemars(extend("default" = STOP))]
     pub(crate) stop: Optional<Text<Duration>>,
-    /// Environment on every platform; values may hold `{port}`, `{address}`, `{calls.NAME}`, `{instance}`, `{data}`, `{chaos}` and `{here}`.
+    /// Environment on every platform; a scenario may set more of it. Values may hold `{port}`, `{address}`, `{calls.NAME}`, `{instance}`, `{data}`, `{chaos}` and `{here}`.
     #[serde(default)]
     pub(crate) env: Optional<Map<Text<Template>>>,
     /// Labels of your own, kept in the record.
@@ -97,7 +98,7 @@ pub(crate) struct Ready {
     pub(crate) failures: Optional<u32>,
 }
 
-/// The first restart is at once; the next ones wait `backoff`, doubled each time up to `backoff_max`.
+/// The first restart comes after `delay`; the next ones wait `backoff`, doubled each time up to `backoff_max`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Restart {
@@ -105,7 +106,11 @@ pub(crate) struct Restart {
     #[serde(default)]
     #[schemars(extend("default" = "always"))]
     pub(crate) policy: Optional<RestartPolicy>,
-    /// First wait. Default: 1s.
+    /// Wait before the first restart: what a platform needs to notice an exit and begin. Default: 0s.
+    #[serde(default)]
+    #[schemars(extend("default" = RESTART_DELAY))]
+    pub(crate) delay: Optional<Text<Duration>>,
+    /// Wait before the second restart. Default: 1s.
     #[serde(default)]
     #[schemars(extend("default" = BACKOFF))]
     pub(crate) backoff: Optional<Text<Duration>>,

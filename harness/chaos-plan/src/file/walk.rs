@@ -35,7 +35,7 @@ impl Walk<'_> {
             Value::Map(entries) => match schema.tags() {
                 Some(tags) => self.tagged(entries, &tags, what, span),
                 None if schema.takes("object") => return self.object(entries, schema, what, span),
-                None => Some(wrong_type(schema, what, "a mapping", span)),
+                None => Some(unexpected_mapping(schema, what, span)),
             },
             Value::List(_) => Some(wrong_type(schema, what, "a list", span)),
         };
@@ -309,6 +309,15 @@ fn wrong_type(schema: Schema<'_>, what: &str, found: &str, span: Span) -> Diagno
         format!("{what} must be {}, not {found}", schema.expected()),
     );
     with_example(schema, problem.label(format!("this is {found}")))
+}
+
+fn unexpected_mapping(schema: Schema<'_>, what: &str, span: Span) -> Diagnostic {
+    let problem = wrong_type(schema, what, "a mapping", span);
+    if schema.takes_slots() {
+        problem.help("put text that begins with a slot in quotes: \"{port}\"")
+    } else {
+        problem
+    }
 }
 
 fn with_example(schema: Schema<'_>, problem: Diagnostic) -> Diagnostic {

@@ -80,6 +80,25 @@ fn hostile_content() -> Vec<(&'static str, String)> {
             good().replacen("except: [warmup]", &names, 1),
         ),
         (
+            "slots without a value",
+            good().replacen(
+                "app: shop",
+                &format!(
+                    "app: shop\n  env: {{ api: {{ X: \"{}\" }} }}",
+                    "{adres}".repeat(8_000)
+                ),
+                1,
+            ),
+        ),
+        (
+            "settings without a value",
+            good().replacen(
+                "app: shop",
+                &format!("app: shop\n  env: {{ api: {{ {} }} }}", many_settings()),
+                1,
+            ),
+        ),
+        (
             "bad stages",
             before("- { name: warmup") + &"- { name: x, for: 1 }\n      ".repeat(10_000),
         ),
@@ -88,6 +107,14 @@ fn hostile_content() -> Vec<(&'static str, String)> {
             before("- name: kill-api") + &fault_chain(5_000),
         ),
     ]
+}
+
+fn many_settings() -> String {
+    let slots = "{adres}{instanse}{portt}";
+    (0..20_000).fold(String::new(), |mut text, index| {
+        write!(text, "K{index}: \"{slots}\", ").expect("text");
+        text
+    })
 }
 
 /// Faults that each wait for the one before.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chaos_plan::check::Options;
-use chaos_plan::plan::{HowMany, Plan, Row, When};
+use chaos_plan::plan::{HowMany, Plan, Row, Target, When};
 
 use crate::folder::{examine_text, good};
 
@@ -105,4 +105,25 @@ fn options_go_before_the_file() {
             .allow_outage,
         ["api"]
     );
+}
+
+#[test]
+fn one_setting_of_a_service_needs_no_other_change() {
+    let set = |value: &str| Options {
+        overrides: vec![("target.env.api.DELAY_MS".to_owned(), value.to_owned())],
+        ..Options::default()
+    };
+    for value in ["300", "0.50", "true", "{instance}-a"] {
+        let quoted = format!("\"{value}\"");
+        let plan = plan(&good(), &set(&quoted));
+        let Target::Deploy(description) = &plan.target else {
+            panic!("the target is deployed");
+        };
+        let api = description.service("api").expect("the service");
+        assert_eq!(api.env["DELAY_MS"], value);
+        assert_eq!(api.env["LIMIT"], "5");
+        if !value.starts_with('{') {
+            assert_eq!(self::plan(&good(), &set(value)).target, plan.target);
+        }
+    }
 }

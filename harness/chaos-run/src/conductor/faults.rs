@@ -23,23 +23,45 @@ impl Conductor<'_> {
         let plan = std::sync::Arc::clone(&self.plan);
         let planned = &plan.faults[fault];
         if self.lease_lost || self.lease.is_lost() {
-            return Err(NotApplied::before_any_act(NotInjected::Stopping, "the guardian is gone: nobody would undo it"));
+            return Err(NotApplied::before_any_act(
+                NotInjected::Stopping,
+                "the guardian is gone: nobody would undo it",
+            ));
         }
         let Some(platform) = self.platform.take() else {
-            return Err(NotApplied::before_any_act(NotInjected::Failed, "nothing was deployed that a fault could hit"));
+            return Err(NotApplied::before_any_act(
+                NotInjected::Failed,
+                "nothing was deployed that a fault could hit",
+            ));
         };
         let grace = self.grace(fault);
-        let tools = Tools { platform: platform.as_ref(), safety: &plan.safety, seed: plan.seed, grace };
-        let hurt: Vec<_> = self.active.iter().flat_map(|active| active.targets.clone()).collect();
+        let tools = Tools {
+            platform: platform.as_ref(),
+            safety: &plan.safety,
+            seed: plan.seed,
+            grace,
+        };
+        let hurt: Vec<_> = self
+            .active
+            .iter()
+            .flat_map(|active| active.targets.clone())
+            .collect();
         let result = match inject::choose(tools, planned, &hurt).await {
             Ok(targets) => {
-                let names = targets.iter().map(|target| target.instance.clone()).collect();
+                let names = targets
+                    .iter()
+                    .map(|target| target.instance.clone())
+                    .collect();
                 self.fault_event_now(fault, FaultChange::Requested { targets: names });
                 match self.check_steady(fault) {
                     Ok(()) => {
                         let first_id = self.next_undo;
                         self.next_undo += targets.len() as u64;
-                        beating(&mut self.lease, inject::apply(tools, &mut self.ledger, planned, targets, first_id)).await
+                        beating(
+                            &mut self.lease,
+                            inject::apply(tools, &mut self.ledger, planned, targets, first_id),
+                        )
+                        .await
                     }
                     Err(not_steady) => Err(not_steady),
                 }
@@ -55,8 +77,18 @@ impl Conductor<'_> {
         use chaos_plan::plan::{Inject, KillSignal};
         let inject = &self.plan.faults[fault].inject;
         match (inject, &self.plan.target) {
-            (Inject::Kill { signal: KillSignal::Kill, .. } | Inject::Pause { .. }, _) | (_, Target::Url(_)) => Duration::ZERO,
-            (Inject::Kill { targets, .. }, Target::Deploy(description)) => description.service(&targets.service).map_or(Duration::ZERO, |service| service.stop),
+            (
+                Inject::Kill {
+                    signal: KillSignal::Kill,
+                    ..
+                }
+                | Inject::Pause { .. },
+                _,
+            )
+            | (_, Target::Url(_)) => Duration::ZERO,
+            (Inject::Kill { targets, .. }, Target::Deploy(description)) => description
+                .service(&targets.service)
+                .map_or(Duration::ZERO, |service| service.stop),
         }
     }
 
@@ -64,12 +96,16 @@ impl Conductor<'_> {
         let load_ns = self.load_ns().unwrap_or(0);
         match steady::before(self.writer.record(), fault, load_ns) {
             Steady::Yes => Ok(()),
-            Steady::No(why) | Steady::Unknown(why) => Err(NotApplied::before_any_act(NotInjected::NotSteady, why)),
+            Steady::No(why) | Steady::Unknown(why) => {
+                Err(NotApplied::before_any_act(NotInjected::NotSteady, why))
+            }
         }
     }
 
     fn injected(&mut self, fault: usize, applied: Applied) -> Vec<Action> {
-        let load_ns = self.load_start_ns.map_or(0, |start| applied.at_ns.saturating_sub(start));
+        let load_ns = self
+            .load_start_ns
+            .map_or(0, |start| applied.at_ns.saturating_sub(start));
         let at = self.run_ns(applied.at_ns);
         let change = match applied.effect {
             Ok(proof) => {
@@ -78,10 +114,25 @@ impl Conductor<'_> {
             }
             Err(why) => FaultChange::Unproven { why },
         };
-        self.event(at, Event::Fault { fault: self.plan.faults[fault].name.clone(), change });
-        self.active.push(ActiveFault { fault, targets: applied.targets, undos: applied.undos, undone: applied.undone });
+        self.event(
+            at,
+            Event::Fault {
+                fault: self.plan.faults[fault].name.clone(),
+                change,
+            },
+        );
+        self.active.push(ActiveFault {
+            fault,
+            targets: applied.targets,
+            undos: applied.undos,
+            undone: applied.undone,
+        });
         let mut actions = self.state.next(&Input::Injected { fault, load_ns });
-        actions.extend(self.state.next(&Input::Reached { fault, moment: Moment::Effective, load_ns }));
+        actions.extend(self.state.next(&Input::Reached {
+            fault,
+            moment: Moment::Effective,
+            load_ns,
+        }));
         actions
     }
 
@@ -89,7 +140,12 @@ impl Conductor<'_> {
         let NotApplied { reason, why, undos } = not_applied;
         self.fault_event_now(fault, FaultChange::NotInjected { reason, why });
         if !undos.is_empty() {
-            self.active.push(ActiveFault { fault, targets: Vec::new(), undos, undone: Vec::new() });
+            self.active.push(ActiveFault {
+                fault,
+                targets: Vec::new(),
+                undos,
+                undone: Vec::new(),
+            });
             self.take_back(fault).await;
         }
         self.state.next(&Input::NotInjected { fault })
@@ -100,23 +156,42 @@ impl Conductor<'_> {
             NotInjected::TooLate => "what it waits for had not happened in time",
             _ => "the run was ending",
         };
-        self.fault_event_now(fault, FaultChange::NotInjected { reason, why: why.to_owned() });
+        self.fault_event_now(
+            fault,
+            FaultChange::NotInjected {
+                reason,
+                why: why.to_owned(),
+            },
+        );
     }
 
     pub(super) async fn undo(&mut self, fault: usize) -> Vec<Action> {
         self.take_back(fault).await;
         let load_ns = self.load_ns().unwrap_or(0);
         let mut actions = self.state.next(&Input::Undone { fault });
-        actions.extend(self.state.next(&Input::Reached { fault, moment: Moment::Undone, load_ns }));
+        actions.extend(self.state.next(&Input::Reached {
+            fault,
+            moment: Moment::Undone,
+            load_ns,
+        }));
         actions
     }
 
     /// Takes one applied fault back and writes down what came of it.
     pub(super) async fn take_back(&mut self, fault: usize) {
-        let Some(position) = self.active.iter().position(|active| active.fault == fault) else { return };
+        let Some(position) = self.active.iter().position(|active| active.fault == fault) else {
+            return;
+        };
         let active = self.active.remove(position);
-        let Some(platform) = self.platform.take() else { return };
-        let undo = inject::undo(platform.as_ref(), &mut self.ledger, &active.undos, &active.undone);
+        let Some(platform) = self.platform.take() else {
+            return;
+        };
+        let undo = inject::undo(
+            platform.as_ref(),
+            &mut self.ledger,
+            &active.undos,
+            &active.undone,
+        );
         let result = beating(&mut self.lease, undo).await;
         self.platform = Some(platform);
         let change = match result {
@@ -129,6 +204,12 @@ impl Conductor<'_> {
     fn fault_event_now(&mut self, fault: usize, change: FaultChange) {
         let name = self.plan.faults[fault].name.clone();
         let at = self.run_ns(now_ns());
-        self.event(at, Event::Fault { fault: name, change });
+        self.event(
+            at,
+            Event::Fault {
+                fault: name,
+                change,
+            },
+        );
     }
 }

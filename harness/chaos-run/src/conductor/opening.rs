@@ -58,15 +58,24 @@ pub enum RunError {
     #[error(transparent)]
     Lease(#[from] LeaseError),
     #[error("{act} `{}`: {source}", path.display())]
-    Io { act: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        act: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
 }
 
 /// Runs a plan from deploy to verified clean-up; the record that was written is also returned.
 pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Record, RunError> {
     let mut conductor = open(config, audience)?;
     if let Err(panic) = AssertUnwindSafe(conductor.play()).catch_unwind().await {
-        let message = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-        conductor.event_now(Event::Panicked { message: message.unwrap_or_else(|| "unknown".to_owned()) });
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        conductor.event_now(Event::Panicked {
+            message: message.unwrap_or_else(|| "unknown".to_owned()),
+        });
     }
     Ok(conductor.finish().await)
 }
@@ -80,8 +89,10 @@ fn open(config: RunConfig, audience: &mut dyn Audience) -> Result<Conductor<'_>,
         let path = path.to_owned();
         move |source| RunError::Io { act, path, source }
     };
-    let harness = ProcessId::of(std::process::id()).map_err(io("read", Path::new("/proc/self/stat")))?;
-    let stops = StopSignals::install().map_err(io("listen for signals in", Path::new("this process")))?;
+    let harness =
+        ProcessId::of(std::process::id()).map_err(io("read", Path::new("/proc/self/stat")))?;
+    let stops =
+        StopSignals::install().map_err(io("listen for signals in", Path::new("this process")))?;
     let ledger = Ledger::create(&root, &config.run, harness, &config.out)?;
     failpoint::reach("ledger.opened");
     let lease = Lease::start(&config.chaos, &ledger)?;
@@ -95,7 +106,11 @@ fn open(config: RunConfig, audience: &mut dyn Audience) -> Result<Conductor<'_>,
     let writer = Writer::create(&path, header(&config)).map_err(io("write", &path))?;
     let mut platform = platform(&config, &work, &logs);
     let observations = platform.as_mut().and_then(|platform| platform.observe());
-    let address = if let Target::Url(url) = &config.plan.target { url.clone() } else { String::new() };
+    let address = if let Target::Url(url) = &config.plan.target {
+        url.clone()
+    } else {
+        String::new()
+    };
     Ok(Conductor {
         state: State::new(&config.plan.faults),
         fault_clock: Arc::new(FaultClock::new(config.plan.faults.len())),
@@ -137,7 +152,9 @@ fn header(config: &RunConfig) -> Header {
 }
 
 fn platform(config: &RunConfig, work: &Path, logs: &Path) -> Option<Box<dyn Platform>> {
-    let Target::Deploy(_) = config.plan.target else { return None };
+    let Target::Deploy(_) = config.plan.target else {
+        return None;
+    };
     let local = LocalConfig {
         plan: Arc::clone(&config.plan),
         run: config.run.clone(),

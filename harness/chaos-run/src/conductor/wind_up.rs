@@ -29,7 +29,10 @@ impl Conductor<'_> {
         failpoint::reach("teardown.started");
         let left = self.tear_down().await;
         drop(self.state.next(&Input::TornDown));
-        self.event_now(Event::CleanedUp { verified: left.is_empty(), left: left.clone() });
+        self.event_now(Event::CleanedUp {
+            verified: left.is_empty(),
+            left: left.clone(),
+        });
         let record = self.writer.close(now_ns().saturating_sub(self.zero_ns));
         failpoint::reach("record.closed");
         // From here on the record is whole; what the ledger cannot say any more, the folder's presence says.
@@ -65,7 +68,13 @@ impl Conductor<'_> {
             let outcome = self.tear_down_platform(platform.teardown()).await;
             left.extend(outcome.unwrap_or_default());
         }
-        left.extend(super::beating(&mut self.lease, sweep::sweep(&self.run, &[std::process::id()], SWEEP_LIMIT)).await);
+        left.extend(
+            super::beating(
+                &mut self.lease,
+                sweep::sweep(&self.run, &[std::process::id()], SWEEP_LIMIT),
+            )
+            .await,
+        );
         if let Err(error) = std::fs::remove_dir_all(&self.work)
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -74,7 +83,10 @@ impl Conductor<'_> {
         left
     }
 
-    async fn tear_down_platform(&mut self, teardown: impl Future<Output = Vec<String>>) -> Option<Vec<String>> {
+    async fn tear_down_platform(
+        &mut self,
+        teardown: impl Future<Output = Vec<String>>,
+    ) -> Option<Vec<String>> {
         tokio::pin!(teardown);
         let mut beat = ticking(BEAT);
         loop {

@@ -25,5 +25,8 @@ pub(super) fn proxy() -> Result<u8, Failure> {
 
 /// Does not come back if all is well.
 pub(super) fn exec(parent: u32, command: Vec<OsString>) -> Result<u8, Failure> {
-    Err(Failure::environment(format!("start the program: {}", exec_wrapper(parent, command))))
+    Err(Failure::environment(format!(
+        "start the program: {}",
+        exec_wrapper(parent, command)
+    )))
 }

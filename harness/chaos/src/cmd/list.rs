@@ -28,11 +28,15 @@ pub(super) fn list(args: &ListArgs, output: &Output) -> Result<u8, Failure> {
 }
 
 fn scenarios() -> Vec<Value> {
-    let mut rows: Vec<Value> = bundled::SCENARIOS.iter().map(|(name, text)| json!({ "name": name, "about": question(text), "where": "bundled" })).collect();
+    let mut rows: Vec<Value> = bundled::SCENARIOS
+        .iter()
+        .map(|(name, text)| json!({ "name": name, "about": question(text), "where": "bundled" }))
+        .collect();
     let folder = Path::new("scenarios");
     for name in yaml_names(folder) {
         if bundled::find(bundled::SCENARIOS, &name).is_none() {
-            let text = std::fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap_or_default();
+            let text =
+                std::fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap_or_default();
             rows.push(json!({ "name": name, "about": question(&text), "where": "scenarios/" }));
         }
     }
@@ -42,12 +46,23 @@ fn scenarios() -> Vec<Value> {
 /// The first comment line.
 fn question(text: &str) -> String {
     let comment = text.lines().find_map(|line| line.strip_prefix('#'));
-    comment.map(|line| line.trim().to_owned()).unwrap_or_default()
+    comment
+        .map(|line| line.trim().to_owned())
+        .unwrap_or_default()
 }
 
 fn faults() -> Vec<Value> {
-    let targets = Targets { service: String::new(), how_many: HowMany::Count(1) };
-    let kinds = [Inject::Kill { targets: targets.clone(), signal: KillSignal::Kill }, Inject::Pause { targets }];
+    let targets = Targets {
+        service: String::new(),
+        how_many: HowMany::Count(1),
+    };
+    let kinds = [
+        Inject::Kill {
+            targets: targets.clone(),
+            signal: KillSignal::Kill,
+        },
+        Inject::Pause { targets },
+    ];
     kinds.iter().map(|inject| {
         let words = chaos_faults::fault::describe(inject);
         json!({ "name": inject.kind(), "about": format!("{}; undo: {}; proof: {}", words.act, words.undo, words.proof), "where": "local" })
@@ -55,7 +70,12 @@ fn faults() -> Vec<Value> {
 }
 
 fn runs(folder: &Path) -> Vec<Value> {
-    let mut names: Vec<String> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names.iter().filter(|name| folder.join(name).join("record.jsonl").is_file()).map(|name| {
         let result = std::fs::read_to_string(folder.join(name).join("result.json")).ok();
@@ -67,6 +87,12 @@ fn runs(folder: &Path) -> Vec<Value> {
 
 fn columns(rows: &[Value]) -> String {
     let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-    let width = rows.iter().map(|row| text(row, "name").len()).max().unwrap_or(0);
-    rows.iter().map(|row| format!("{:width$}  {}\n", text(row, "name"), text(row, "about"))).collect()
+    let width = rows
+        .iter()
+        .map(|row| text(row, "name").len())
+        .max()
+        .unwrap_or(0);
+    rows.iter()
+        .map(|row| format!("{:width$}  {}\n", text(row, "name"), text(row, "about")))
+        .collect()
 }

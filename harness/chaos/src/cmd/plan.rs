@@ -1,9 +1,9 @@
 //! `chaos plan`: what a run would do; touches nothing.
 
 use chaos_faults::fault::{describe, needs};
-use chaos_platform::Capability;
 use chaos_plan::Plan;
 use chaos_plan::plan::Fault;
+use chaos_platform::Capability;
 use chaos_record::exit;
 use chaos_report::plan_text::{FaultDetail, plan_text};
 

@@ -12,10 +12,18 @@ pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure
     if let Some(run) = &args.run
         && !root.join(run).is_dir()
     {
-        return Err(Failure::new(exit::BAD_INPUT, format!("error: no run `{run}` has anything to recover")));
+        return Err(Failure::new(
+            exit::BAD_INPUT,
+            format!("error: no run `{run}` has anything to recover"),
+        ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::environment)?;
-    let found = runtime.block_on(recover::recover(&root, args.run.as_deref())).map_err(Failure::environment)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::environment)?;
+    let found = runtime
+        .block_on(recover::recover(&root, args.run.as_deref()))
+        .map_err(Failure::environment)?;
     if args.json {
         output.give(&serde_json::to_string_pretty(&found).expect("reports are plain data"));
     }
@@ -32,7 +40,10 @@ pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure
                 }
             }
             Recovered::Alive { run } if args.run.is_some() => {
-                return Err(Failure::new(exit::ENVIRONMENT, format!("error: run `{run}` is alive; stop it with Ctrl-C or SIGTERM")));
+                return Err(Failure::new(
+                    exit::ENVIRONMENT,
+                    format!("error: run `{run}` is alive; stop it with Ctrl-C or SIGTERM"),
+                ));
             }
             Recovered::Alive { run } => output.tell(&format!("{run}: alive, left alone")),
         }
@@ -41,8 +52,26 @@ pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure
 }
 
 fn words(report: &Report) -> String {
-    let mut lines = vec![format!("{}: {}", report.run, if report.left.is_empty() { "clean" } else { "NOT clean" })];
-    lines.extend(report.undone.iter().map(|(fault, how)| format!("  {fault}: {}", how.words())));
-    lines.extend(report.left.iter().map(|left| format!("  left behind: {left}")));
+    let mut lines = vec![format!(
+        "{}: {}",
+        report.run,
+        if report.left.is_empty() {
+            "clean"
+        } else {
+            "NOT clean"
+        }
+    )];
+    lines.extend(
+        report
+            .undone
+            .iter()
+            .map(|(fault, how)| format!("  {fault}: {}", how.words())),
+    );
+    lines.extend(
+        report
+            .left
+            .iter()
+            .map(|left| format!("  left behind: {left}")),
+    );
     lines.join("\n")
 }

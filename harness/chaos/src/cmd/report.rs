@@ -14,12 +14,19 @@ pub(super) fn report(args: &ReportArgs, output: &Output) -> Result<u8, Failure> 
         output.give(&judged.result_json());
         return Ok(judged.verdict.exit.code);
     }
-    let folder = args.out.clone().unwrap_or_else(|| path.parent().map(Path::to_owned).unwrap_or_default());
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| path.parent().map(Path::to_owned).unwrap_or_default());
     let report = judged.write(&folder)?;
     output.say(&judged.closing(output.color, &report));
     Ok(judged.verdict.exit.code)
 }
 
 fn record_path(run: &Path) -> PathBuf {
-    if run.is_dir() { run.join("record.jsonl") } else { run.to_owned() }
+    if run.is_dir() {
+        run.join("record.jsonl")
+    } else {
+        run.to_owned()
+    }
 }

@@ -5,6 +5,8 @@ use chaos_record::exit;
 use crate::output::Failure;
 
 pub(super) fn store(role: &str) -> Result<u8, Failure> {
-    target_app::run_blocking(role).map_err(|error| Failure::environment(format!("run the store's role `{role}`: {error:#}")))?;
+    target_app::run_blocking(role).map_err(|error| {
+        Failure::environment(format!("run the store's role `{role}`: {error:#}"))
+    })?;
     Ok(exit::HELD.code)
 }

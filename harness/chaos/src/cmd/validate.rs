@@ -37,5 +37,12 @@ pub(super) fn validate(args: &ValidateArgs, output: &Output) -> Result<u8, Failu
 }
 
 fn as_written(scenario: &str) -> ScenarioArgs {
-    ScenarioArgs { scenario: scenario.to_owned(), platform: None, seed: None, overrides: Vec::new(), time_scale: 1.0, rate_scale: 1.0 }
+    ScenarioArgs {
+        scenario: scenario.to_owned(),
+        platform: None,
+        seed: None,
+        overrides: Vec::new(),
+        time_scale: 1.0,
+        rate_scale: 1.0,
+    }
 }

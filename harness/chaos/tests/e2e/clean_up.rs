@@ -14,7 +14,11 @@ use crate::signals::send;
 /// Starts `pause` with the harness killing (or stopping) itself at a named point.
 fn run_to(point: &str) -> (Place, Child) {
     let place = Place::new();
-    let child = place.command(&["run", &scenario("pause")]).env("CHAOS_FAILPOINT", point).spawn().expect("the program starts");
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .env("CHAOS_FAILPOINT", point)
+        .spawn()
+        .expect("the program starts");
     (place, child)
 }
 
@@ -22,7 +26,9 @@ fn run_to(point: &str) -> (Place, Child) {
 fn guardian(place: &Place) -> Pid {
     let mut found = None;
     eventually("a guardian", Duration::from_secs(10), || {
-        let line = leftovers::processes(place).into_iter().find(|line| line.contains(" guardian "));
+        let line = leftovers::processes(place)
+            .into_iter()
+            .find(|line| line.contains(" guardian "));
         found = line.and_then(|line| Pid::from_raw(line.split(':').next()?.parse().ok()?));
         found.is_some()
     });
@@ -33,13 +39,26 @@ fn guardian(place: &Place) -> Pid {
 #[test]
 fn a_kill_at_every_named_point_leaves_nothing() {
     let points = [
-        "guardian.started", "deploy.started", "deploy.done", "ledger.written", "fault.applied",
-        "fault.effective", "undo.started", "undo.done", "teardown.started", "record.closed",
+        "guardian.started",
+        "deploy.started",
+        "deploy.done",
+        "ledger.written",
+        "fault.applied",
+        "fault.effective",
+        "undo.started",
+        "undo.done",
+        "teardown.started",
+        "record.closed",
     ];
     for point in points {
         let (place, child) = run_to(point);
         let ended = place.wait(child);
-        assert_eq!(ended.status.signal(), Some(9), "the point {point} was never reached: {}", ended.stderr);
+        assert_eq!(
+            ended.status.signal(),
+            Some(9),
+            "the point {point} was never reached: {}",
+            ended.stderr
+        );
         assert_clean(&place, point);
     }
 }
@@ -47,17 +66,33 @@ fn a_kill_at_every_named_point_leaves_nothing() {
 /// Moments of the record, a random part of a second later.
 #[test]
 fn a_kill_at_any_moment_leaves_nothing() {
-    let moments = ["deploy_started", "instance", "deployed", "load_started", "stage_started", "requested", "effective", "undone", "load_stopped", "cleaned_up"];
+    let moments = [
+        "deploy_started",
+        "instance",
+        "deployed",
+        "load_started",
+        "stage_started",
+        "requested",
+        "effective",
+        "undone",
+        "load_stopped",
+        "cleaned_up",
+    ];
     let mut killed: BTreeMap<&str, u32> = BTreeMap::new();
     for round in 0..2_u64 {
         for (number, moment) in (0_u64..).zip(moments) {
             let place = Place::new();
-            let mut child = place.command(&["run", &scenario("pause")]).spawn().expect("the program starts");
+            let mut child = place
+                .command(&["run", &scenario("pause")])
+                .spawn()
+                .expect("the program starts");
             place.until_record_says(moment);
             // Spread over a third of a second without a source of chance: any fixed set of delays will do.
             let delay = Duration::from_millis((number * 37 + round * 113) % 331);
             let until = std::time::Instant::now() + delay;
-            eventually("the delay", Duration::from_secs(5), || std::time::Instant::now() >= until);
+            eventually("the delay", Duration::from_secs(5), || {
+                std::time::Instant::now() >= until
+            });
             if child.try_wait().expect("our child").is_none() {
                 send(&child, Signal::KILL);
                 *killed.entry(moment).or_default() += 1;
@@ -73,7 +108,10 @@ fn a_kill_at_any_moment_leaves_nothing() {
 #[test]
 fn a_run_whose_guardian_dies_ends_undone() {
     let place = Place::new();
-    let child = place.command(&["run", &scenario("pause")]).spawn().expect("the program starts");
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .spawn()
+        .expect("the program starts");
     place.until_record_says("effective");
     kill_process(guardian(&place), Signal::KILL).expect("ours");
     let ended = place.wait(child);
@@ -86,12 +124,20 @@ fn a_run_whose_guardian_dies_ends_undone() {
 #[test]
 fn a_stopped_harness_is_fenced_and_its_fault_undone() {
     let place = Place::new();
-    let child = place.command(&["run", &scenario("pause")]).spawn().expect("the program starts");
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .spawn()
+        .expect("the program starts");
     place.until_record_says("effective");
     send(&child, Signal::STOP);
-    eventually("clean although the harness was stopped", leftovers::CLEAN_WITHIN, || leftovers::state(&place).is_empty());
+    eventually(
+        "clean although the harness was stopped",
+        leftovers::CLEAN_WITHIN,
+        || leftovers::state(&place).is_empty(),
+    );
     // Gone for good: continuing it changes nothing.
-    drop(kill_process(Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a process"), Signal::CONT));
+    let harness = Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a process");
+    kill_process(harness, Signal::CONT).expect("a zombie until we ask for it");
     let ended = place.wait(child);
     assert_eq!(ended.status.signal(), Some(9));
     assert_clean(&place, "a stopped harness");
@@ -100,15 +146,25 @@ fn a_stopped_harness_is_fenced_and_its_fault_undone() {
 #[test]
 fn recover_finishes_what_both_left() {
     let place = Place::new();
-    let child = place.command(&["run", &scenario("pause")]).spawn().expect("the program starts");
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .spawn()
+        .expect("the program starts");
     place.until_record_says("effective");
     kill_process(guardian(&place), Signal::KILL).expect("ours");
     send(&child, Signal::KILL);
     place.wait(child);
-    assert!(!leftovers::state(&place).is_empty(), "the ledger must tell what to do");
+    assert!(
+        !leftovers::state(&place).is_empty(),
+        "the ledger must tell what to do"
+    );
     let refused = place.run(&["run", "smoke"]);
     refused.assert_code(5);
-    assert!(refused.stderr.contains("chaos recover"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("chaos recover"),
+        "{}",
+        refused.stderr
+    );
     place.run(&["recover"]).assert_code(0);
     assert_clean(&place, "recover");
     place.run(&["recover"]).assert_code(0);
@@ -117,7 +173,10 @@ fn recover_finishes_what_both_left() {
 #[test]
 fn a_live_run_cannot_be_recovered() {
     let place = Place::new();
-    let child = place.command(&["run", &scenario("pause")]).spawn().expect("the program starts");
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .spawn()
+        .expect("the program starts");
     place.until_record_says("stage_started");
     let name = place.run_name();
     let other = std::process::Command::new(crate::program::chaos())
@@ -125,7 +184,12 @@ fn a_live_run_cannot_be_recovered() {
         .env("XDG_STATE_HOME", place.path().join("state"))
         .output()
         .expect("the program starts");
-    assert_eq!(other.status.code(), Some(5), "{}", String::from_utf8_lossy(&other.stderr));
+    assert_eq!(
+        other.status.code(),
+        Some(5),
+        "{}",
+        String::from_utf8_lossy(&other.stderr)
+    );
     send(&child, Signal::INT);
     place.wait(child).assert_code(130);
 }

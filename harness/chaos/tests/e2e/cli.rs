@@ -9,7 +9,11 @@ fn refused(args: &[&str], says: &[&str]) {
     let ended = place.run(args);
     ended.assert_code(2);
     for text in says {
-        assert!(ended.stderr.contains(text), "no `{text}` in:\n{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(text),
+            "no `{text}` in:\n{}",
+            ended.stderr
+        );
     }
     assert!(ended.out.is_none(), "a folder was made");
     assert_eq!(leftovers::all(&place), Vec::<String>::new());
@@ -17,7 +21,10 @@ fn refused(args: &[&str], says: &[&str]) {
 
 #[test]
 fn an_unknown_scenario_is_bad_input() {
-    refused(&["run", "spike-with-podkil"], &["no scenario `spike-with-podkil`", "spike-with-podkill"]);
+    refused(
+        &["run", "spike-with-podkil"],
+        &["no scenario `spike-with-podkil`", "spike-with-podkill"],
+    );
 }
 
 #[test]
@@ -56,7 +63,10 @@ fn schemas_are_json() {
 fn an_outage_that_is_not_allowed_is_refused_and_the_setting_named() {
     let service = crate::verdicts::faulted_service(&scenario("lone-kill"));
     let set = format!("target.replicas.{service}=1");
-    refused(&["run", "spike-with-podkill", "--set", &set], &["safety.allow_outage"]);
+    refused(
+        &["run", "spike-with-podkill", "--set", &set],
+        &["safety.allow_outage"],
+    );
 }
 
 #[test]
@@ -64,7 +74,9 @@ fn a_file_that_is_too_large_is_refused_unread() {
     let place = Place::new();
     let path = place.path().join("huge.yaml");
     // A hole of 100 MB costs no disk.
-    std::fs::File::create(&path).and_then(|file| file.set_len(100 << 20)).expect("our folder");
+    std::fs::File::create(&path)
+        .and_then(|file| file.set_len(100 << 20))
+        .expect("our folder");
     let path = path.display().to_string();
     let ended = place.run(&["validate", &path]);
     ended.assert_code(2);

@@ -15,10 +15,16 @@ pub(crate) fn processes(place: &Place) -> Vec<String> {
     let folder = place.path().display().to_string();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("procfs").flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let read = |name: &str| String::from_utf8_lossy(&fs::read(entry.path().join(name)).unwrap_or_default()).replace('\0', " ");
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let read = |name: &str| {
+            String::from_utf8_lossy(&fs::read(entry.path().join(name)).unwrap_or_default())
+                .replace('\0', " ")
+        };
         let (environment, command) = (read("environ"), read("cmdline"));
-        let ours = environment.contains("CHAOS_RUN=") && environment.contains(&folder) || command.contains(&folder) && command.contains("guardian");
+        let ours = environment.contains("CHAOS_RUN=") && environment.contains(&folder)
+            || command.contains(&folder) && command.contains("guardian");
         if pid != std::process::id() && ours && !is_zombie(&entry.path()) {
             found.push(format!("{pid}: {command}"));
         }
@@ -29,33 +35,50 @@ pub(crate) fn processes(place: &Place) -> Vec<String> {
 /// A process that has ended and waits for its parent to ask.
 fn is_zombie(process: &Path) -> bool {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// Ports of the run's instances, by its own record, that somebody still listens on.
 pub(crate) fn listening(place: &Place) -> Vec<u16> {
-    let record = place.out().and_then(|out| fs::read_to_string(out.join("record.jsonl")).ok()).unwrap_or_default();
+    let record = place
+        .out()
+        .and_then(|out| fs::read_to_string(out.join("record.jsonl")).ok())
+        .unwrap_or_default();
     let addresses = record.split("\"address\":\"127.0.0.1:").skip(1);
-    let used: BTreeSet<u16> = addresses.filter_map(|rest| rest.split('"').next()?.parse().ok()).collect();
+    let used: BTreeSet<u16> = addresses
+        .filter_map(|rest| rest.split('"').next()?.parse().ok())
+        .collect();
     let table = fs::read_to_string("/proc/net/tcp").expect("procfs");
     // Columns: slot, local address, remote address, state; 0A is LISTEN.
     let open = table.lines().filter_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let port = columns.get(1)?.split_once(':')?.1;
-        (*columns.get(3)? == "0A").then(|| u16::from_str_radix(port, 16).ok()).flatten()
+        (*columns.get(3)? == "0A")
+            .then(|| u16::from_str_radix(port, 16).ok())
+            .flatten()
     });
     open.filter(|port| used.contains(port)).collect()
 }
 
 /// Folders of state that are still there.
 pub(crate) fn state(place: &Place) -> Vec<String> {
-    fs::read_dir(place.state()).into_iter().flatten().flatten().map(|entry| entry.path().display().to_string()).collect()
+    fs::read_dir(place.state())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().display().to_string())
+        .collect()
 }
 
 /// Everything of the run that is still on the machine.
 pub(crate) fn all(place: &Place) -> Vec<String> {
     let mut left = processes(place);
-    left.extend(listening(place).into_iter().map(|port| format!("port {port}")));
+    left.extend(
+        listening(place)
+            .into_iter()
+            .map(|port| format!("port {port}")),
+    );
     left.extend(state(place));
     left
 }
@@ -68,5 +91,9 @@ pub(crate) fn assert_clean(place: &Place, what: &str) {
         left = all(place);
         left.is_empty()
     });
-    eventually(&format!("clean after {what}: {:?}", all(place)), CLEAN_WITHIN, seen.0);
+    eventually(
+        &format!("clean after {what}: {:?}", all(place)),
+        CLEAN_WITHIN,
+        seen.0,
+    );
 }

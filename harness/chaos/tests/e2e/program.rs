@@ -12,7 +12,8 @@ use tempfile::TempDir;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn chaos() -> PathBuf {
-    std::env::var_os("CHAOS_PROGRAM").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_chaos")), PathBuf::from)
+    std::env::var_os("CHAOS_PROGRAM")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_chaos")), PathBuf::from)
 }
 
 pub(crate) fn repository() -> PathBuf {
@@ -22,7 +23,10 @@ pub(crate) fn repository() -> PathBuf {
 
 /// A scenario that only tests use; they stand with the store, whose services they name.
 pub(crate) fn scenario(name: &str) -> String {
-    repository().join(format!("target-app/tests/scenarios/{name}.yaml")).display().to_string()
+    repository()
+        .join(format!("target-app/tests/scenarios/{name}.yaml"))
+        .display()
+        .to_string()
 }
 
 /// A folder with state and outputs of its own.
@@ -42,7 +46,9 @@ pub(crate) struct Ended {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder for the test") }
+        Self {
+            folder: tempfile::tempdir().expect("a folder for the test"),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -55,10 +61,20 @@ impl Place {
 
     /// The program with this test's folders, output kept in files.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let file = |name: &str| Stdio::from(std::fs::File::create(self.path().join(name)).expect("our folder"));
+        let file = |name: &str| {
+            Stdio::from(std::fs::File::create(self.path().join(name)).expect("our folder"))
+        };
         let mut command = Command::new(chaos());
-        command.args(args).current_dir(self.path()).stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
-        command.env("XDG_STATE_HOME", self.path().join("state")).env_remove("CHAOS_FAILPOINT").env_remove("NO_COLOR");
+        command
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"));
+        command
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .env_remove("CHAOS_FAILPOINT")
+            .env_remove("NO_COLOR");
         command
     }
 
@@ -75,11 +91,19 @@ impl Place {
             }
             if started.elapsed() > PATIENCE {
                 drop(child.kill());
-                panic!("still running after {PATIENCE:?}; it said:\n{}", self.read("stderr"));
+                panic!(
+                    "still running after {PATIENCE:?}; it said:\n{}",
+                    self.read("stderr")
+                );
             }
             nap();
         };
-        Ended { status, stdout: self.read("stdout"), stderr: self.read("stderr"), out: self.out() }
+        Ended {
+            status,
+            stdout: self.read("stdout"),
+            stderr: self.read("stderr"),
+            out: self.out(),
+        }
     }
 
     /// The folder of the only run there was.
@@ -90,57 +114,88 @@ impl Place {
 
     pub(crate) fn run_name(&self) -> String {
         let out = self.out().expect("a run was begun");
-        out.file_name().expect("a name").to_string_lossy().into_owned()
+        out.file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// Waits until the record of the run holds `text`.
     pub(crate) fn until_record_says(&self, text: &str) {
         let started = Instant::now();
         loop {
-            let record = self.out().and_then(|out| std::fs::read_to_string(out.join("record.jsonl")).ok());
+            let record = self
+                .out()
+                .and_then(|out| std::fs::read_to_string(out.join("record.jsonl")).ok());
             if record.is_some_and(|record| record.contains(text)) {
                 return;
             }
-            assert!(started.elapsed() < PATIENCE, "the record never said {text}; stderr:\n{}", self.read("stderr"));
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the record never said {text}; stderr:\n{}",
+                self.read("stderr")
+            );
             nap();
         }
     }
 
     pub(crate) fn record_says(&self, text: &str) -> bool {
-        let record = self.out().and_then(|out| std::fs::read_to_string(out.join("record.jsonl")).ok());
+        let record = self
+            .out()
+            .and_then(|out| std::fs::read_to_string(out.join("record.jsonl")).ok());
         record.is_some_and(|record| record.contains(text))
     }
 
     fn read(&self, name: &str) -> String {
-        String::from_utf8_lossy(&std::fs::read(self.path().join(name)).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&std::fs::read(self.path().join(name)).unwrap_or_default())
+            .into_owned()
     }
 }
 
 impl Ended {
     pub(crate) fn result(&self) -> Value {
-        let out = self.out.as_ref().unwrap_or_else(|| panic!("no run was begun: {}", self.stderr));
-        let text = std::fs::read_to_string(out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {}", self.stderr));
+        let out = self
+            .out
+            .as_ref()
+            .unwrap_or_else(|| panic!("no run was begun: {}", self.stderr));
+        let text = std::fs::read_to_string(out.join("result.json"))
+            .unwrap_or_else(|error| panic!("{error}: {}", self.stderr));
         serde_json::from_str(&text).expect("result.json is JSON")
     }
 
     /// Fails with everything that was said unless the exit code is `code`.
     #[track_caller]
     pub(crate) fn assert_code(&self, code: i32) -> &Self {
-        assert_eq!(self.status.code(), Some(code), "signal {:?}; stderr:\n{}", self.status.signal(), self.stderr);
+        assert_eq!(
+            self.status.code(),
+            Some(code),
+            "signal {:?}; stderr:\n{}",
+            self.status.signal(),
+            self.stderr
+        );
         self
     }
 
     /// Events of the record, in order.
     pub(crate) fn events(&self) -> Vec<Value> {
-        let record = std::fs::read_to_string(self.out.as_ref().expect("a run").join("record.jsonl")).expect("a record");
-        let lines = record.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter_map(|line| line.get("event").cloned()).collect()
+        let record =
+            std::fs::read_to_string(self.out.as_ref().expect("a run").join("record.jsonl"))
+                .expect("a record");
+        let lines = record
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines
+            .filter_map(|line| line.get("event").cloned())
+            .collect()
     }
 }
 
 /// Between two looks at something that another process does.
 pub(crate) fn nap() {
-    #[expect(clippy::disallowed_methods, reason = "polling another process from a plain thread, always with a limit")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "polling another process from a plain thread, always with a limit"
+    )]
     std::thread::sleep(Duration::from_millis(20));
 }
 

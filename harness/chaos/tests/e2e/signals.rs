@@ -6,14 +6,20 @@ use crate::leftovers::assert_clean;
 use crate::program::{Ended, Place, scenario};
 
 pub(crate) fn send(child: &std::process::Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process");
     kill_process(pid, signal).expect("our child");
 }
 
 /// Starts a run, waits for `moment` in its record, sends the signals one after the other.
 fn stopped(moment: &str, signals: &[Signal]) -> (Place, Ended) {
     let place = Place::new();
-    let child = place.command(&["run", &scenario("pause")]).spawn().expect("the program starts");
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .spawn()
+        .expect("the program starts");
     place.until_record_says(moment);
     for signal in signals {
         send(&child, *signal);
@@ -28,8 +34,16 @@ fn one_ctrl_c_undoes_judges_and_reports() {
     let (place, ended) = stopped("effective", &[Signal::INT]);
     ended.assert_code(130);
     let result = ended.result();
-    assert_eq!(result["conservation"]["exact"], true, "{:#}", result["conservation"]);
-    assert!(result["faults"][0]["undone"].is_u64(), "{:#}", result["faults"]);
+    assert_eq!(
+        result["conservation"]["exact"], true,
+        "{:#}",
+        result["conservation"]
+    );
+    assert!(
+        result["faults"][0]["undone"].is_u64(),
+        "{:#}",
+        result["faults"]
+    );
     assert_clean(&place, "Ctrl-C");
 }
 

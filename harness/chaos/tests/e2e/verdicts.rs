@@ -15,18 +15,31 @@ pub(crate) fn faulted_service(scenario: &str) -> String {
     let plan = planned(scenario);
     let inject = plan["faults"][0]["inject"].as_object().expect("a fault");
     let kind = inject.values().next().expect("one kind");
-    kind["targets"]["service"].as_str().expect("a name").to_owned()
+    kind["targets"]["service"]
+        .as_str()
+        .expect("a name")
+        .to_owned()
 }
 
 /// What the record says of every run that ended by itself: exact conservation, verified clean-up.
 pub(crate) fn assert_sound(ended: &Ended) {
     let result = ended.result();
-    assert_eq!(result["conservation"]["exact"], true, "{:#}", result["conservation"]);
-    assert_eq!(result["cleanup"]["verified"], true, "{:#}", result["cleanup"]);
+    assert_eq!(
+        result["conservation"]["exact"], true,
+        "{:#}",
+        result["conservation"]
+    );
+    assert_eq!(
+        result["cleanup"]["verified"], true,
+        "{:#}",
+        result["cleanup"]
+    );
 }
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("not a number: {value}"))
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("not a number: {value}"))
 }
 
 #[test]
@@ -36,8 +49,17 @@ fn smoke_holds_and_leaves_nothing() {
     ended.assert_code(0);
     assert_sound(&ended);
     assert_eq!(ended.result()["outcome"], "held");
-    for file in ["plan.yaml", "record.jsonl", "result.json", "report.html", "terminal.txt"] {
-        assert!(ended.out.as_ref().expect("a run").join(file).is_file(), "{file}");
+    for file in [
+        "plan.yaml",
+        "record.jsonl",
+        "result.json",
+        "report.html",
+        "terminal.txt",
+    ] {
+        assert!(
+            ended.out.as_ref().expect("a run").join(file).is_file(),
+            "{file}"
+        );
     }
     assert_eq!(leftovers::all(&place), Vec::<String>::new());
 }
@@ -49,6 +71,7 @@ fn recovery_follows_the_instance_that_is_ready_again() {
     let ended = place.run(&["run", &scenario("lone-kill")]);
     ended.assert_code(1);
     assert_sound(&ended);
+    assert_eq!(ended.result()["outcome"], "not-held");
     let result = ended.result();
     let fault = &result["faults"][0];
     let effective = number(&fault["effective"]) + number(&result["load_started"]);
@@ -60,22 +83,36 @@ fn recovery_follows_the_instance_that_is_ready_again() {
         event["at"].as_u64().filter(|at| ready && *at > effective)
     });
     let ready_again = ready_again.expect("the supervisor starts it again");
-    assert!((ready_again..=ready_again + 500_000_000).contains(&recovered), "ready again at {ready_again}, recovered at {recovered}");
+    assert!(
+        (ready_again..=ready_again + 500_000_000).contains(&recovered),
+        "ready again at {ready_again}, recovered at {recovered}"
+    );
 }
 
 /// p95 of the same target, answering at once and 300 ms late.
 #[test]
 fn a_delay_of_every_answer_is_measured_as_what_it_is() {
-    let service = planned(&scenario("slow"))["target"]["deploy"]["entry"].as_str().expect("a name").to_owned();
+    let service = planned(&scenario("slow"))["target"]["deploy"]["entry"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
     let p95 = |delay: &str, code| {
         let place = Place::new();
-        let ended = place.run(&["run", &scenario("slow"), "--set", &format!("target.env.{service}.DELAY_MS={delay}")]);
+        let ended = place.run(&[
+            "run",
+            &scenario("slow"),
+            "--set",
+            &format!("target.env.{service}.DELAY_MS={delay}"),
+        ]);
         ended.assert_code(code);
         assert_sound(&ended);
         number(&ended.result()["stages"][1]["p95"])
     };
     let (at_once, late) = (p95("0", 0), p95("300", 1));
-    assert!((300_000_000..=303_000_000 + at_once).contains(&late), "p95 {late} ns against {at_once} ns");
+    assert!(
+        (300_000_000..=303_000_000 + at_once).contains(&late),
+        "p95 {late} ns against {at_once} ns"
+    );
 }
 
 /// Only the service behind the last step of one journey is slow: the claim names that journey.
@@ -84,9 +121,18 @@ fn a_slow_dependency_of_one_journey_is_not_hidden_by_the_others() {
     let ended = Place::new().run(&["run", &scenario("slow-dependency")]);
     ended.assert_code(1);
     let result = ended.result();
-    let findings = result["claims"][0]["findings"].as_array().expect("findings");
-    let missed: Vec<&str> = findings.iter().filter(|finding| finding["status"] == "not-held").filter_map(|finding| finding["of"].as_str()).collect();
-    assert!(missed.iter().any(|of| of.contains("checkout")), "{findings:#?}");
+    let findings = result["claims"][0]["findings"]
+        .as_array()
+        .expect("findings");
+    let missed: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding["status"] == "not-held")
+        .filter_map(|finding| finding["of"].as_str())
+        .collect();
+    assert!(
+        missed.iter().any(|of| of.contains("checkout")),
+        "{findings:#?}"
+    );
 }
 
 #[test]
@@ -114,13 +160,19 @@ fn the_store_served_exactly_what_was_sent() {
     assert_sound(&ended);
     let result = ended.result();
     let sent = number(&result["conservation"]["requests"]["written"]);
-    let log = std::fs::read_dir(ended.out.as_ref().expect("a run").join("logs")).expect("logs");
-    let served: u64 = log.flatten().filter_map(|entry| served_in(&std::fs::read_to_string(entry.path()).ok()?)).sum();
-    assert_eq!(served, sent);
-}
-
-/// Requests an entry instance says, at its end, that it served for shoppers.
-fn served_in(log: &str) -> Option<u64> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| line["fields"]["served_for_shoppers"].as_u64()).last()
+    let entry = planned(&scenario("steady"))["target"]["deploy"]["entry"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+    let log = ended
+        .out
+        .as_ref()
+        .expect("a run")
+        .join(format!("logs/{entry}-1.log"));
+    let log = std::fs::read_to_string(log).expect("the only entry instance has a log");
+    let stopped = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|line| line["message"] == "stopped");
+    assert_eq!(number(&stopped.expect("it ended in order")["served"]), sent);
 }

@@ -71,16 +71,25 @@ hypothesis:
 "#;
 
 fn run() -> Option<(Place, Ended)> {
-    if std::process::Command::new("python3").arg("--version").output().is_err() {
+    if std::process::Command::new("python3")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
         let may_skip = std::env::var("CHAOS_TESTS_MAY_SKIP").is_ok_and(|may| may != "no");
-        assert!(may_skip, "python3 is missing (apt-get install python3) and nothing may be skipped");
+        assert!(
+            may_skip,
+            "python3 is missing (apt-get install python3) and nothing may be skipped"
+        );
         println!("SKIPPED: a target of Python programs (apt-get install python3)");
         return None;
     }
     let place = Place::new();
     let write = |name: &str, text: &str| {
         let path = place.path().join(name);
-        std::fs::create_dir_all(path.parent().expect("in our folder")).and_then(|()| std::fs::write(path, text)).expect("our folder");
+        std::fs::create_dir_all(path.parent().expect("in our folder"))
+            .and_then(|()| std::fs::write(path, text))
+            .expect("our folder");
     };
     write("targets/server.py", SERVER);
     write("targets/mine.yaml", TARGET);
