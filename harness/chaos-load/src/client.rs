@@ -46,10 +46,10 @@ pub(crate) struct Client {
     alarms: Rc<Alarms>,
 }
 
-/// One request to be sent.
+/// One request to be sent; boxed since it passes through several futures.
 #[derive(Debug)]
 pub(crate) struct Call {
-    pub(crate) request: Request<Full<Bytes>>,
+    pub(crate) request: Box<Request<Full<Bytes>>>,
     /// Keep the answer's body, up to [`connection::KEPT_BYTES_MAX`].
     pub(crate) reads_body: bool,
     /// Given up at this instant: patience, counted from the intended instant, is over.
@@ -124,23 +124,21 @@ impl Client {
         let _slot = slot.ok_or_else(|| self.over(FailKind::Timeout, u64::MAX, patience_ns))?;
         // An idle connection that turns out to be closed before anything was written is as good as
         // none: the request goes over another. Each round takes one away, so this ends.
-        while let Some(idle) = self.pool.idle() {
-            match self
-                .send(idle, request, reads_body, patience_ns, stamps)
-                .await
-            {
-                Err(SendError::Unsent(unsent)) => request = *unsent,
-                Err(SendError::Broken(broken)) => return Err(broken),
+        loop {
+            let (connection, is_fresh) = match self.pool.idle() {
+                Some(idle) => (idle, false),
+                None => (self.connect(patience_ns).await?, true),
+            };
+            let sent = self.send(connection, request, reads_body, patience_ns, stamps);
+            request = match sent.await {
                 Ok(answer) => return Ok(answer),
-            }
+                Err(SendError::Broken(broken)) => return Err(broken),
+                Err(SendError::Unsent(_)) if is_fresh => {
+                    return Err(Broken::Failed(FailKind::Reset));
+                }
+                Err(SendError::Unsent(unsent)) => unsent,
+            };
         }
-        let fresh = self.connect(patience_ns).await?;
-        self.send(fresh, request, reads_body, patience_ns, stamps)
-            .await
-            .map_err(|error| match error {
-                SendError::Unsent(_) => Broken::Failed(FailKind::Reset),
-                SendError::Broken(broken) => broken,
-            })
     }
 
     async fn connect(&self, patience_ns: u64) -> Result<Connection, Broken> {
@@ -157,7 +155,7 @@ impl Client {
     async fn send(
         &self,
         mut connection: Connection,
-        request: Request<Full<Bytes>>,
+        request: Box<Request<Full<Bytes>>>,
         reads_body: bool,
         patience_ns: u64,
         stamps: &mut Stamps,
@@ -231,7 +229,7 @@ mod tests {
             .headers_mut()
             .insert("host", http::HeaderValue::from_static("test"));
         Call {
-            request,
+            request: Box::new(request),
             reads_body: true,
             patience_ns: clock::now_ns() + HOUR_NS,
         }

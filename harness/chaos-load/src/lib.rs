@@ -1,8 +1,8 @@
 //! Sends requests when the schedule says so, and measures from the scheduled instant.
 //!
-//! The axes stand apart, one file each: when ([`pace`]), what ([`prepare`], [`journey`]), how
-//! ([`client`]), what is remembered ([`recorder`]); [`worker`] joins them on one thread and
-//! [`engine`] runs the threads.
+//! The axes stand apart, one file each: when (`pace`), what (`prepare`, `journey`), how
+//! (`client`), what is remembered (`recorder`); `worker` joins them on one thread and
+//! `engine` runs the threads.
 //!
 //! Invariant: no arrival is skipped, moved or sped up because the target, or this process, was
 //! slow. Every planned journey and each of its steps is counted exactly once, in the cell of its

@@ -109,7 +109,7 @@ impl Connection {
     /// Sends `request` and reads the answer to its end.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Box<Request<Full<Bytes>>>,
         reads_body: bool,
     ) -> Result<Answer, SendError> {
         self.marks.reset();
@@ -127,9 +127,9 @@ impl Connection {
 
     async fn head_of_answer(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: Box<Request<Full<Bytes>>>,
     ) -> Result<Response<Incoming>, SendError> {
-        let mut response = pin!(self.sender.try_send_request(request));
+        let mut response = pin!(self.sender.try_send_request(*request));
         let driver = &mut self.driver;
         let result = poll_fn(|cx| {
             driver.poll(cx);

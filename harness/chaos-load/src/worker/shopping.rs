@@ -116,7 +116,7 @@ impl Shopping<'_> {
     async fn send(&mut self, number: usize, intended_ns: u64) -> (Stamps, Result<(), Broken>) {
         let failed = |kind: FailKind| Err(Broken::Failed(kind));
         let request = match self.shopper.request(number) {
-            Ok(request) => request,
+            Ok(request) => Box::new(request),
             Err(kind) => return (Stamps::default(), failed(kind)),
         };
         let call = Call {

@@ -138,7 +138,7 @@ async fn think_time_delays_the_next_step_and_is_not_charged_to_the_journey() {
     // Two answers of 20 ms each; the pause between them is not in it, and the one after the last step is not taken.
     let (response_ms, extra_ms) = (
         ran.response_ms(0.5, |series| series == 0),
-        2.0 * ran.lag_p99_ms(),
+        2.0 * ran.own_delay_ms(),
     );
     assert!(
         (40.0..100.0 + extra_ms).contains(&response_ms),
