@@ -156,6 +156,12 @@ mod tests {
     }
 
     #[test]
+    fn requests_in_flight_count_once_they_are_too_old() {
+        // At 20.5 s half of the second from 14 s on is older than patience and handover.
+        assert!(at(Run::kill(), 120, 20_500 * MS).is_some_and(|why| why.starts_with("100 %")));
+    }
+
+    #[test]
     fn silence_beyond_patience_stops_it() {
         // Patience 5 s and 1 s to hand over: at 21 s the seconds 12, 13 and 14 are too old.
         assert_eq!(at(Run::kill(), 120, 20 * SEC), None);

@@ -68,7 +68,7 @@ impl Band {
     fn over(facts: &Facts<'_>, stage: usize, cells: Range<u64>) -> Result<Self, String> {
         let sum = facts.requests(&cells);
         // What the fault broke in flight was intended before it, and is not normal.
-        let bad = sum.counts.bad().saturating_sub(sum.counts.caught[1]);
+        let bad = sum.counts.bad() - facts.broken_in_flight(&cells);
         let n = sum.counts.ok + bad;
         if n < GROUP_MIN {
             return Err(format!(
@@ -219,6 +219,32 @@ mod tests {
             out(&Run::kill().answer(every(8)).record(), 140..150),
             Some(Out::Bad)
         );
+    }
+
+    #[test]
+    fn chance_alone_is_in_band() {
+        let record = Run::kill()
+            .answer(|request| {
+                if request.number.is_multiple_of(50) {
+                    Answer::reset()
+                } else {
+                    Answer::Ok(MS)
+                }
+            })
+            .record();
+        let facts = Facts::of(&record);
+        let band = band(&record).expect("a quiet reference");
+        let expected = band.expected_bad(400);
+        assert!((10.0..13.0).contains(&expected), "{expected}");
+        let out = |bad: u64| {
+            let mut sum = Cell::default();
+            (sum.counts.ok, sum.counts.failed[0]) = (400 - bad, bad);
+            sum.rungs.insert(0, 400 - bad);
+            band.out(&facts, &(140..150), &sum)
+        };
+        // The one-sided limits for a mean of 11.5 are 17 at 95 % and 23 at 99.9 %.
+        assert_eq!((out(18), out(20)), (None, None));
+        assert_eq!(out(25), Some(Out::Bad));
     }
 
     #[test]

@@ -34,13 +34,13 @@ pub const BAD_INPUT: ExitCode = code(
 pub const INCONCLUSIVE: ExitCode = code(
     3,
     "inconclusive",
-    "inconclusive: the evidence does not decide",
+    "the evidence does not decide",
 );
 pub const ABORTED: ExitCode = code(4, "aborted", "aborted by a safety limit");
 pub const ENVIRONMENT: ExitCode = code(
     5,
     "environment",
-    "environment: port, Docker, Kubernetes, privilege, disk, guardian lost",
+    "something around it failed: port, privilege, disk, deploy, or the guardian was lost",
 );
 pub const NOT_CLEAN: ExitCode = code(
     6,

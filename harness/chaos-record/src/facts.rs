@@ -118,27 +118,41 @@ impl<'a> Facts<'a> {
         self.complete && long_enough
     }
 
-    /// The stage with this number, in windows of `unit` nanoseconds; the last stage is open to the end.
+    /// The stage with this number by the plan, in windows of `unit` nanoseconds; the last stage is open to the end.
     fn stage_range(&self, stage: usize, unit: u64) -> Range<u64> {
-        let Some(content) = self.plan.load.stages.get(stage) else {
+        let stages = &self.plan.load.stages;
+        let Some(content) = stages.get(stage) else {
             return 0..0;
         };
-        let last = stage + 1 == self.plan.load.stages.len();
-        let end = if last {
+        let is_last = stage + 1 == stages.len();
+        let end = if is_last {
             u64::MAX
         } else {
             ns(content.end()).div_ceil(unit)
         };
-        let seen = self.seen().saturating_mul(CELL_NS) / unit;
-        ns(content.start).div_ceil(unit)..end.min(if self.complete { u64::MAX } else { seen })
+        ns(content.start).div_ceil(unit)..end
     }
 
-    pub(crate) fn stage_cells(&self, stage: usize) -> Range<u64> {
+    /// Cells of a stage, also those the record does not reach.
+    pub(crate) fn planned_cells(&self, stage: usize) -> Range<u64> {
         self.stage_range(stage, CELL_NS)
     }
 
+    /// Cells of a stage that count.
+    pub(crate) fn stage_cells(&self, stage: usize) -> Range<u64> {
+        let Range { start, end } = self.planned_cells(stage);
+        start..end.min(self.seen())
+    }
+
+    /// Seconds of a stage that count.
     pub(crate) fn stage_seconds(&self, stage: usize) -> Range<u64> {
-        self.stage_range(stage, SECOND_NS)
+        let Range { start, end } = self.stage_range(stage, SECOND_NS);
+        let seen = if self.complete {
+            u64::MAX
+        } else {
+            self.closed * CELL_NS / SECOND_NS
+        };
+        start..end.min(seen)
     }
 
     /// The stage a cell belongs to; after the end of the load the last one.
@@ -158,6 +172,21 @@ impl<'a> Facts<'a> {
     /// All requests together: every step series.
     pub(crate) fn requests(&self, cells: &Range<u64>) -> Cell {
         self.record.sums.requests(cells)
+    }
+
+    /// Bad requests in these cells that a fault broke in flight, with the steps never reached because
+    /// of it: they were intended before the fault and say nothing about that time.
+    pub(crate) fn broken_in_flight(&self, cells: &Range<u64>) -> u64 {
+        let cells = self
+            .record
+            .sums
+            .requests
+            .range(cells.start..cells.end.max(cells.start));
+        let hit = cells
+            .map(|(_, cell)| &cell.counts)
+            .filter(|counts| counts.caught[1] > 0);
+        hit.map(|counts| (counts.caught[1] + counts.not_reached).min(counts.bad()))
+            .sum()
     }
 
     /// One series in these cells.

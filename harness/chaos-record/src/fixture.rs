@@ -633,6 +633,7 @@ fn service() -> Service {
         },
         restart: Restart {
             policy: RestartPolicy::Always,
+            delay: Duration::ZERO,
             backoff: second,
             backoff_max: second,
         },

@@ -73,7 +73,8 @@ pub(crate) fn settled(facts: &Facts<'_>, now: u64) -> u64 {
 pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Steady {
     let counts = facts.requests(cells).counts;
     // What a fault broke in flight says nothing about the time before it.
-    let n = counts.judged() - counts.caught[1].min(counts.bad());
+    let broken = facts.broken_in_flight(cells);
+    let n = counts.judged() - broken;
     if n == 0 {
         let length = words::duration((cells.end - cells.start) * CELL_NS);
         return Steady::Unknown(format!("no request ended in the {length} before"));
@@ -91,10 +92,10 @@ pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Ste
                     .iter()
                     .position(|other| *other == limit.at_most)?;
                 let share = limit.quantile.over_per_mille() as f64 / 1e3;
-                let bad = counts.bad_or_over(number).saturating_sub(counts.caught[1]);
+                let bad = counts.bad_or_over(number) - broken;
                 (bad > most(n, share, n * limit.quantile.over_per_mille() / 1_000)).then_some(bad)
             }),
-            Expect::Errors { max, .. } => Some(counts.bad().saturating_sub(counts.caught[1]))
+            Expect::Errors { max, .. } => Some(counts.bad() - broken)
                 .filter(|bad| *bad > most(n, max.ratio(), max.floor_of(n))),
             Expect::Availability { .. } | Expect::Recovery { .. } => None,
         };

@@ -9,5 +9,5 @@ mod live;
 mod paint;
 
 pub use self::closing::closing_block;
-pub use self::event::{event_line, event_text};
+pub use self::event::{EventLines, event_text};
 pub use self::live::{Glance, block, status_line};

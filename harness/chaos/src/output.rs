@@ -10,6 +10,7 @@ use crate::cli::{ColorChoice, Common};
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     pub quiet: bool,
+    pub verbose: u8,
     /// Whether text on standard error may be coloured.
     pub color: bool,
     /// Whether standard error is a terminal that can be redrawn.
@@ -53,6 +54,7 @@ impl Output {
         };
         Self {
             quiet: common.quiet,
+            verbose: common.verbose,
             color,
             redraw: terminal && !dumb && !set("CI"),
         }

@@ -9,6 +9,7 @@ use chaos_record::judge::judge;
 use chaos_record::record::Record;
 use chaos_record::verdict::Verdict;
 use chaos_report::Story;
+use chaos_report::text::EventLines;
 
 use crate::output::Failure;
 
@@ -99,7 +100,10 @@ impl Judged {
             .record
             .events
             .iter()
-            .filter_map(|event| chaos_report::text::event_line(event, plan))
+            .scan(EventLines::new(true), |lines, event| {
+                Some(lines.line(event, plan))
+            })
+            .flatten()
             .collect();
         lines.push(self.closing(false, Path::new(report.file_name().unwrap_or_default())));
         lines.join("\n") + "\n"

@@ -8,7 +8,7 @@ use chaos_plan::Plan;
 use chaos_record::event::Stamped;
 use chaos_record::live;
 use chaos_record::record::Record;
-use chaos_report::text::{self, Glance};
+use chaos_report::text::{self, EventLines, Glance};
 use chaos_run::conductor::Audience;
 
 use crate::output::Output;
@@ -22,6 +22,7 @@ pub(crate) struct Progress {
     output: Output,
     plan: Arc<Plan>,
     json: bool,
+    lines: EventLines,
     looks: u64,
     /// Lines of the block that stand on the terminal now.
     drawn: usize,
@@ -29,10 +30,12 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(output: Output, plan: Arc<Plan>, json: bool) -> Self {
+        let lines = EventLines::new(output.verbose > 0);
         Self {
             output,
             plan,
             json,
+            lines,
             looks: 0,
             drawn: 0,
         }
@@ -73,7 +76,11 @@ impl Audience for Progress {
             self.output
                 .give(&serde_json::to_string(stamped).expect("an event is plain data"));
         }
-        if let Some(line) = text::event_line(stamped, &self.plan).filter(|_| !self.output.quiet) {
+        if let Some(line) = self
+            .lines
+            .line(stamped, &self.plan)
+            .filter(|_| !self.output.quiet)
+        {
             self.erase();
             self.output.say(&line);
         }

@@ -349,6 +349,23 @@ mod tests {
     }
 
     #[test]
+    fn what_it_broke_in_flight_does_not_count_as_the_time_before() {
+        // 36 requests and the steps behind them, where 18 are too many for the claim on errors.
+        let run = Run::kill().answer(|request| {
+            let caught = (11_800 * MS..12 * SEC).contains(&request.at);
+            if caught {
+                Answer::caught()
+            } else {
+                Answer::Ok(5 * MS)
+            }
+        });
+        let fault = whole(&run.record()).faults.remove(0);
+        assert_eq!(fault.recovery, Recovery::Absorbed);
+        assert!(fault.caught[1] >= 18, "{:?}", fault.caught);
+        assert_eq!(fault.reference.map(|reference| reference.bad), Some(0));
+    }
+
+    #[test]
     fn excess_is_what_the_reference_does_not_explain() {
         let run = Run::kill().answer(outage(12 * SEC, 14 * SEC));
         let verdict = whole(&run.record());

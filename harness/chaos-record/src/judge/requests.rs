@@ -2,6 +2,8 @@
 //!
 //! Invariant: a failure counts as slower than any limit, so it can never improve a claim.
 
+use std::ops::Range;
+
 use chaos_plan::plan::{LatencyLimit, Quantile};
 use chaos_plan::units::{Share, duration_to_text};
 
@@ -60,18 +62,10 @@ pub(super) fn populations(facts: &Facts<'_>, stages: &[usize]) -> Vec<Population
 /// By the whole schedule, also beyond where the run ended.
 fn planned(facts: &Facts<'_>, journey: Option<usize>, stage: usize) -> u64 {
     let whole = &facts.record.planned;
-    let Some(content) = facts.plan.load.stages.get(stage) else {
-        return 0;
-    };
-    let cell = |at| crate::facts::ns(at).div_ceil(crate::CELL_NS);
-    let last = stage + 1 == facts.plan.load.stages.len();
-    let (from, until) = (
-        cell(content.start),
-        if last { u64::MAX } else { cell(content.end()) },
-    );
+    let Range { start, end } = facts.planned_cells(stage);
     journey.map_or_else(
-        || whole.requests(from, until),
-        |journey| whole.of_journey(journey, from, until),
+        || whole.requests(start, end),
+        |journey| whole.of_journey(journey, start, end),
     )
 }
 
@@ -165,11 +159,11 @@ pub(super) fn latency(
             let allowance = Allowance::PerMille(limit.quantile.over_per_mille());
             let (status, allowed, why) =
                 weigh(population.tally(bad, facts.whole(stages)), allowance);
-            let why = if status == Status::NotHeld {
-                format!("{why} or slower than {}", duration_to_text(limit.at_most))
-            } else {
-                why
-            };
+            let limit_words = format!(
+                "were bad or slower than {}",
+                duration_to_text(limit.at_most)
+            );
+            let why = why.replacen("were bad", &limit_words, 1);
             let (status, why) = match ground.health.sick(stages) {
                 Some(sick) if matches!(status, Status::Held | Status::NotHeld) => {
                     (Status::Unknown, unbelievable(&sick))

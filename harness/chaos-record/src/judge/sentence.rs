@@ -82,31 +82,49 @@ fn told(facts: &Facts<'_>, fault: &JudgedFault<'_>) -> String {
     if let Some((reason, why)) = &finding.not_injected {
         return format!("{done} did not happen: {}", because(*reason, why));
     }
+    format!("{done}: {}", felt(fault))
+}
+
+fn felt(fault: &JudgedFault<'_>) -> String {
+    let finding = &fault.finding;
     let bad = finding.excess_bad + finding.caught[1];
-    let failed = words::counted(bad, "failed request");
-    let felt = match &finding.recovery {
+    let failed = match bad {
+        0 => "no failed requests".to_owned(),
+        _ => words::counted(bad, "failed request"),
+    };
+    match &finding.recovery {
         Recovery::Absorbed if bad == 0 => "shoppers felt nothing".to_owned(),
         Recovery::Absorbed => format!("shoppers felt nothing beyond {failed}"),
-        Recovery::Recovered { after, relapses } => {
-            let again = if *relapses == 0 {
-                String::new()
-            } else {
-                format!(", then felt it again {}", words::counted(*relapses, "time"))
-            };
+        Recovery::Recovered { after: 0, relapses } if fault.life.is_one_shot() => {
             format!(
-                "shoppers felt it, {failed}, back to normal after {}{again}",
-                words::duration(*after)
+                "shoppers felt nothing at first, later {}",
+                words::counted(*relapses, "disturbance")
             )
         }
+        Recovery::Recovered { after, relapses } => {
+            let back = back(*after, fault.life.is_one_shot());
+            let again = match relapses {
+                0 => String::new(),
+                _ => format!(", then {}", words::counted(*relapses, "relapse")),
+            };
+            format!("shoppers felt it, {failed}, back to normal {back}{again}")
+        }
         Recovery::NotRecovered { longer_than } => {
+            let later = words::duration(*longer_than);
             format!(
-                "shoppers felt it, {failed}, not back to normal {} later, when the run ended",
-                words::duration(*longer_than)
+                "shoppers felt it, {failed}, not back to normal {later} later, when the run ended"
             )
         }
         Recovery::Unknown { why } => format!("what shoppers felt is unknown ({why})"),
-    };
-    format!("{done}: {felt}")
+    }
+}
+
+fn back(after: u64, is_one_shot: bool) -> String {
+    match words::duration(after) {
+        after if is_one_shot => format!("after {after}"),
+        _ if after == 0 => "by its end".to_owned(),
+        after => format!("{after} after its end"),
+    }
 }
 
 /// `killing 1 of 3 api instances in the middle of spike`.
@@ -259,6 +277,27 @@ mod tests {
                 && sentence.contains("claims did not hold: `fast enough` ("),
             "{sentence}"
         );
+    }
+
+    #[test]
+    fn it_tells_how_a_fault_that_lasts_was_felt() {
+        let felt = |until: u64| {
+            let run = Run::pause().answer(move |request| {
+                let down = (12 * SEC..until).contains(&request.at);
+                if down {
+                    Answer::refused()
+                } else {
+                    Answer::Ok(5 * MS)
+                }
+            });
+            judge(&run.record()).sentence
+        };
+        let check = |until, expected: &str| {
+            let sentence = felt(until);
+            assert!(sentence.contains(expected), "{sentence}");
+        };
+        check(13 * SEC, "failed requests, back to normal by its end;");
+        check(16 * SEC, " after its end;");
     }
 
     #[test]

@@ -205,6 +205,29 @@ fn a_held_run_needs_each_piece_of_its_evidence() {
 }
 
 #[test]
+fn without_any_claim_nothing_holds() {
+    let mut lines = Run::kill().rate(60).lines();
+    let mut header = serde_json::to_value(&lines[0]).expect("plain data");
+    header["header"]["plan"]["claims"] = serde_json::json!([]);
+    lines[0] = serde_json::from_value(header).expect("still a header");
+    assert_eq!(judged(&lines).outcome, RunOutcome::Inconclusive);
+}
+
+#[test]
+fn what_was_not_sent_in_time_holds_nothing() {
+    let mut record = Run::kill().record();
+    for (_, counts) in record.sums.first_steps.range_mut(250..) {
+        counts.overdue = counts.total();
+    }
+    let claims = judge(&record).claims;
+    assert_eq!(claims.len(), 4);
+    for claim in claims {
+        assert_eq!(claim.status, Status::Unknown, "{}", claim.name);
+        assert!(claim.why.contains("too slow to tell"), "{}", claim.why);
+    }
+}
+
+#[test]
 fn a_doubled_delta_is_never_held() {
     let mut lines = Run::kill().rate(60).lines();
     let at = lines

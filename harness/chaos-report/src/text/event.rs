@@ -9,13 +9,54 @@ use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSigna
 use crate::clean::{clean, clean_all};
 use crate::words;
 
-/// An event with the time since the start of the run: `T+00:12.3  fault kill-api: requested on api-2`.
-pub fn event_line(event: &Stamped, plan: &Plan) -> Option<String> {
-    Some(format!(
-        "T+{}  {}",
-        words::clock(event.at),
-        event_text(&event.what, plan)?
-    ))
+/// Lines for the events of one run, handed in as they come.
+///
+/// Times count from the start of the load, as in the report; what comes before it has none.
+#[derive(Debug, Clone, Default)]
+pub struct EventLines {
+    /// Also say what goes as planned: each instance that becomes ready, each that ends as asked.
+    pub everything: bool,
+    deployed: bool,
+    load_started: Option<u64>,
+}
+
+impl EventLines {
+    pub fn new(everything: bool) -> Self {
+        Self {
+            everything,
+            ..Self::default()
+        }
+    }
+
+    /// The next event: `T+00:12.3  fault kill-api: requested on api-2`.
+    pub fn line(&mut self, event: &Stamped, plan: &Plan) -> Option<String> {
+        let expected = self.is_expected(&event.what);
+        match event.what {
+            Event::Deployed => self.deployed = true,
+            Event::LoadStarted { .. } => self.load_started = Some(event.at),
+            _ => {}
+        }
+        if expected && !self.everything {
+            return None;
+        }
+        let text = event_text(&event.what, plan)?;
+        let clock = self
+            .load_started
+            .and_then(|start| event.at.checked_sub(start));
+        let clock = clock.map_or_else(String::new, |at| format!("T+{}", words::clock(at)));
+        Some(format!("{clock:9}  {text}"))
+    }
+
+    fn is_expected(&self, event: &Event) -> bool {
+        let Event::Instance { change, .. } = event else {
+            return false;
+        };
+        match change {
+            InstanceChange::Ready => !self.deployed,
+            InstanceChange::Exited { asked, .. } => *asked,
+            _ => false,
+        }
+    }
 }
 
 /// An event in words, without its time; `None` if it tells a person nothing.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chaos_report::clean::clean;
 use chaos_report::html::report_html;
 use chaos_report::plan_text::plan_text;
-use chaos_report::text::{closing_block, event_line};
+use chaos_report::text::{EventLines, closing_block};
 
 use crate::html::tags;
 use crate::story::{benign, run};
@@ -88,7 +88,10 @@ fn no_text_steers_a_terminal() {
         let lines: Vec<String> = run
             .events
             .iter()
-            .filter_map(|event| event_line(event, &run.header.plan))
+            .scan(EventLines::new(true), |lines, event| {
+                Some(lines.line(event, &run.header.plan))
+            })
+            .flatten()
             .collect();
         text.push_str(&lines.join("\n"));
         text.push_str(&plan_text(&run.header.plan, &[]));
@@ -99,7 +102,10 @@ fn no_text_steers_a_terminal() {
         let count = benign
             .events
             .iter()
-            .filter_map(|event| event_line(event, &benign.header.plan))
+            .scan(EventLines::new(true), |lines, event| {
+                Some(lines.line(event, &benign.header.plan))
+            })
+            .flatten()
             .count();
         assert_eq!(lines.len(), count, "{suffix:?}");
         assert!(

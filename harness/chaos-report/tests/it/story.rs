@@ -133,7 +133,7 @@ fn service(word: &dyn Fn(&str) -> String, name: &str, replicas: u32, calls: &[&s
     json!({
         "name": word(name), "replicas": replicas, "calls": calls.iter().map(|call| word(call)).collect::<Vec<_>>(),
         "ready": { "path": word("/ready"), "within": "10s", "every": "200ms", "timeout": "1s", "failures": 2 },
-        "restart": { "policy": "always", "backoff": "1s", "backoff_max": "10s" },
+        "restart": { "policy": "always", "delay": "0s", "backoff": "1s", "backoff_max": "10s" },
         "stop": "5s", "command": [word("{here}/shop"), name], "env": { "DB": word("{address:db}") }, "labels": { "tier": word(name) },
     })
 }

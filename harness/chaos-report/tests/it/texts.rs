@@ -5,7 +5,7 @@ use chaos_plan::plan::Resolved;
 use chaos_record::verdict::{Because, Cleanup, Recovery, RunOutcome};
 use chaos_report::plan_text::{FaultDetail, plan_text, plan_yaml};
 use chaos_report::result::result_json;
-use chaos_report::text::{closing_block, event_line};
+use chaos_report::text::{EventLines, closing_block};
 
 use crate::story::{Run, benign, run};
 
@@ -64,7 +64,10 @@ fn every_event_that_matters_has_its_line() {
     let lines: Vec<String> = run
         .events
         .iter()
-        .filter_map(|event| event_line(event, &run.header.plan))
+        .scan(EventLines::new(true), |lines, event| {
+            Some(lines.line(event, &run.header.plan))
+        })
+        .flatten()
         .collect();
     insta::assert_snapshot!("events", lines.join("\n"));
 }
