@@ -166,7 +166,7 @@ mod tests {
             assert!(
                 matches!(result, Err(Refusal::BeyondShare { .. })),
                 "{result:?}"
-            )
+            );
         };
         refused(check(HowMany::Count(2), &[true; 3], &[], &[]));
         refused(check(HowMany::Count(1), &[true, true, false], &[], &[]));

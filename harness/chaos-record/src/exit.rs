@@ -31,11 +31,7 @@ pub const BAD_INPUT: ExitCode = code(
     "bad-input",
     "bad input: usage or scenario; nothing was touched",
 );
-pub const INCONCLUSIVE: ExitCode = code(
-    3,
-    "inconclusive",
-    "the evidence does not decide",
-);
+pub const INCONCLUSIVE: ExitCode = code(3, "inconclusive", "the evidence does not decide");
 pub const ABORTED: ExitCode = code(4, "aborted", "aborted by a safety limit");
 pub const ENVIRONMENT: ExitCode = code(
     5,

@@ -3,6 +3,8 @@
 //! Invariant: a run is counted as the engine counts it: steps and journeys by their own intended
 //! instants, what a failed step leaves unsent as not reached.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

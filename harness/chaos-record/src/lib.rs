@@ -12,7 +12,6 @@ mod course;
 pub mod event;
 pub mod exit;
 mod facts;
-#[cfg(test)]
 mod fixture;
 pub mod histogram;
 pub mod judge;

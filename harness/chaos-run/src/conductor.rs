@@ -412,7 +412,7 @@ fn ticking(period: Duration) -> Interval {
 async fn sleep_until_ns(at_ns: Option<u64>) {
     match at_ns {
         Some(at_ns) => {
-            tokio::time::sleep(Duration::from_nanos(at_ns.saturating_sub(now_ns()))).await
+            tokio::time::sleep(Duration::from_nanos(at_ns.saturating_sub(now_ns()))).await;
         }
         None => std::future::pending().await,
     }

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
 
 use crate::lease::{BEAT, DONE_BYTE, MISSED_BEATS};
-use crate::ledger::{Content, Ledger, LedgerError};
+use crate::ledger::{Content, Ledger, LedgerError, Outstanding};
 use crate::recover::{self, Report};
 
 /// The harness must be gone this soon after SIGKILL; a process in uninterruptible sleep may not be.
@@ -132,10 +132,10 @@ impl OverdueWatch {
             self.size = size;
             self.content = crate::ledger::read(&self.folder).ok();
         }
-        let now = now_ns();
-        self.content
-            .as_ref()
-            .is_some_and(|content| content.outstanding.iter().any(|undo| undo.overdue_ns < now))
+        // A harness that tried and failed is awake and on its way to tear everything down.
+        let overdue = |undo: &Outstanding| !undo.tried && undo.overdue_ns < now_ns();
+        let content = self.content.as_ref();
+        content.is_some_and(|content| content.outstanding.iter().any(overdue))
     }
 }
 

@@ -4,6 +4,7 @@
 //! ahead, apply, prove. Invariant: whatever happens after the first undo was written, the undos come
 //! back to the caller, who takes them back.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use chaos_faults::fault::{Breakage, breakage};
@@ -57,7 +58,7 @@ pub struct NotApplied {
 }
 
 impl NotApplied {
-    pub fn before_any_act(reason: NotInjected, why: impl ToString) -> Self {
+    pub fn before_any_act(reason: NotInjected, why: &dyn Display) -> Self {
         Self {
             reason,
             why: why.to_string(),
@@ -65,7 +66,7 @@ impl NotApplied {
         }
     }
 
-    fn failed(why: impl ToString, undos: Vec<(u64, Undo)>) -> Self {
+    fn failed(why: &dyn Display, undos: Vec<(u64, Undo)>) -> Self {
         Self {
             reason: NotInjected::Failed,
             why: why.to_string(),
@@ -82,7 +83,7 @@ pub async fn choose(
 ) -> Result<Vec<InstanceRef>, NotApplied> {
     let instances = tools.platform.instances().await;
     chaos_faults::choose(fault, tools.safety, tools.seed, &instances, hurt)
-        .map_err(|refusal| NotApplied::before_any_act(NotInjected::BlastRadius, refusal))
+        .map_err(|refusal| NotApplied::before_any_act(NotInjected::BlastRadius, &refusal))
 }
 
 /// Prepares, writes ahead, applies and proves.
@@ -103,7 +104,7 @@ pub async fn apply(
             .platform
             .apply(act)
             .await
-            .map_err(|error| NotApplied::failed(error, undos.clone()))?;
+            .map_err(|error| NotApplied::failed(&error, undos.clone()))?;
         at_ns.get_or_insert(at);
     }
     failpoint::reach("fault.applied");
@@ -133,7 +134,7 @@ async fn prepare(
             .platform
             .prepare(act)
             .await
-            .map_err(|error| NotApplied::failed(error, Vec::new()))?;
+            .map_err(|error| NotApplied::failed(&error, Vec::new()))?;
         undos.push((id, undo));
     }
     Ok(undos)
@@ -155,7 +156,7 @@ fn write_ahead(
         };
         ledger
             .write(&entry)
-            .map_err(|error| NotApplied::failed(error, undos.to_vec()))?;
+            .map_err(|error| NotApplied::failed(&error, undos.to_vec()))?;
     }
     Ok(())
 }
@@ -173,9 +174,9 @@ pub async fn undo(
     for (id, undo) in undos.iter().rev() {
         let how = undo_one(platform, undo).await;
         if how.is_clean() {
-            proof.push(how.words().to_owned())
+            proof.push(how.words().to_owned());
         } else {
-            failures.push(how.words().to_owned())
+            failures.push(how.words().to_owned());
         }
         // The undo is done; if the disk refuses the note, guardian and recover do it again, which is harmless.
         drop(ledger.write(&Entry::Reverted { id: *id, how }));

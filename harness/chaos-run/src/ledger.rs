@@ -100,6 +100,8 @@ pub struct Outstanding {
     pub fault: String,
     pub undo: Undo,
     pub overdue_ns: u64,
+    /// Its undo was tried and failed.
+    pub tried: bool,
 }
 
 impl Ledger {
@@ -293,7 +295,7 @@ pub fn read(folder: &Path) -> Result<Content, LedgerError> {
 /// The content of a ledger's text. Reading ends at the first line that is torn or damaged: what was
 /// never completely on disk was never acted on.
 fn content(text: &str) -> Result<Content, String> {
-    let mut entries = text.split_inclusive('\n').map_while(|line| entry(line));
+    let mut entries = text.split_inclusive('\n').map_while(entry);
     let Some(Entry::Opened(opened)) = entries.next() else {
         return Err("its first entry is missing or damaged".to_owned());
     };
@@ -322,13 +324,23 @@ fn content(text: &str) -> Result<Content, String> {
                     fault,
                     undo,
                     overdue_ns,
+                    tried: false,
                 },
             ),
             Entry::Reverted { id, how } if how.is_clean() => {
-                content.outstanding.retain(|other| other.id != id)
+                content.outstanding.retain(|other| other.id != id);
+            }
+            Entry::Reverted { id, .. } => {
+                for other in content
+                    .outstanding
+                    .iter_mut()
+                    .filter(|other| other.id == id)
+                {
+                    other.tried = true;
+                }
             }
             Entry::Closed { left } => content.closed = left.is_empty(),
-            Entry::Opened(_) | Entry::Effective { .. } | Entry::Reverted { .. } => {}
+            Entry::Opened(_) | Entry::Effective { .. } => {}
         }
     }
     Ok(content)
@@ -419,7 +431,10 @@ mod tests {
                 },
             })
             .expect("room");
-        assert_eq!(ids(&ledger.read().expect("what was written")), [3, 2]);
+        let content = ledger.read().expect("what was written");
+        assert_eq!(ids(&content), [3, 2]);
+        let tried: Vec<bool> = content.outstanding.iter().map(|undo| undo.tried).collect();
+        assert_eq!(tried, [false, true]);
     }
 
     #[test]

@@ -26,11 +26,11 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, output),
         Command::Plan(args) => plan::plan(&args, output),
-        Command::Validate(args) => validate::validate(&args, output),
-        Command::List(args) => list::list(&args, output),
+        Command::Validate(args) => Ok(validate::validate(&args, output)),
+        Command::List(args) => Ok(list::list(&args, output)),
         Command::Report(args) => report::report(&args, output),
         Command::Recover(args) => recover::recover(&args, output),
-        Command::Schema(args) => schema::schema(&args, output),
+        Command::Schema(args) => Ok(schema::schema(&args, output)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chaos", &mut std::io::stdout());
             Ok(exit::HELD.code)

@@ -26,14 +26,18 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(code: ExitCode, text: impl ToString) -> Self {
+    pub(crate) fn new(code: ExitCode, text: impl Into<String>) -> Self {
         Self {
             code,
-            text: text.to_string(),
+            text: text.into(),
         }
     }
 
     /// The machine or its set-up is in the way; `error` completes "failed to ...".
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors are handed over by `map_err`"
+    )]
     pub(crate) fn environment(error: impl ToString) -> Self {
         Self::new(
             exit::ENVIRONMENT,
@@ -42,6 +46,7 @@ impl Failure {
     }
 }
 
+#[expect(clippy::unused_self, reason = "whoever prints must hold the output")]
 impl Output {
     pub(crate) fn new(common: &Common) -> Self {
         let terminal = std::io::stderr().is_terminal();

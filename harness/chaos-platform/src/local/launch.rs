@@ -1,6 +1,6 @@
 //! Starts programs: with the mark, in a process group of their own, behind the wrapper.
 //!
-//! Programs get the environment of the harness and what the description adds: users' own programs
+//! Programs get the environment of the harness and what the description adds: somebody's own programs
 //! may need any of it (`PATH`, `HOME`, locale, proxies). The mark comes last and cannot be replaced.
 //! Invariant: nothing is started without the mark. [`spawn`] must be called on the main thread (see
 //! the wrapper), which a single-threaded runtime on the main thread ensures.

@@ -16,7 +16,7 @@ pub const INSTANCE: &str = "CHAOS_INSTANCE";
 pub(crate) fn bears(process: &ProcessId, run: &str) -> io::Result<bool> {
     match process.variable(RUN) {
         Ok(value) => Ok(!run.is_empty() && value.as_deref() == Some(run)),
-        // Of other users' processes the environment cannot be read; ours belong to us.
+        // Of other people's processes the environment cannot be read; ours belong to us.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
 //! When an instance that exited is started again.
 //!
-//! As a kubelet does it: the first restart at once, then after `backoff`, which doubles up to
+//! As a kubelet does it: the first restart after `delay`, then after `backoff`, which doubles up to
 //! `backoff_max`. A kubelet begins anew after ten minutes; runs here are minutes long, so an
 //! instance that was ready for ten times `backoff` without a break begins anew.
 //! Invariant: decides only; it neither waits nor starts.
@@ -40,15 +40,20 @@ impl<'a> Backoff<'a> {
         if !ready_for.is_zero() && ready_for >= self.policy.backoff * FORGIVEN_AFTER {
             self.restarts = 0;
         }
+        let Restart {
+            delay,
+            backoff,
+            backoff_max,
+            ..
+        } = self.policy;
         let wait = match self.restarts {
-            0 => Duration::ZERO,
-            restarts => self
-                .policy
-                .backoff
-                .saturating_mul(2_u32.saturating_pow(restarts - 1)),
+            0 => *delay,
+            restarts => backoff
+                .saturating_mul(2_u32.saturating_pow(restarts - 1))
+                .min(*backoff_max),
         };
         self.restarts = self.restarts.saturating_add(1);
-        Some(wait.min(self.policy.backoff_max))
+        Some(wait)
     }
 }
 
@@ -62,6 +67,7 @@ mod tests {
     fn check(policy: RestartPolicy, exits: &[(bool, u64)], expected: &[Option<u64>]) {
         let restart = Restart {
             policy,
+            delay: Duration::from_millis(100),
             backoff: Duration::from_millis(500),
             backoff_max: Duration::from_secs(3),
         };
@@ -75,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_restart_is_at_once_and_then_waits_double() {
+    fn the_first_restart_waits_its_delay_and_then_waits_double() {
         let exits = [(true, UNREADY); 6];
-        let waits = [0, 500, 1000, 2000, 3000, 3000].map(Some);
+        let waits = [100, 500, 1000, 2000, 3000, 3000].map(Some);
         check(RestartPolicy::Always, &exits, &waits);
     }
 
@@ -89,16 +95,20 @@ mod tests {
             (true, 5_000),
             (true, UNREADY),
         ];
-        check(RestartPolicy::Always, &exits, &[0, 500, 0, 500].map(Some));
+        check(
+            RestartPolicy::Always,
+            &exits,
+            &[100, 500, 100, 500].map(Some),
+        );
     }
 
     #[test]
     fn the_policy_decides_whether_at_all() {
-        check(RestartPolicy::Always, &[(false, UNREADY)], &[Some(0)]);
+        check(RestartPolicy::Always, &[(false, UNREADY)], &[Some(100)]);
         check(
             RestartPolicy::OnFailure,
             &[(true, UNREADY), (false, UNREADY)],
-            &[Some(0), None],
+            &[Some(100), None],
         );
         check(RestartPolicy::Never, &[(true, UNREADY)], &[None]);
     }
@@ -107,7 +117,7 @@ mod tests {
     fn a_long_crash_loop_neither_overflows_nor_exceeds_the_longest_wait() {
         let exits = [(true, UNREADY); 100];
         let mut waits = [Some(3_000); 100];
-        waits[..4].copy_from_slice(&[0, 500, 1000, 2000].map(Some));
+        waits[..4].copy_from_slice(&[100, 500, 1000, 2000].map(Some));
         check(RestartPolicy::Always, &exits, &waits);
     }
 }

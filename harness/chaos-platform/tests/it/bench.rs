@@ -17,6 +17,7 @@ use chaos_plan::plan::{
 use chaos_plan::units::Share;
 use chaos_platform::local::{LocalConfig, LocalPlatform, sweep};
 use chaos_platform::{InstanceRef, Observation, Platform, Seen};
+use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -115,6 +116,19 @@ impl Bench {
     }
 }
 
+/// A test that fails must not leave anything running.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for (process, _) in sweep::marked(&self.run) {
+            let pid = i32::try_from(process.pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .expect("a pid");
+            kill_process(pid, rustix::process::Signal::KILL).ok();
+        }
+    }
+}
+
 impl Builder for Bench {
     type Built = LocalPlatform;
 
@@ -166,6 +180,7 @@ fn service(name: &str, calls: &[&str]) -> Service {
         },
         restart: Restart {
             policy: RestartPolicy::Always,
+            delay: Duration::ZERO,
             backoff: Duration::from_millis(100),
             backoff_max: Duration::from_secs(1),
         },

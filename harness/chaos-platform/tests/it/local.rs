@@ -142,6 +142,20 @@ async fn a_crash_loop_waits_longer_each_time_and_its_log_goes_on() {
     clean(&bench, &mut platform).await;
 }
 
+/// How the only instance ended on teardown, in the words of its observation.
+async fn ending(bench: &Bench, platform: &mut impl Platform, watcher: &mut Watcher) -> String {
+    clean(bench, platform).await;
+    let ended = watcher
+        .wait("api-1", |seen| {
+            matches!(seen, Seen::Exited { asked: true, .. })
+        })
+        .await;
+    let Seen::Exited { status, .. } = ended.seen else {
+        unreachable!()
+    };
+    status
+}
+
 #[tokio::test]
 async fn a_program_that_ignores_the_request_to_end_is_killed() {
     let bench = Bench::alone(|service| {
@@ -149,14 +163,34 @@ async fn a_program_that_ignores_the_request_to_end_is_killed() {
         service.stop = Duration::from_millis(300);
     });
     let mut platform = bench.local();
+    let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let began = Instant::now();
-    clean(&bench, &mut platform).await;
+    let status = ending(&bench, &mut platform, &mut watcher).await;
+    assert!(status.contains("SIGKILL"), "{status}");
     assert!(
         began.elapsed() >= Duration::from_millis(300),
         "it was given its time"
     );
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_paused_program_is_asked_to_end_like_any_other() {
+    let bench = Bench::alone(|_| ());
+    let mut platform = bench.local();
+    let mut watcher = Watcher::of(&mut platform);
+    platform.deploy().await.expect("a deployment");
+    let target = life(&platform, "api-1").await;
+    platform
+        .apply(&Act::Signal {
+            target,
+            signal: Signal::Stop,
+        })
+        .await
+        .expect("it is done");
+    let status = ending(&bench, &mut platform, &mut watcher).await;
+    assert!(status.contains("SIGTERM"), "{status}");
 }
 
 #[tokio::test]
@@ -273,14 +307,14 @@ async fn the_death_of_the_harness_leaves_no_process() {
     BufReader::new(harness.stdout.take().expect("a pipe"))
         .read_line(&mut up)
         .expect("a line");
-    assert_eq!(up, "up\n");
-    assert_eq!(
-        sweep::marked(&bench.run).len(),
-        5,
-        "four instances and the proxy"
-    );
+    let ran = sweep::marked(&bench.run).len();
     harness.kill().expect("it runs");
     harness.wait().expect("it ends");
+    assert_eq!(
+        (up.as_str(), ran),
+        ("up\n", 5),
+        "four instances and the proxy"
+    );
     until("nothing is left", async || {
         sweep::marked(&bench.run).is_empty()
     })

@@ -25,13 +25,13 @@ impl Conductor<'_> {
         if self.lease_lost || self.lease.is_lost() {
             return Err(NotApplied::before_any_act(
                 NotInjected::Stopping,
-                "the guardian is gone: nobody would undo it",
+                &"the guardian is gone: nobody would undo it",
             ));
         }
         let Some(platform) = self.platform.take() else {
             return Err(NotApplied::before_any_act(
                 NotInjected::Failed,
-                "nothing was deployed that a fault could hit",
+                &"nothing was deployed that a fault could hit",
             ));
         };
         let grace = self.grace(fault);
@@ -97,7 +97,7 @@ impl Conductor<'_> {
         match steady::before(self.writer.record(), fault, load_ns) {
             Steady::Yes => Ok(()),
             Steady::No(why) | Steady::Unknown(why) => {
-                Err(NotApplied::before_any_act(NotInjected::NotSteady, why))
+                Err(NotApplied::before_any_act(NotInjected::NotSteady, &why))
             }
         }
     }

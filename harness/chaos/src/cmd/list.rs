@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::bundled;
 use crate::cli::{ListArgs, Listed};
 use crate::library::yaml_names;
-use crate::output::{Failure, Output};
+use crate::output::Output;
 
-pub(super) fn list(args: &ListArgs, output: &Output) -> Result<u8, Failure> {
+pub(super) fn list(args: &ListArgs, output: &Output) -> u8 {
     let rows = match args.what {
         Listed::Scenarios => scenarios(),
         Listed::Faults => faults(),
@@ -24,7 +24,7 @@ pub(super) fn list(args: &ListArgs, output: &Output) -> Result<u8, Failure> {
     } else {
         output.give(&columns(&rows));
     }
-    Ok(exit::HELD.code)
+    exit::HELD.code
 }
 
 fn scenarios() -> Vec<Value> {
@@ -92,7 +92,7 @@ fn columns(rows: &[Value]) -> String {
         .map(|row| text(row, "name").len())
         .max()
         .unwrap_or(0);
-    rows.iter()
-        .map(|row| format!("{:width$}  {}\n", text(row, "name"), text(row, "about")))
-        .collect()
+    let line = |row| format!("{:width$}  {}", text(row, "name"), text(row, "about"));
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    lines.join("\n")
 }

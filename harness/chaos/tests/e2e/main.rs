@@ -4,6 +4,8 @@
 //! name the program and the files where the tests run as another user than the one who built them.
 
 mod clean_up;
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
 mod cli;
 mod honesty;
 mod leftovers;

@@ -118,7 +118,8 @@ fn a_delay_of_every_answer_is_measured_as_what_it_is() {
 /// Only the service behind the last step of one journey is slow: the claim names that journey.
 #[test]
 fn a_slow_dependency_of_one_journey_is_not_hidden_by_the_others() {
-    let ended = Place::new().run(&["run", &scenario("slow-dependency")]);
+    let place = Place::new();
+    let ended = place.run(&["run", &scenario("slow-dependency")]);
     ended.assert_code(1);
     let result = ended.result();
     let findings = result["claims"][0]["findings"]

@@ -44,15 +44,15 @@ services:
     local: { command: [python3, "{here}/server.py", "{port}"] }
 "#;
 
-const JOURNEY: &str = r#"
+const JOURNEY: &str = r"
 # One page.
 version: 1
 name: look
 steps:
   - { name: page, get: / }
-"#;
+";
 
-const SCENARIO: &str = r#"
+const SCENARIO: &str = r"
 # Does my page stay up when a back end dies?
 version: 1
 name: mine
@@ -68,7 +68,7 @@ faults:
 hypothesis:
   - { name: fast, expect: { latency: { p95: 500ms } } }
   - { name: soon back, expect: { recovery: { within: 5s } } }
-"#;
+";
 
 fn run() -> Option<(Place, Ended)> {
     if std::process::Command::new("python3")
