@@ -3,9 +3,9 @@
 //! Each test gets a folder of its own for state and outputs. `CHAOS_PROGRAM` and `CHAOS_REPOSITORY`
 //! name the program and the files where the tests run as another user than the one who built them.
 
-mod clean_up;
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod clean_up;
 mod cli;
 mod honesty;
 mod leftovers;
