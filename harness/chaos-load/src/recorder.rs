@@ -61,11 +61,7 @@ impl Rules {
                 .iter()
                 .map(|stage| length_ns(stage.end()))
                 .collect(),
-            // DESIGN section 5: a generator is late beyond 10 ms, or 5 % of the tightest limit if that is more.
-            lag_budget_ns: limits_ns
-                .first()
-                .map_or(0, |limit_ns| limit_ns / 20)
-                .max(10_000_000),
+            lag_budget_ns: length_ns(plan.lag_budget()),
             limits_ns,
         }
     }

@@ -565,6 +565,13 @@ impl Resolved {
         limits
     }
 
+    /// How late after its intended instant a request may be dispatched before the generator counts
+    /// as late: 10 ms, or 5 % of the tightest limit if that is more.
+    pub fn lag_budget(&self) -> Duration {
+        let tightest = self.limits().first().copied().unwrap_or_default();
+        (tightest / 20).max(Duration::from_millis(10))
+    }
+
     /// Indices of the stages that at least one claim is judged on, ascending.
     pub fn judged_stages(&self) -> Vec<usize> {
         let mut stages: Vec<usize> = self

@@ -195,6 +195,7 @@ impl Conductor<'_> {
         match deployed {
             None => vec![Action::TearDown],
             Some(Ok(_)) => {
+                self.hear_what_was_seen();
                 self.event_now(Event::Deployed);
                 failpoint::reach("deploy.done");
                 self.state.next(&Input::Deployed)
@@ -205,6 +206,17 @@ impl Conductor<'_> {
                 });
                 self.state.next(&Input::DeployFailed)
             }
+        }
+    }
+
+    /// Writes down what was seen before the deploy was done, so that the record keeps its order.
+    fn hear_what_was_seen(&mut self) {
+        while let Some(seen) = self
+            .observations
+            .as_mut()
+            .and_then(|seen| seen.try_recv().ok())
+        {
+            drop(self.observed(seen));
         }
     }
 

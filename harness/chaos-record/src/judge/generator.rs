@@ -17,9 +17,6 @@ use crate::quantile;
 use crate::verdict::GeneratorHealth;
 use crate::words;
 
-/// Shortest lag that counts as late, whatever the limits are.
-const LAG_BUDGET_MIN_NS: u64 = 10_000_000;
-
 /// The account of the generator, and which claims it spoils.
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -64,14 +61,6 @@ impl Health {
     }
 }
 
-/// 10 ms, or 5 % of the tightest limit if that is more.
-fn lag_budget(limits: &[std::time::Duration]) -> u64 {
-    limits
-        .first()
-        .map_or(0, |limit| ns(*limit) / 20)
-        .max(LAG_BUDGET_MIN_NS)
-}
-
 pub(super) fn judge(facts: &Facts<'_>) -> Health {
     let reports = reports(facts);
     let lag = lag(facts);
@@ -88,7 +77,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Health {
     let report = GeneratorHealth {
         healthy: complaints.is_empty(),
         workers: reports.len(),
-        lag_budget: lag_budget(&facts.limits),
+        lag_budget: ns(facts.plan.lag_budget()),
         lag_p50: quantile(500),
         lag_p99: quantile(10),
         lag_max: reports
@@ -167,7 +156,7 @@ fn examine(facts: &Facts<'_>, stage: usize) -> Sick {
     if u128::from(counts.late) * 100 > u128::from(sent) {
         let (late, budget) = (
             words::share(counts.late, sent),
-            words::duration(lag_budget(&facts.limits)),
+            words::duration(ns(facts.plan.lag_budget())),
         );
         sick.complaints.push(format!(
             "{name}: {late} of the requests were sent more than {budget} late, 1 % may be"

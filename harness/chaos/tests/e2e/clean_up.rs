@@ -22,6 +22,17 @@ fn run_to(point: &str) -> (Place, Child) {
     (place, child)
 }
 
+/// A run of `pause` that has come to `moment` of its record.
+fn running(moment: &str) -> (Place, Child) {
+    let place = Place::new();
+    let child = place
+        .command(&["run", &scenario("pause")])
+        .spawn()
+        .expect("the program starts");
+    place.until_record_says(moment);
+    (place, child)
+}
+
 /// The guardian of the only run of this place.
 fn guardian(place: &Place) -> Pid {
     let mut found = None;
@@ -81,12 +92,7 @@ fn a_kill_at_any_moment_leaves_nothing() {
     let mut killed: BTreeMap<&str, u32> = BTreeMap::new();
     for round in 0..2_u64 {
         for (number, moment) in (0_u64..).zip(moments) {
-            let place = Place::new();
-            let mut child = place
-                .command(&["run", &scenario("pause")])
-                .spawn()
-                .expect("the program starts");
-            place.until_record_says(moment);
+            let (place, mut child) = running(moment);
             // Spread over a third of a second without a source of chance: any fixed set of delays will do.
             let delay = Duration::from_millis((number * 37 + round * 113) % 331);
             let until = std::time::Instant::now() + delay;
@@ -107,12 +113,7 @@ fn a_kill_at_any_moment_leaves_nothing() {
 
 #[test]
 fn a_run_whose_guardian_dies_ends_undone() {
-    let place = Place::new();
-    let child = place
-        .command(&["run", &scenario("pause")])
-        .spawn()
-        .expect("the program starts");
-    place.until_record_says("effective");
+    let (place, child) = running("effective");
     kill_process(guardian(&place), Signal::KILL).expect("ours");
     let ended = place.wait(child);
     ended.assert_code(5);
@@ -123,12 +124,7 @@ fn a_run_whose_guardian_dies_ends_undone() {
 /// A stopped harness loses its lease, is fenced, and its fault is undone once.
 #[test]
 fn a_stopped_harness_is_fenced_and_its_fault_undone() {
-    let place = Place::new();
-    let child = place
-        .command(&["run", &scenario("pause")])
-        .spawn()
-        .expect("the program starts");
-    place.until_record_says("effective");
+    let (place, child) = running("effective");
     send(&child, Signal::STOP);
     eventually(
         "clean although the harness was stopped",
@@ -145,12 +141,7 @@ fn a_stopped_harness_is_fenced_and_its_fault_undone() {
 
 #[test]
 fn recover_finishes_what_both_left() {
-    let place = Place::new();
-    let child = place
-        .command(&["run", &scenario("pause")])
-        .spawn()
-        .expect("the program starts");
-    place.until_record_says("effective");
+    let (place, child) = running("effective");
     kill_process(guardian(&place), Signal::KILL).expect("ours");
     send(&child, Signal::KILL);
     place.wait(child);
@@ -172,12 +163,7 @@ fn recover_finishes_what_both_left() {
 
 #[test]
 fn a_live_run_cannot_be_recovered() {
-    let place = Place::new();
-    let child = place
-        .command(&["run", &scenario("pause")])
-        .spawn()
-        .expect("the program starts");
-    place.until_record_says("stage_started");
+    let (place, child) = running("stage_started");
     let name = place.run_name();
     let other = std::process::Command::new(crate::program::chaos())
         .args(["recover", &name])

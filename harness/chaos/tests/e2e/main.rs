@@ -3,7 +3,11 @@
 //! Each test gets a folder of its own for state and outputs. `CHAOS_PROGRAM` and `CHAOS_REPOSITORY`
 //! name the program and the files where the tests run as another user than the one who built them.
 
-#![expect(clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and say what they skip"
+)]
 
 mod clean_up;
 mod cli;
@@ -11,5 +15,6 @@ mod honesty;
 mod leftovers;
 mod program;
 mod signals;
+mod truth;
 mod verdicts;
 mod your_own;
