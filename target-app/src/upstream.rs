@@ -101,7 +101,10 @@ struct RetryLabels {
 /// The connections of this process to its callees.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
-    client: Client<HttpConnector, Full<Bytes>>,
+    kept: Client<HttpConnector, Full<Bytes>>,
+    /// Keeps no connection. What broke one kept connection may have broken them all, so a repetition
+    /// never takes another of them.
+    fresh: Client<HttpConnector, Full<Bytes>>,
     retries: Family<RetryLabels, Counter>,
 }
 
@@ -110,14 +113,21 @@ impl Connections {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_LIMIT));
-        let client = Client::builder(TokioExecutor::new())
+        let kept = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_LIMIT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .build(connector.clone());
+        let fresh = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
             .build(connector);
         let retries = Family::default();
         registry.register("upstream_retries", "Calls tried again", retries.clone());
-        Self { client, retries }
+        Self {
+            kept,
+            fresh,
+            retries,
+        }
     }
 
     /// A callee at an address; each call to it ends within `limit`.
@@ -156,8 +166,9 @@ impl Upstream {
     async fn send_with_retries(&self, call: &Call) -> Result<Answer, UpstreamError> {
         let callee = self.callee;
         let mut tries = Tries::new(call.repeatable);
+        let mut client = &self.connections.kept;
         loop {
-            let failure = match self.send_once(call).await {
+            let failure = match self.send_once(client, call).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -183,14 +194,17 @@ impl Upstream {
             };
             self.connections.retries.get_or_create(&labels).inc();
             tokio::time::sleep(pause).await;
+            client = &self.connections.fresh;
         }
     }
 
-    async fn send_once(&self, call: &Call) -> Result<Answer, Failure> {
+    async fn send_once(
+        &self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+        call: &Call,
+    ) -> Result<Answer, Failure> {
         let request = self.request(call)?;
-        let response = self
-            .connections
-            .client
+        let response = client
             .request(request)
             .await
             .map_err(|error| Failure::of(&error))?;
