@@ -47,17 +47,19 @@ fn milliseconds(ns: &Value) -> f64 {
     ns.as_f64().unwrap_or_else(|| panic!("not finite: {ns}")) / 1e6
 }
 
-/// How long after the stall the last of those was answered who had come while it lasted.
-fn drain_ms(server: &Server, stall: Window) -> f64 {
-    let waiting = server
-        .log()
-        .into_iter()
-        .filter(|served| served.arrived_ns < stall.until_ns);
-    let last = waiting
-        .map(|served| served.answered_ns)
-        .max()
-        .expect("there was load");
-    last.saturating_sub(stall.until_ns) as f64 / 1e6
+/// How long after the stall the server had caught up: as many requests answered as were due by then,
+/// but for those of one journey.
+fn drain_ms(server: &Server, stall: Window, (rate, steps): (u64, u64)) -> f64 {
+    let mut log = server.log();
+    log.sort_by_key(|served| served.answered_ns);
+    let arrivals = log.iter().map(|served| served.arrived_ns);
+    let start_ns = arrivals.min().expect("there was load");
+    let due_at = |now_ns: u64| (now_ns - start_ns) * rate / SECOND_NS * steps;
+    let caught_up = log.iter().zip(1..).find(|(served, answered)| {
+        served.answered_ns > stall.until_ns && *answered >= due_at(served.answered_ns)
+    });
+    let (last, _) = caught_up.expect("the load goes on long after the stall");
+    (last.answered_ns - stall.until_ns) as f64 / 1e6
 }
 
 /// 2 s of 30 s are 6.67 % of the arrivals, whose responses are even between 0 and 2 s: 5 % exceed
@@ -80,7 +82,10 @@ fn a_stalled_server_is_felt_by_everyone_who_came() {
     let (_place, ended) = load(&server, (30, 200, 1), "latency: { p95: 200ms }");
     ended.assert_code(1);
     assert_sound(&ended);
-    assert_stall(&ended.result()["series"][1], drain_ms(&server, stall));
+    assert_stall(
+        &ended.result()["series"][1],
+        drain_ms(&server, stall, (200, 1)),
+    );
     let written = &ended.result()["conservation"]["requests"]["written"];
     assert_eq!(*written, server.seen());
 }
@@ -94,7 +99,7 @@ fn a_stall_is_felt_by_the_whole_journey_whichever_step_it_hits() {
     assert_sound(&ended);
     let journey = &ended.result()["series"][0];
     assert!(journey["step"].is_null(), "{journey}");
-    assert_stall(journey, drain_ms(&server, stall));
+    assert_stall(journey, drain_ms(&server, stall, (200, 5)));
 }
 
 /// A sixth of the time nobody listens: the claim is missed, and no failure counts as a fast answer.
