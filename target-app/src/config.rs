@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use ::http::uri::Authority;
 
+use crate::bug::Bug;
 use crate::role::Role;
 use settings::Settings;
 
 /// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
 /// two passes and one lane, in KiB.
 const PASSWORD_MEMORY_KIB: u32 = 19_456;
+/// How long the bank takes unless `BANK_DELAY_MS` says otherwise, in milliseconds.
+const BANK_DELAY_MS: u64 = 5;
 
 /// All that one process of the store is told.
 #[derive(Debug)]
@@ -25,6 +28,7 @@ pub struct Config {
     pub(crate) port: u16,
     pub(crate) instance: String,
     pub(crate) delay: Option<Duration>,
+    pub(crate) bug: Option<Bug>,
     pub(crate) duties: Duties,
 }
 
@@ -53,9 +57,14 @@ pub(crate) enum Duties {
     },
     Payments {
         data: PathBuf,
+        bank: Authority,
     },
     Notifications {
         data: PathBuf,
+    },
+    Bank {
+        data: PathBuf,
+        delay: Duration,
     },
 }
 
@@ -128,12 +137,14 @@ impl Config {
         let port = settings.port();
         let instance = settings.instance(role.name());
         let delay = settings.delay();
+        let bug = settings.bug(role);
         let duties = duties(role, &mut settings);
         let config = port.zip(duties).map(|(port, duties)| Self {
             role,
             port,
             instance,
             delay,
+            bug,
             duties,
         });
         match config {
@@ -191,8 +202,21 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
         Role::Catalog => settings.data().map(|data| Duties::Catalog { data }),
-        Role::Payments => settings.data().map(|data| Duties::Payments { data }),
+        Role::Payments => {
+            let (data, bank) = (settings.data(), settings.address("BANK_ADDRESS"));
+            Some(Duties::Payments {
+                data: data?,
+                bank: bank?,
+            })
+        }
         Role::Notifications => settings.data().map(|data| Duties::Notifications { data }),
+        Role::Bank => {
+            let (data, delay) = (settings.data(), settings.bank_delay(BANK_DELAY_MS));
+            Some(Duties::Bank {
+                data: data?,
+                delay: delay?,
+            })
+        }
     }
 }
 
@@ -263,6 +287,8 @@ mod tests {
             ],
         );
         check(Role::Users, &[], &["PORT", "DATA_DIR", "JWT_SECRET"]);
+        check(Role::Payments, &[], &["PORT", "DATA_DIR", "BANK_ADDRESS"]);
+        check(Role::Bank, &[], &["PORT", "DATA_DIR"]);
     }
 
     #[test]
@@ -297,6 +323,31 @@ mod tests {
             &set,
             &["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
         );
+    }
+
+    #[test]
+    fn a_bug_is_planted_only_by_its_name_and_in_its_role() {
+        let bug = |role, name| {
+            let set = [
+                ("PORT", "0"),
+                ("DATA_DIR", "/tmp"),
+                ("BANK_ADDRESS", "127.0.0.1:1"),
+                ("BUG", name),
+            ];
+            read(role, &set).map(|config| config.bug)
+        };
+        assert_eq!(bug(Role::Payments, ""), Ok(None));
+        assert_eq!(
+            bug(Role::Payments, "charge_twice_on_retry"),
+            Ok(Some(Bug::ChargeTwiceOnRetry))
+        );
+        let wrong_role = bug(Role::Payments, "lose_outbox").unwrap_err();
+        assert!(
+            wrong_role[0].contains("belongs to `orders`"),
+            "{wrong_role:?}"
+        );
+        let wrong_name = bug(Role::Bank, "lose_money").unwrap_err();
+        assert!(wrong_name[0].contains("lose_outbox"), "{wrong_name:?}");
     }
 
     #[test]

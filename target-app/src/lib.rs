@@ -1,10 +1,13 @@
-//! The store: a small shop of six roles that a chaos run can break and judge.
+//! The store: a small shop of six roles, and the bank it charges through, that a chaos run can break and judge.
 //!
 //! Each role is one process with its own `SQLite` file, told all it needs by its environment. Several
-//! processes may play one role and then share that file.
+//! processes may play one role and then share that file. The bank is no part of the shop: it keeps a
+//! book of its own in a form of its own, so that what the shop believes of money can be compared with it.
 //!
 //! Invariant: this crate shares no code with the harness; it is the subject of a run, not a part of it.
 
+mod audit;
+mod bug;
 mod clock;
 mod config;
 mod database;

@@ -1,10 +1,12 @@
 //! Brings events from the outbox to their consumer over HTTP, at least once each.
 //!
 //! Several processes share the outbox: a process claims a batch for a while, sends it, and deletes it
-//! when the consumer has it. If it dies in between, the claim runs out and another sends the batch
-//! again, so the consumer must know events by their id.
+//! when the consumer has it. If it dies in between, the batch is sent again by its successor of the same
+//! name, or by another process when the claim has run out; so the consumer must know events by their id.
 //!
 //! Invariant: an event leaves the outbox only after the consumer has answered that it is recorded.
+
+pub(crate) mod memory;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +29,9 @@ use crate::upstream::Upstream;
 
 /// Events in one request to the consumer.
 const BATCH: i64 = 50;
-/// How long a claim lasts: longer than a delivery can take.
-const CLAIM_MS: i64 = 10_000;
+/// How long a claim lasts: longer than a delivery takes as a rule. One that takes longer may be made
+/// twice, which the consumer sees through.
+const CLAIM_MS: i64 = 3000;
 /// How long a failed batch rests before any process tries again.
 const REST_MS: i64 = 1000;
 /// How often the outbox is looked at without being told.
@@ -41,6 +44,7 @@ const GATHER: Duration = Duration::from_millis(50);
 pub(crate) struct Outbox {
     database: Database,
     consumer: Upstream,
+    instance: String,
     owner: String,
     told: Arc<Notify>,
     delivered: Counter,
@@ -104,6 +108,7 @@ impl Outbox {
         Self {
             database,
             consumer,
+            instance: instance.to_owned(),
             owner,
             told: Arc::default(),
             delivered,
@@ -117,16 +122,37 @@ impl Outbox {
 
     /// Delivers until `stop` turns true; what is left stays in the database.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        if let Err(error) = self.take_over().await {
+            tracing::warn!(%error, "failed to take over the claims of the process before this one");
+        }
         loop {
+            if let Err(error) = self.deliver_all().await {
+                tracing::warn!(?error, "failed to deliver events; they stay in the outbox");
+            }
             tokio::select! {
                 () = stopped(&mut stop) => return,
                 () = self.told.notified() => tokio::time::sleep(GATHER).await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            if let Err(error) = self.deliver_all().await {
-                tracing::warn!(?error, "failed to deliver events; they stay in the outbox");
-            }
         }
+    }
+
+    // What the process before this one of the same name had claimed, it will not deliver any more.
+    async fn take_over(&self) -> Result<(), sqlx::Error> {
+        let claims: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM outbox WHERE claimed_until > ?2 AND claimed_by LIKE ?1 || '-%' LIMIT 1",
+        )
+        .bind(&self.instance)
+        .bind(clock::now_ms())
+        .fetch_optional(self.database.reader())
+        .await?;
+        if claims.is_some() {
+            sqlx::query("UPDATE outbox SET claimed_until = 0 WHERE claimed_by LIKE ?1 || '-%'")
+                .bind(&self.instance)
+                .execute(self.database.writer())
+                .await?;
+        }
+        Ok(())
     }
 
     async fn deliver_all(&self) -> Result<(), ApiError> {
@@ -135,7 +161,7 @@ impl Outbox {
             if events.is_empty() {
                 return Ok(());
             }
-            if let Err(error) = self.send(&events).await {
+            if let Err(error) = send(&self.consumer, &events).await {
                 self.rest(&events).await?;
                 return Err(error);
             }
@@ -172,22 +198,6 @@ impl Outbox {
         Ok(events)
     }
 
-    async fn send(&self, events: &[Event]) -> Result<(), ApiError> {
-        #[derive(Serialize)]
-        struct Batch<'a> {
-            events: &'a [Event],
-        }
-        let context = Context::background("outbox");
-        let key = events.first().map_or("", |event| event.id.as_str());
-        let answer = self
-            .consumer
-            .post_json("/events", key, &Batch { events }, &context)
-            .await?;
-        self.consumer
-            .document::<serde_json::Value>(&answer, &[StatusCode::OK])?;
-        Ok(())
-    }
-
     async fn forget(&self, events: &[Event]) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM outbox WHERE claimed_by = ?1 AND sequence IN (SELECT value FROM json_each(?2))")
             .bind(&self.owner)
@@ -209,6 +219,20 @@ impl Outbox {
         .await?;
         Ok(())
     }
+}
+
+async fn send(consumer: &Upstream, events: &[Event]) -> Result<(), ApiError> {
+    #[derive(Serialize)]
+    struct Batch<'a> {
+        events: &'a [Event],
+    }
+    let context = Context::background("outbox");
+    let key = events.first().map_or("", |event| event.id.as_str());
+    let answer = consumer
+        .post_json("/events", key, &Batch { events }, &context)
+        .await?;
+    consumer.document::<serde_json::Value>(&answer, &[StatusCode::OK])?;
+    Ok(())
 }
 
 fn sequences(events: &[Event]) -> String {

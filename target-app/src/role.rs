@@ -1,17 +1,18 @@
-//! The six roles and their names.
+//! The seven roles and their names.
 //!
 //! Invariant: `NAMES` and `Role` list the same roles in the same order.
 
 use std::str::FromStr;
 
 /// The names of all roles, in the order of [`Role`].
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 7] = [
     "gateway",
     "users",
     "catalog",
     "orders",
     "payments",
     "notifications",
+    "bank",
 ];
 
 /// What one process of the store does.
@@ -29,6 +30,8 @@ pub enum Role {
     Payments,
     /// What shoppers are told about their orders.
     Notifications,
+    /// Moves the money; outside the shop's own book-keeping.
+    Bank,
 }
 
 impl Role {
@@ -56,6 +59,7 @@ impl FromStr for Role {
             Self::Orders,
             Self::Payments,
             Self::Notifications,
+            Self::Bank,
         ];
         all.into_iter()
             .find(|role| role.name() == name)

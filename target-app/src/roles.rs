@@ -1,8 +1,9 @@
-//! The six roles, each a router, perhaps a database, and what runs beside the requests.
+//! The seven roles, each a router, perhaps a database, and what runs beside the requests.
 //!
 //! Invariant: a role reaches another only over HTTP at the address it was told, and touches no file but
 //! its own.
 
+mod bank;
 mod catalog;
 mod gateway;
 mod notifications;
@@ -10,6 +11,7 @@ mod orders;
 mod payments;
 mod users;
 
+pub(crate) use bank::LedgerError;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
@@ -51,9 +53,14 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 payments,
                 notifications,
             };
-            orders::start(&data, callees, config.instance, registry).await
+            let identity = orders::Identity {
+                instance: config.instance,
+                bug: config.bug,
+            };
+            orders::start(&data, callees, identity, registry).await
         }
-        Duties::Payments { data } => payments::start(&data).await,
+        Duties::Payments { data, bank } => payments::start(&data, bank, config.bug, registry).await,
         Duties::Notifications { data } => notifications::start(&data).await,
+        Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }

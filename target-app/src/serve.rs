@@ -21,6 +21,7 @@ use crate::http::metrics::RequestMetrics;
 use crate::http::observe::Observer;
 use crate::http::server::{self, Phase};
 use crate::roles;
+use crate::roles::LedgerError;
 
 /// How long background tasks may take to end after the last request.
 const TASKS_GRACE: Duration = Duration::from_secs(2);
@@ -31,6 +32,9 @@ pub enum ServeError {
     /// The role's database is not to be had.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The bank's ledger is not to be had.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The cost asked for a password is not one Argon2 can have.
     #[error("failed to prepare passwords with PASSWORD_MEMORY_KIB = {memory_kib}: {text}")]
     Passwords {
@@ -105,6 +109,15 @@ pub async fn serve(
             instance,
             ?delay,
             "DELAY_MS is set: EVERY ANSWER OF THIS ROLE IS DELAYED"
+        );
+    }
+    if let Some(bug) = config.bug {
+        tracing::warn!(
+            role,
+            instance,
+            bug = bug.name(),
+            "BUG is set: THIS ROLE IS BROKEN ON PURPOSE: it {}",
+            bug.words()
         );
     }
     let mut registry = Registry::default();

@@ -60,7 +60,7 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "units stand last in names")]
 pub(crate) struct Stamps {
-    /// The last byte of the request was handed to the socket.
+    /// The last byte of the request was handed to the socket. If it is not there, not even the first was.
     pub(crate) written_ns: Option<u64>,
     /// The head of the answer began to arrive.
     pub(crate) first_byte_ns: Option<u64>,

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -19,6 +20,7 @@ use crate::address::{Address, AddressError};
 use crate::fault_clock::FaultClock;
 use crate::halt::{self, Switch};
 use crate::limits::raise_descriptor_limit;
+use crate::operations::OperationLog;
 use crate::pace::Slice;
 use crate::prepare::{PrepareError, Prepared};
 use crate::worker::{self, Assignment};
@@ -40,6 +42,8 @@ pub struct EngineConfig {
     pub start_ns: u64,
     /// Where the conductor notes that faults took effect.
     pub faults: Arc<FaultClock>,
+    /// The operation log to be made; `None` keeps none. A file that is there already is refused.
+    pub operations: Option<PathBuf>,
 }
 
 /// Why no load was started. The text completes "failed to start the load: ...".
@@ -51,6 +55,8 @@ pub enum EngineError {
     Prepare(#[from] PrepareError),
     #[error("{workers} workers were asked for: give a number from 1 to {WORKERS_MAX}")]
     Workers { workers: usize },
+    #[error("the operation log `{path}` could not be made: is the folder there, and empty?")]
+    OperationLog { path: PathBuf, source: io::Error },
     #[error("the thread of worker {worker} could not be made: are there too many processes?")]
     Thread { worker: usize, source: io::Error },
 }
@@ -62,6 +68,8 @@ pub enum EngineEvent {
     Delta(Delta),
     /// A worker has ended; its last delta came before.
     Worker(WorkerReport),
+    /// The operation log is not whole, so what it holds cannot be judged. Told once a load.
+    OperationLogFailed { why: String },
     /// A worker broke down: what it had in flight is not accounted for.
     Failed { worker: usize, message: String },
 }
@@ -84,12 +92,14 @@ impl Engine {
             workers,
             start_ns,
             faults,
+            operations,
         } = config;
         if !(1..=WORKERS_MAX).contains(&workers) {
             return Err(EngineError::Workers { workers });
         }
         let address = Arc::new(Address::resolve(&address)?);
         let prepared = Arc::new(Prepared::new(&plan, &address)?);
+        let operations = operations.map(log_at).transpose()?;
         raise_descriptor_limit();
         let (sender, events) = mpsc::channel(workers * EVENTS_A_WORKER);
         let (switch, halt) = halt::new();
@@ -106,6 +116,7 @@ impl Engine {
             address: Arc::clone(&address),
             start_ns,
             faults: Arc::clone(&faults),
+            operations: operations.clone(),
             events: sender.clone(),
             halt: halt.clone(),
         };
@@ -157,6 +168,13 @@ pub fn default_workers() -> usize {
         .min(WORKERS_MAX)
 }
 
+fn log_at(path: PathBuf) -> Result<Arc<OperationLog>, EngineError> {
+    match OperationLog::create(&path) {
+        Ok(log) => Ok(Arc::new(log)),
+        Err(source) => Err(EngineError::OperationLog { path, source }),
+    }
+}
+
 fn spawn(assignment: Assignment) -> io::Result<JoinHandle<()>> {
     let worker = assignment.slice.worker;
     thread::Builder::new()
@@ -181,7 +199,8 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chaos_testkit::plan::{PlanBuilder, get};
+    use chaos_plan::plan::{Acknowledges, Extract};
+    use chaos_testkit::plan::{PlanBuilder, get, template};
 
     use super::*;
 
@@ -208,6 +227,7 @@ mod tests {
             address: Arc::new(Address::resolve("http://127.0.0.1:9").expect("an address")),
             start_ns: crate::clock::now_ns(),
             faults: Arc::new(FaultClock::new(0)),
+            operations: None,
             events: sender,
             halt,
         };
@@ -221,6 +241,54 @@ mod tests {
             "{last:?}"
         );
         thread.join().expect("the panic stayed in the worker");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_be_written_is_told_once_by_all_workers() {
+        let server = chaos_testkit::Server::prompt();
+        let mut pay = get("pay", "/");
+        pay.acknowledges = Some(Acknowledges {
+            key: template("{uuid}"),
+            order: Extract::Json("/n".to_owned()),
+            amount: None,
+        });
+        let plan = Arc::new(
+            PlanBuilder::new()
+                .stage("s", 0.5, 100.0)
+                .journey("j", 1.0, vec![pay])
+                .build(),
+        );
+        let address = Arc::new(Address::resolve(&server.url()).expect("an address"));
+        let prepared = Arc::new(Prepared::new(&plan, &address).expect("requests"));
+        let log = Arc::new(OperationLog::broken());
+        let (sender, mut events) = mpsc::channel(64);
+        let (_switch, halt) = halt::new();
+        let threads = [0, 1].map(|worker| {
+            let assignment = Assignment {
+                slice: Slice { worker, workers: 2 },
+                plan: Arc::clone(&plan),
+                prepared: Arc::clone(&prepared),
+                address: Arc::clone(&address),
+                start_ns: crate::clock::now_ns(),
+                faults: Arc::new(FaultClock::new(0)),
+                operations: Some(Arc::clone(&log)),
+                events: sender.clone(),
+                halt: halt.clone(),
+            };
+            spawn(assignment).expect("a thread")
+        });
+        drop(sender);
+        let mut failures = Vec::new();
+        while let Some(event) = events.recv().await {
+            if let EngineEvent::OperationLogFailed { why } = event {
+                failures.push(why);
+            }
+        }
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        assert_eq!(server.seen(), 50, "the load goes on without it");
     }
 
     #[test]

@@ -13,7 +13,10 @@ use http_body_util::Full;
 use rand::RngExt;
 use serde_json::Value;
 
-use crate::prepare::{Body, PreparedJourney, PreparedStep, Target};
+use crate::prepare::{Body, PreparedJourney, PreparedOperation, PreparedStep, Target};
+
+/// Longest key or order id that the operation log takes.
+const LOGGED_BYTES_MAX: usize = 1_024;
 
 /// A complete answer; the body is empty unless the step reads it.
 #[derive(Debug)]
@@ -21,6 +24,13 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+/// What the answer of an operation promised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) order: String,
+    pub(crate) amount: Option<i64>,
 }
 
 /// The state of one journey.
@@ -78,7 +88,38 @@ impl<'a> Shopper<'a> {
         Some(request)
     }
 
-    /// Whether the answer is as expected; takes the values later steps need.
+    /// Under which key step `step` goes into the operation log; `None` if it does not.
+    ///
+    /// # Errors
+    /// `Extract` if the key lacks a value or is too long.
+    pub(crate) fn key(&self, step: usize) -> Result<Option<String>, FailKind> {
+        let Some(operation) = &self.journey.steps[step].operation else {
+            return Ok(None);
+        };
+        let key = operation.key.fill(&self.values);
+        let key = key.filter(|key| key.len() <= LOGGED_BYTES_MAX);
+        key.map(Some).ok_or(FailKind::Extract)
+    }
+
+    /// What the answer of step `step` promised; `None` if it promises nothing or was not heard.
+    pub(crate) fn receipt(&self, step: usize) -> Option<Receipt> {
+        self.receipt_of(self.journey.steps[step].operation.as_ref()?)
+    }
+
+    fn receipt_of(&self, operation: &PreparedOperation) -> Option<Receipt> {
+        let order = self.values[operation.order].as_ref()?;
+        let amount = match operation.amount {
+            Some(number) => Some(self.values[number].as_ref()?.parse().ok()?),
+            None => None,
+        };
+        (order.len() <= LOGGED_BYTES_MAX).then(|| Receipt {
+            order: order.clone(),
+            amount,
+        })
+    }
+
+    /// Whether the answer is as expected; takes the values later steps need. An operation's answer
+    /// must name the order, and its amount as a whole number if the step asks for that.
     ///
     /// # Errors
     /// The first thing that is wrong: `Status`, then `Check`, then `Extract`.
@@ -108,7 +149,13 @@ impl<'a> Shopper<'a> {
             self.values[*number] =
                 Some(find(from, answer, json.as_ref()).ok_or(FailKind::Extract)?);
         }
-        Ok(())
+        match &step.operation {
+            Some(operation) => self
+                .receipt_of(operation)
+                .map(drop)
+                .ok_or(FailKind::Extract),
+            None => Ok(()),
+        }
     }
 }
 
@@ -158,7 +205,7 @@ fn uuid(bits: u128) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use chaos_plan::plan::{Check, Row, Step};
+    use chaos_plan::plan::{Acknowledges, Check, Row, Step};
     use chaos_testkit::plan::{PlanBuilder, get, template};
 
     use super::*;
@@ -215,6 +262,60 @@ mod tests {
         let one = path(1, 5);
         let parts: Vec<&str> = one.split('/').collect();
         assert_ne!(parts[2], parts[3], "a new one for each use");
+    }
+
+    #[test]
+    fn a_named_uuid_is_one_value_for_the_whole_journey() {
+        let mut first = get("first", "/{uuid.a}/{uuid.b}/{uuid}");
+        first
+            .headers
+            .push(("x-key".to_owned(), template("{uuid.a}")));
+        let prepared = prepared(BTreeMap::new(), vec![first, get("second", "/{uuid.a}")]);
+        let paths = |index| {
+            let shopper = Shopper::new(&prepared.journeys[0], 1, index);
+            let [first, second] = [0, 1].map(|step| shopper.request(step).expect("a request"));
+            assert_eq!(second.uri().path()[1..], first.headers()["x-key"]);
+            first.uri().path().to_owned()
+        };
+        let path = paths(5);
+        let mut parts: Vec<&str> = path.split('/').collect();
+        parts.sort_unstable();
+        parts.dedup();
+        assert_eq!(parts.len(), 4, "each name has a value of its own: {path}");
+        assert_ne!(path, paths(6), "each journey has values of its own");
+    }
+
+    #[test]
+    fn an_operation_has_its_key_before_and_its_receipt_after() {
+        let mut pay = get("pay", "/pay");
+        pay.headers
+            .push(("x-key".to_owned(), template("{uuid.pay}")));
+        pay.acknowledges = Some(Acknowledges {
+            key: template("{uuid.pay}"),
+            order: Extract::Header("x-id".to_owned()),
+            amount: Some(Extract::Json("/total".to_owned())),
+        });
+        let prepared = prepared(BTreeMap::new(), vec![pay, get("look", "/look")]);
+        let hear = |body: &str| {
+            let mut shopper = Shopper::new(&prepared.journeys[0], 1, 0);
+            let key = shopper.key(0).expect("a key").expect("an operation");
+            assert_eq!(
+                shopper.request(0).expect("a request").headers()["x-key"],
+                key
+            );
+            assert_eq!((shopper.key(1), shopper.receipt(0)), (Ok(None), None));
+            let heard = shopper.hear(0, &answer(200, body));
+            heard.map(|()| shopper.receipt(0).expect("a receipt"))
+        };
+        let receipt = |amount| Receipt {
+            order: "h7".to_owned(),
+            amount: Some(amount),
+        };
+        assert_eq!(hear(r#"{"total":1999}"#), Ok(receipt(1_999)));
+        assert_eq!(hear(r#"{"total":"7"}"#), Ok(receipt(7)));
+        for without in [r#"{"total":19.5}"#, r#"{"total":null}"#, "{}", ""] {
+            assert_eq!(hear(without), Err(FailKind::Extract), "{without}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sends requests when the schedule says so, and measures from the scheduled instant.
 //!
-//! The axes stand apart, one file each: when (`pace`), what (`prepare`, `journey`), how
-//! (`client`), what is remembered (`recorder`); `worker` joins them on one thread and
+//! The axes stand apart, one file each: when (`pace`), who (`users`), what (`prepare`, `journey`),
+//! how (`client`), what is remembered (`recorder`, `operations`); `worker` joins them on one thread and
 //! `engine` runs the threads.
 //!
 //! Invariant: no arrival is skipped, moved or sped up because the target, or this process, was
@@ -17,13 +17,16 @@ mod fault_clock;
 mod halt;
 mod journey;
 mod limits;
+mod operations;
 mod pace;
 mod prepare;
 mod recorder;
 mod timer;
+mod users;
 mod worker;
 
 pub use address::AddressError;
 pub use engine::{Engine, EngineConfig, EngineError, EngineEvent, default_workers};
 pub use fault_clock::FaultClock;
+pub use operations::read_operations;
 pub use prepare::PrepareError;

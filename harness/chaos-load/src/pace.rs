@@ -4,7 +4,7 @@
 //! one worker and keeps its own intended instant, however late it is handed out.
 
 use chaos_plan::Plan;
-use chaos_plan::schedule::Schedule;
+use chaos_plan::schedule::{Arrival, Schedule};
 
 use crate::clock::length_ns;
 
@@ -17,13 +17,30 @@ pub(crate) struct Due {
     pub(crate) intended_ns: u64,
     /// Index into `plan.load.journeys`.
     pub(crate) journey: usize,
+    /// Whose turn it waits for: one user goes on one journey at a time.
+    pub(crate) user: Option<u32>,
 }
 
-/// Which slice of the schedule: arrivals whose index leaves the rest `worker` when divided by `workers`.
+/// Which slice of the load: arrivals, or users, whose number leaves the rest `worker` when divided by `workers`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice {
     pub(crate) worker: usize,
     pub(crate) workers: usize,
+}
+
+impl Slice {
+    pub(crate) fn has_user(self, user: u32) -> bool {
+        self.has(u64::from(user))
+    }
+
+    /// All journeys of a user belong together.
+    fn has_arrival(self, arrival: &Arrival) -> bool {
+        self.has(arrival.user.map_or(arrival.index, u64::from))
+    }
+
+    fn has(self, number: u64) -> bool {
+        number % self.workers.max(1) as u64 == self.worker as u64
+    }
 }
 
 /// One worker's arrivals, in order of time.
@@ -61,15 +78,15 @@ impl Pace {
     }
 
     fn advance(&mut self) {
-        let Slice { worker, workers } = self.slice;
-        let mine = |index: u64| index % workers.max(1) as u64 == worker as u64;
+        let slice = self.slice;
         self.next = self
             .schedule
-            .find(|arrival| mine(arrival.index))
+            .find(|arrival| slice.has_arrival(arrival))
             .map(|arrival| Due {
                 index: arrival.index,
                 intended_ns: self.start_ns.saturating_add(length_ns(arrival.at)),
                 journey: arrival.journey,
+                user: arrival.user,
             });
     }
 }
@@ -103,7 +120,7 @@ mod tests {
             let mut due: Vec<Due> = (0..workers).flat_map(|worker| all(&plan, 5, Slice { worker, workers })).collect();
             due.sort_by_key(|due| due.index);
             let expected: Vec<Due> = Schedule::new(&plan)
-                .map(|arrival| Due { index: arrival.index, intended_ns: 5 + length_ns(arrival.at), journey: arrival.journey })
+                .map(|arrival| Due { index: arrival.index, intended_ns: 5 + length_ns(arrival.at), journey: arrival.journey, user: arrival.user })
                 .collect();
             prop_assert_eq!(due, expected);
         }

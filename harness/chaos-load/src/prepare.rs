@@ -2,7 +2,8 @@
 //!
 //! Paths without slots are parsed URIs, header names and fixed values are checked, every slot is
 //! resolved to the number of its value. Values come from the journey's data lists, from answers,
-//! or are made up: `{uuid}` is a random UUID, a new one for each use.
+//! or are made up: `{uuid}` is a random UUID, a new one for each use, and `{uuid.NAME}` one that is
+//! the same for the whole journey.
 //!
 //! Invariant: what was prepared is shared by all workers and never changes.
 
@@ -11,7 +12,7 @@ mod names;
 mod text;
 
 use bytes::Bytes;
-use chaos_plan::plan::{self, Check, Extract, Journey, StatusRange, Step};
+use chaos_plan::plan::{self, Acknowledges, Check, Extract, Journey, StatusRange, Step};
 use chaos_plan::{Plan, template::Template};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Uri};
@@ -86,6 +87,16 @@ pub(crate) struct PreparedStep {
     pub(crate) reads_body: bool,
     /// Planned pause after it.
     pub(crate) think_ns: u64,
+    /// Its answer promises something.
+    pub(crate) operation: Option<PreparedOperation>,
+}
+
+/// What the operation log needs of a step: its key, and the values its answer sets.
+#[derive(Debug)]
+pub(crate) struct PreparedOperation {
+    pub(crate) key: Text,
+    pub(crate) order: usize,
+    pub(crate) amount: Option<usize>,
 }
 
 /// Path and query of a request.
@@ -151,11 +162,17 @@ fn prepare_step(
     address: &Address,
 ) -> Result<PreparedStep, PrepareError> {
     let (headers, filled_headers) = prepare_headers(step, names, address)?;
-    let extract: Vec<(usize, Extract)> = step
+    let target = prepare_target(step, names, address)?;
+    let body = prepare_body(step, names, &headers)?;
+    let mut extract: Vec<(usize, Extract)> = step
         .extract
         .iter()
         .map(|(name, from)| (names.number(name), from.clone()))
         .collect();
+    let operation = match &step.acknowledges {
+        Some(promised) => Some(prepare_operation(step, promised, names, &mut extract)?),
+        None => None,
+    };
     let reads_body = step
         .checks
         .iter()
@@ -164,8 +181,8 @@ fn prepare_step(
         .any(|from| matches!(from, Extract::Json(_)));
     Ok(PreparedStep {
         method: method(step.method),
-        target: prepare_target(step, names, address)?,
-        body: prepare_body(step, names, &headers)?,
+        target,
+        body,
         headers,
         filled_headers,
         statuses: step.statuses.clone(),
@@ -173,6 +190,27 @@ fn prepare_step(
         extract,
         reads_body,
         think_ns: length_ns(step.think),
+        operation,
+    })
+}
+
+/// The order and its amount become extractions of their own, into values that no slot can name.
+fn prepare_operation(
+    step: &Step,
+    promised: &Acknowledges,
+    names: &mut Names<'_>,
+    extract: &mut Vec<(usize, Extract)>,
+) -> Result<PreparedOperation, PrepareError> {
+    let key = prepare_text(step, &promised.key, Place::Raw, names)?;
+    let mut value = |from: &Extract| {
+        let number = names.nameless();
+        extract.push((number, from.clone()));
+        number
+    };
+    Ok(PreparedOperation {
+        key,
+        order: value(&promised.order),
+        amount: promised.amount.as_ref().map(value),
     })
 }
 

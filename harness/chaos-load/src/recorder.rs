@@ -25,6 +25,9 @@ use crate::clock::length_ns;
 pub(crate) struct End {
     pub(crate) outcome: Outcome,
     pub(crate) intended_ns: u64,
+    /// When it could begin: as intended, or later if its user was still busy with what the target
+    /// had not answered. Our own delay counts from here.
+    pub(crate) ready_ns: u64,
     /// When the engine began to work on it; `None` if it never did.
     pub(crate) dispatched_ns: Option<u64>,
     pub(crate) ended_ns: u64,
@@ -79,7 +82,7 @@ impl Rules {
         let Some(dispatched_ns) = end.dispatched_ns else {
             return (false, false);
         };
-        let is_late = dispatched_ns.saturating_sub(end.intended_ns) > self.lag_budget_ns;
+        let is_late = dispatched_ns.saturating_sub(end.ready_ns) > self.lag_budget_ns;
         let stage_end_ns = self
             .stage_ends_ns
             .get(self.stage_of(end.intended_ns))
@@ -145,7 +148,7 @@ impl Recorder {
         if let Some(dispatched_ns) = end.dispatched_ns {
             let stage = self.rules.stage_of(end.intended_ns);
             self.clocks
-                .record(stage, end.intended_ns, dispatched_ns, stamps);
+                .record(stage, end.ready_ns, dispatched_ns, stamps);
         }
     }
 
@@ -154,7 +157,7 @@ impl Recorder {
         if let Some(dispatched_ns) = end.dispatched_ns {
             self.lag_max_ns = self
                 .lag_max_ns
-                .max(dispatched_ns.saturating_sub(end.intended_ns));
+                .max(dispatched_ns.saturating_sub(end.ready_ns));
         }
         let entry = self.entry(self.series.of_journey(journey), end);
         let took_ns = end.ended_ns.saturating_sub(end.intended_ns);
@@ -171,6 +174,7 @@ impl Recorder {
             let end = End {
                 outcome: rest.outcome,
                 intended_ns: rest.intended_ns,
+                ready_ns: rest.intended_ns,
                 dispatched_ns: None,
                 ended_ns: rest.intended_ns,
             };
@@ -184,6 +188,7 @@ impl Recorder {
         let end = End {
             outcome,
             intended_ns,
+            ready_ns: intended_ns,
             dispatched_ns: None,
             ended_ns: intended_ns,
         };
@@ -276,6 +281,7 @@ mod tests {
         End {
             outcome,
             intended_ns: START + intended_ms * MS,
+            ready_ns: START + intended_ms * MS,
             dispatched_ns: Some(START + dispatched_ms * MS),
             ended_ns: START + ended_ms * MS,
         }
@@ -336,6 +342,22 @@ mod tests {
         check(end(Outcome::Shed, 500, 511, 600), &counts(1, 0));
         check(end(Outcome::Shed, 995, 1_004, 1_100), &counts(0, 0));
         check(end(Outcome::Shed, 995, 1_006, 1_100), &counts(1, 1));
+    }
+
+    #[test]
+    fn a_user_who_was_busy_does_not_make_the_generator_late() {
+        let mut waited = end(Outcome::Ok, 500, 900, 910);
+        waited.ready_ns = START + 899 * MS;
+        let counts = |over, late| Counts {
+            ok: 1,
+            over: vec![over],
+            late,
+            ..Counts::default()
+        };
+        // The response counts from the intended instant all the same.
+        check(waited, &counts(1, 0));
+        waited.ready_ns = START + 889 * MS;
+        check(waited, &counts(1, 1));
     }
 
     #[test]

@@ -6,10 +6,13 @@
 //! order to stop; every journey that was handed out is recorded before the worker ends.
 
 mod in_flight;
+mod operation;
 mod shopping;
 mod slots;
+mod turns;
+mod user;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::io;
 use std::panic::resume_unwind;
@@ -17,6 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chaos_plan::Plan;
+use chaos_plan::plan::Model;
 use chaos_record::CELL_NS;
 use chaos_record::event::WorkerReport;
 use chaos_record::outcome::{FailKind, Outcome};
@@ -25,16 +29,18 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use self::in_flight::InFlight;
+use self::turns::Turns;
 use crate::alarm::Alarms;
 use crate::client::{Client, ClientConfig};
 use crate::clock::{self, length_ns, now_ns};
 use crate::engine::EngineEvent;
 use crate::halt::Halt;
-use crate::pace::{Pace, Slice};
+use crate::operations::OperationLog;
+use crate::pace::{Due, Pace, Slice};
 use crate::prepare::Prepared;
 use crate::recorder::Recorder;
 use crate::timer::Timer;
-use crate::{FaultClock, address::Address};
+use crate::{FaultClock, address::Address, users};
 
 /// Most journeys begun before answers are read again.
 const CHUNK: usize = 32;
@@ -57,6 +63,7 @@ pub(crate) struct Assignment {
     /// Raw instant of load time zero.
     pub(crate) start_ns: u64,
     pub(crate) faults: Arc<FaultClock>,
+    pub(crate) operations: Option<Arc<OperationLog>>,
     pub(crate) events: mpsc::Sender<EngineEvent>,
     pub(crate) halt: Halt,
 }
@@ -65,7 +72,10 @@ pub(crate) struct Assignment {
 #[derive(Debug)]
 struct Shared {
     prepared: Arc<Prepared>,
+    operations: Option<Arc<OperationLog>>,
+    halt: Halt,
     seed: u64,
+    start_ns: u64,
     patience_ns: u64,
     client: Client,
     /// Ends of think time; closed when the load stops.
@@ -74,6 +84,18 @@ struct Shared {
     limits: Rc<Alarms>,
     recorder: RefCell<Recorder>,
     in_flight: RefCell<InFlight>,
+    turns: Turns,
+    /// Journeys begun.
+    journeys: Cell<u64>,
+}
+
+impl Shared {
+    /// A journey is under way from now on.
+    fn begin(&self, due: Due) {
+        self.journeys.set(self.journeys.get() + 1);
+        let cell = self.recorder.borrow().cell_of(due.intended_ns);
+        self.in_flight.borrow_mut().begin(cell);
+    }
 }
 
 /// Plays one worker's share of the load on the calling thread, until it is over.
@@ -98,7 +120,6 @@ struct Worker {
     tasks: JoinSet<()>,
     end_ns: u64,
     next_flush_ns: u64,
-    journeys: u64,
 }
 
 impl Worker {
@@ -116,7 +137,10 @@ impl Worker {
         };
         let shared = Shared {
             prepared: Arc::clone(&assignment.prepared),
+            operations: assignment.operations.clone(),
+            halt: assignment.halt.clone(),
             seed: assignment.plan.seed,
+            start_ns,
             patience_ns: length_ns(load.patience),
             client: Client::new(config, Rc::clone(&limits)),
             thinking: Alarms::new(Rc::clone(&timer)),
@@ -128,6 +152,8 @@ impl Worker {
                 Arc::clone(&assignment.faults),
             )),
             in_flight: RefCell::default(),
+            turns: Turns::new(users::most(load), slice),
+            journeys: Cell::default(),
         };
         Ok(Self {
             pace: Pace::new(&assignment.plan, start_ns, slice),
@@ -136,12 +162,12 @@ impl Worker {
             tasks: JoinSet::new(),
             end_ns: start_ns.saturating_add(length_ns(load.length())),
             next_flush_ns: start_ns.saturating_add(FLUSH_NS),
-            journeys: 0,
             assignment,
         })
     }
 
     async fn play(mut self) {
+        self.let_users_in();
         loop {
             let now_ns = now_ns();
             if self.assignment.halt.is_ordered() {
@@ -164,6 +190,17 @@ impl Worker {
         self.finish().await;
     }
 
+    /// In the closed model without a cycle each user is a task of its own, which begins its journeys itself.
+    fn let_users_in(&mut self) {
+        let Assignment { plan, slice, .. } = &self.assignment;
+        if plan.load.model == (Model::Closed { cycle: None }) {
+            for user in users::users_of(&plan.load, *slice) {
+                self.tasks
+                    .spawn_local(user::live(Rc::clone(&self.shared), user));
+            }
+        }
+    }
+
     /// Begins the journeys due by `now_ns`, a chunk at most. True if there may be more.
     fn begin_due(&mut self, now_ns: u64) -> bool {
         for _ in 0..CHUNK {
@@ -182,9 +219,7 @@ impl Worker {
                 );
                 continue;
             }
-            self.journeys += 1;
-            let cell = self.shared.recorder.borrow().cell_of(due.intended_ns);
-            self.shared.in_flight.borrow_mut().begin(cell);
+            self.shared.begin(due);
             self.tasks
                 .spawn_local(shopping::go(Rc::clone(&self.shared), due));
         }
@@ -234,6 +269,25 @@ impl Worker {
         recorder.collect(closed, is_full_second);
         if let Ok(room) = self.assignment.events.try_reserve() {
             room.send(EngineEvent::Delta(recorder.take()));
+        }
+        drop(recorder);
+        self.tell_of_log();
+    }
+
+    /// Says once for all workers that the operation log is not whole; later if there is no room.
+    fn tell_of_log(&self) {
+        let Some(log) = self
+            .shared
+            .operations
+            .as_deref()
+            .filter(|log| log.has_news())
+        else {
+            return;
+        };
+        if let Ok(room) = self.assignment.events.try_reserve()
+            && let Some(why) = log.take_failure()
+        {
+            room.send(EngineEvent::OperationLogFailed { why });
         }
     }
 
@@ -317,9 +371,14 @@ impl Worker {
             lag_max_ns: self.shared.recorder.borrow().lag_max_ns(),
             connections_opened: connections.opened,
             connections_max: connections.open_max,
-            journeys: self.journeys,
+            journeys: self.shared.journeys.get(),
         };
-        for event in [EngineEvent::Delta(delta), EngineEvent::Worker(report)] {
+        let log = self.shared.operations.as_deref();
+        let log_failed = log
+            .and_then(OperationLog::take_failure)
+            .map(|why| EngineEvent::OperationLogFailed { why });
+        let last = [EngineEvent::Delta(delta), EngineEvent::Worker(report)];
+        for event in log_failed.into_iter().chain(last) {
             // An error means that the engine was dropped: nobody is left to tell.
             drop(self.assignment.events.send(event).await);
         }

@@ -4,6 +4,7 @@
 //! unknown because it was bad is left out of the checks that need it, and everything else is
 //! still checked.
 
+mod audit;
 mod claims;
 mod faults;
 mod journeys;
@@ -36,6 +37,10 @@ pub trait Library {
     fn target(&self, name: &str) -> Option<SourceFile>;
     /// The journey of this name.
     fn journey(&self, name: &str) -> Option<SourceFile>;
+    /// The CSV file at a path from the folder of a journey's file; never called for a bundled one.
+    fn data(&self, _journey: &SourceFile, _path: &str) -> Option<SourceFile> {
+        None
+    }
     /// Names of the targets there are, for suggestions.
     fn targets(&self) -> Vec<String>;
     /// Names of the journeys there are, for suggestions.
@@ -122,10 +127,10 @@ pub fn check_target(file: &SourceFile, platform: PlatformName) -> Diagnostics {
     problems
 }
 
-/// Problems of a journey by itself.
-pub fn check_journey(file: &SourceFile) -> Diagnostics {
+/// Problems of a journey by itself; the library hands over its CSV files.
+pub fn check_journey(file: &SourceFile, library: &dyn Library) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    journeys::read(file, &mut problems);
+    journeys::read(file, library, &mut problems);
     problems.sort();
     problems
 }
@@ -158,7 +163,7 @@ fn resolve(
     let reach = target::resolve(&scenario.target, sources.library, platform, problems);
     let load = load::resolve(&scenario.load, sources.library, options, problems);
     let safety = safety(&scenario, &reach, problems);
-    let claims = claims::resolve(&scenario, &load, problems);
+    let claims = claims::resolve(&scenario, (&load, &reach), options, problems);
     let faults = faults::resolve(
         &scenario,
         &faults::Setting {

@@ -75,7 +75,6 @@ impl Diagnostic {
         let known: Vec<&str> = known.into_iter().collect();
         match closest(word, known.iter().copied()) {
             Some(name) => self.help(format!("did you mean {}?", quote(name))),
-            None if known.is_empty() => self,
             None => self.help(format!("{names}: {}", list(known))),
         }
     }

@@ -7,6 +7,8 @@
 //! Invariant: nothing outside this room sees the YAML crate. Text that is too large, too deep or
 //! grows by aliases is refused in bounded time and memory.
 
+pub(crate) mod amount;
+pub(crate) mod claim;
 pub(crate) mod format;
 pub(crate) mod journey;
 mod json;
@@ -20,9 +22,12 @@ pub(crate) mod value;
 mod walk;
 mod yaml;
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
 use crate::diagnostic::{Diagnostics, SourceFile, codes};
 use located::Located;
@@ -31,17 +36,36 @@ use node::Node;
 /// Longest text read, in bytes. Whoever reads a file need not read more than one byte beyond it.
 pub const MAX_BYTES: usize = 1 << 20;
 
+/// A kind of file.
+pub(crate) trait Form: DeserializeOwned + JsonSchema {
+    /// Its JSON Schema, made once.
+    fn schema() -> &'static Json;
+}
+
+macro_rules! form {
+    ($kind:ty) => {
+        impl Form for $kind {
+            fn schema() -> &'static Json {
+                static SCHEMA: LazyLock<Json> =
+                    LazyLock::new(|| schemars::schema_for!($kind).to_value());
+                &SCHEMA
+            }
+        }
+    };
+}
+
+form!(scenario::Scenario);
+form!(target::Target);
+form!(journey::Journey);
+
 /// Reads a text as `T`; the index is that of the file in `problems`.
-pub(crate) fn read<T: DeserializeOwned + JsonSchema>(
-    file: &SourceFile,
-    problems: &mut Diagnostics,
-) -> (usize, Option<T>) {
+pub(crate) fn read<T: Form>(file: &SourceFile, problems: &mut Diagnostics) -> (usize, Option<T>) {
     let (index, tree) = parse(file, problems);
     (index, tree.and_then(|tree| typed(tree, problems)))
 }
 
 /// Reads a text as `T` after `--set key=value` has changed it.
-pub(crate) fn read_with<T: DeserializeOwned + JsonSchema>(
+pub(crate) fn read_with<T: Form>(
     file: &SourceFile,
     overrides: &[(String, String)],
     problems: &mut Diagnostics,
@@ -84,12 +108,8 @@ fn parse(file: &SourceFile, problems: &mut Diagnostics) -> (usize, Option<Node>)
     )
 }
 
-fn typed<T: DeserializeOwned + JsonSchema>(
-    mut tree: Node,
-    problems: &mut Diagnostics,
-) -> Option<T> {
-    let schema = schemars::schema_for!(T);
-    walk::walk(&mut tree, schema.as_value(), problems);
+fn typed<T: Form>(mut tree: Node, problems: &mut Diagnostics) -> Option<T> {
+    walk::walk(&mut tree, T::schema(), problems);
     Located::<T>::deserialize(read::NodeReader::new(&tree))
         .ok()
         .and_then(Located::into_value)

@@ -7,6 +7,7 @@
 pub mod chance;
 pub mod check;
 pub mod diagnostic;
+pub mod explain;
 pub mod file;
 pub mod plan;
 pub mod schedule;

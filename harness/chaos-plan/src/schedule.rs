@@ -1,11 +1,14 @@
 //! When each journey is due, in closed form from the plan.
 //!
-//! The number of arrivals up to time `t` follows the integral of the rate, L(t). `even` puts
-//! arrival `i` where L reaches `i + 1/2`; `poisson` puts it where L reaches the sum of `i + 1`
-//! exponential gaps of mean 1 (time change of a unit Poisson process, Cinlar 1975).
+//! With rates the number of arrivals up to time `t` follows the integral of the rate, L(t). `even`
+//! puts arrival `i` where L reaches `i + 1/2`; `poisson` puts it where L reaches the sum of `i + 1`
+//! exponential gaps of mean 1 (time change of a unit Poisson process, Cinlar 1975). With users and
+//! a cycle each user is due at a phase of its own in every cycle; without a cycle nothing is due.
 //!
 //! Invariant: arrivals depend on stages and seed alone: not on the clock, the number of workers
 //! or how fast anyone is. Engine and verdict compute the same list.
+
+mod users;
 
 use std::time::Duration;
 
@@ -13,7 +16,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::chance;
-use crate::plan::{Arrivals, Load, Plan, Stage};
+use crate::plan::{Arrivals, Level, Load, Model, Plan, Stage};
+use users::Cycles;
+
+pub use users::users_at;
 
 /// One planned journey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,20 +30,78 @@ pub struct Arrival {
     pub at: Duration,
     /// Index into `plan.load.journeys`.
     pub journey: usize,
+    /// The user whose journey it is, from 0; `None` in an open model.
+    pub user: Option<u32>,
 }
 
-/// All arrivals of a plan, in order of time.
+/// All arrivals of a plan, in order of time. Empty for users without a cycle.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     integral: Integral,
-    arrivals: Arrivals,
-    gaps: ChaCha8Rng,
+    due: Due,
     mix: ChaCha8Rng,
     /// Running sums of the journeys' weights.
     weights: Vec<f64>,
     index: u64,
-    /// Where L must be for the next arrival.
-    level: f64,
+}
+
+/// What makes journeys due.
+#[derive(Debug, Clone)]
+enum Due {
+    Rate {
+        arrivals: Arrivals,
+        gaps: Box<ChaCha8Rng>,
+        /// Where L must be for the next arrival.
+        level: f64,
+    },
+    Users(Cycles),
+    /// Users begin as soon as they have ended.
+    Never,
+}
+
+impl Due {
+    fn new(load: &Load, seed: u64) -> Self {
+        match load.model {
+            Model::Open => {
+                let mut gaps = Box::new(chance::stream(seed, "arrivals"));
+                let level = match load.arrivals {
+                    Arrivals::Even => 0.5,
+                    Arrivals::Poisson => gap(&mut gaps),
+                };
+                Self::Rate {
+                    arrivals: load.arrivals,
+                    gaps,
+                    level,
+                }
+            }
+            Model::Closed { cycle: Some(cycle) } => Self::Users(Cycles::new(load, cycle, seed)),
+            Model::Closed { cycle: None } => Self::Never,
+        }
+    }
+
+    fn next(&mut self, integral: &mut Integral) -> Option<(Duration, Option<u32>)> {
+        match self {
+            Self::Rate {
+                arrivals,
+                gaps,
+                level,
+            } => {
+                let at = Duration::from_secs_f64(integral.reaches(*level)?);
+                *level += match arrivals {
+                    Arrivals::Even => 1.0,
+                    Arrivals::Poisson => gap(gaps),
+                };
+                Some((at, None))
+            }
+            Self::Users(cycles) => cycles.next().map(|(at, user)| (at, Some(user))),
+            Self::Never => None,
+        }
+    }
+}
+
+fn gap(gaps: &mut ChaCha8Rng) -> f64 {
+    // 1 - u is in (0, 1], so its logarithm is finite.
+    -(1.0 - gaps.random::<f64>()).ln()
 }
 
 impl Schedule {
@@ -52,29 +116,19 @@ impl Schedule {
             sum += journey.weight;
             sum
         });
-        let mut schedule = Self {
-            integral: Integral::new(&load.stages),
-            arrivals: load.arrivals,
-            gaps: chance::stream(seed, "arrivals"),
+        Self {
+            integral: Integral::new(load),
+            due: Due::new(load, seed),
             mix: chance::stream(seed, "journeys"),
             weights: weights.collect(),
             index: 0,
-            level: 0.5,
-        };
-        if schedule.arrivals == Arrivals::Poisson {
-            schedule.level = schedule.gap();
         }
-        schedule
     }
 
-    /// Number of arrivals expected up to `at`: the integral of the rate.
+    /// Number of arrivals expected up to `at`: the integral of the rate, with users that of users
+    /// through cycle (off by at most one for each user and stage), and 0 without a cycle.
     pub fn expected_until(&self, at: Duration) -> f64 {
         self.integral.until(at.as_secs_f64())
-    }
-
-    fn gap(&mut self) -> f64 {
-        // 1 - u is in (0, 1], so its logarithm is finite.
-        -(1.0 - self.gaps.random::<f64>()).ln()
     }
 
     fn draw_journey(&mut self) -> usize {
@@ -90,18 +144,27 @@ impl Iterator for Schedule {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        let at = Duration::from_secs_f64(self.integral.reaches(self.level)?);
+        let (at, user) = self.due.next(&mut self.integral)?;
         let arrival = Arrival {
             index: self.index,
             at,
             journey: self.draw_journey(),
+            user,
         };
         self.index += 1;
-        self.level += match self.arrivals {
-            Arrivals::Even => 1.0,
-            Arrivals::Poisson => self.gap(),
-        };
         Some(arrival)
+    }
+}
+
+/// Journeys a second at begin and end of a stage, as far as they are planned.
+fn rates(stage: &Stage, model: Model) -> (f64, f64) {
+    match (stage.level, model) {
+        (Level::Rate { from, to }, _) => (from.per_second(), to.per_second()),
+        (Level::Users { from, to }, Model::Closed { cycle: Some(cycle) }) => {
+            let a_second = |users: u32| f64::from(users) / cycle.as_secs_f64();
+            (a_second(from), a_second(to))
+        }
+        (Level::Users { .. }, _) => (0.0, 0.0),
     }
 }
 
@@ -125,14 +188,11 @@ struct Piece {
 }
 
 impl Integral {
-    fn new(stages: &[Stage]) -> Self {
+    fn new(load: &Load) -> Self {
         let mut before = 0.0;
-        let pieces = stages.iter().map(|stage| {
-            let (from, to, length) = (
-                stage.from.per_second(),
-                stage.to.per_second(),
-                stage.length.as_secs_f64(),
-            );
+        let pieces = load.stages.iter().map(|stage| {
+            let (from, to) = rates(stage, load.model);
+            let length = stage.length.as_secs_f64();
             let area = f64::midpoint(from, to) * length;
             let slope = if length > 0.0 {
                 (to - from) / length
@@ -197,8 +257,10 @@ mod tests {
                 name: format!("s{i}"),
                 start,
                 length,
-                from: Rate::new(*from),
-                to: Rate::new(*to),
+                level: Level::Rate {
+                    from: Rate::new(*from),
+                    to: Rate::new(*to),
+                },
             };
             start += length;
             stage
@@ -211,6 +273,7 @@ mod tests {
         };
         Load {
             name: "shoppers".to_owned(),
+            model: Model::Open,
             arrivals,
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),

@@ -20,6 +20,8 @@ pub enum UnitError {
     Rate { text: String },
     #[error("`{text}` is not a share: write a percentage from 0% to 100%, such as `0.1%`")]
     Share { text: String },
+    #[error("`{text}` is not a size: write a number of bytes with a unit, such as `128MiB`")]
+    Bytes { text: String },
 }
 
 /// Parses `10s`, `200ms`, `1m30s`, `1.5h`; units ns, us, ms, s, m, h, d.
@@ -61,7 +63,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     if total_ns > 9e15 {
         return Err(bad());
     }
-    Ok(nanos(total_ns))
+    Ok(Duration::from_nanos(whole(total_ns)))
 }
 
 #[expect(
@@ -69,8 +71,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     clippy::cast_sign_loss,
     reason = "checked against 9e15 and never negative"
 )]
-fn nanos(ns: f64) -> Duration {
-    Duration::from_nanos(ns.round() as u64)
+fn whole(number: f64) -> u64 {
+    number.round() as u64
 }
 
 /// Prints a duration so that it parses back to the same value: `1m30s`, `200ms`, `0s`.
@@ -97,8 +99,46 @@ pub fn duration_to_text(duration: Duration) -> String {
     text
 }
 
+/// Sizes of memory by their units, the largest first within each kind.
+const SIZES: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// Parses `128MiB`, `1.5 GiB`, `500kB`; rounded to whole bytes, at most 2^53.
+pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
+    let bad = || UnitError::Bytes {
+        text: text.to_owned(),
+    };
+    let trimmed = text.trim();
+    let (number, size) = SIZES
+        .iter()
+        .find_map(|(unit, size)| Some((trimmed.strip_suffix(unit)?, *size)))
+        .ok_or_else(bad)?;
+    let bytes = plain_number(number.trim()).ok_or_else(bad)? * size as f64;
+    if bytes > 9e15 {
+        return Err(bad());
+    }
+    Ok(whole(bytes))
+}
+
+/// Prints a size in the largest binary unit in which it is whole, so that it parses back: `128MiB`.
+pub fn bytes_to_text(bytes: u64) -> String {
+    let (unit, size) = SIZES
+        .iter()
+        .take(3)
+        .find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size))
+        .unwrap_or(&("B", 1));
+    format!("{}{unit}", bytes / size)
+}
+
 /// Events a second. Never negative, never infinite.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rate(f64);
 
@@ -194,7 +234,7 @@ impl fmt::Display for Share {
 }
 
 /// Digits with at most one point: no sign, no exponent, no `inf`.
-fn plain_number(text: &str) -> Option<f64> {
+pub(crate) fn plain_number(text: &str) -> Option<f64> {
     let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.');
     if plain {
         text.parse().ok().filter(|number: &f64| number.is_finite())
@@ -291,6 +331,21 @@ mod tests {
     fn a_number_without_unit_is_no_duration() {
         for text in ["200", "", "-1s", "1e3s", "s", "1x", "inf", "1..2s"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_parse_and_print_back() {
+        let check = |text: &str, bytes| {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+            assert_eq!(parse_bytes(&bytes_to_text(bytes)), Ok(bytes), "{text}");
+        };
+        check("128MiB", 128 << 20);
+        check("1.5 GiB", 3 << 29);
+        check("500kB", 500_000);
+        check("0B", 0);
+        for text in ["", "128", "MiB", "-1MiB", "1e3MiB", "128mib", "9999999GiB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
         }
     }
 

@@ -2,19 +2,26 @@
 //! platform needs, in one executable.
 //!
 //! `serve PORT` answers `/ready`, `/` with its instance and pid, and `/call` with what the service
-//! at `PEER` answers to `/`. With `CHILD` set it starts a child that does nothing.
+//! at `PEER` answers to `/`; `/burn` uses a tenth of a second of a processor and `/hoard` 32 MiB that it
+//! never gives back. With `CHILD` set it starts a child that does nothing. With `ERASE` set
+//! both overwrite the environment they were started with.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use chaos_platform::Platform;
 use chaos_platform::local::wrapper::exec_wrapper;
 use chaos_platform::local::{LocalConfig, LocalPlatform};
+
+/// What `/hoard` keeps.
+static HOARD: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 type Failure = Box<dyn Error>;
 
@@ -48,7 +55,11 @@ fn run(mut words: Vec<OsString>) -> Result<(), Failure> {
 
 fn serve(port: u16) -> Result<(), Failure> {
     if env::var_os("CHILD").is_some() {
-        Command::new(env::current_exe()?).arg("idle").spawn()?;
+        let child = Command::new(env::current_exe()?).arg("idle").spawn()?;
+        writeln!(io::stdout(), "child {}", child.id())?;
+    }
+    if env::var_os("ERASE").is_some() {
+        erase()?;
     }
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     writeln!(io::stdout(), "{} serves", name())?;
@@ -70,6 +81,8 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
     let body = match request.split(' ').nth(1) {
         Some("/ready" | "/") => name(),
         Some("/call") => called()?,
+        Some("/burn") => burn(),
+        Some("/hoard") => hoard(),
         _ => {
             return stream.write_all(
                 b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -91,6 +104,23 @@ fn name() -> String {
     )
 }
 
+fn burn() -> String {
+    let until = Instant::now() + Duration::from_millis(100);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    name()
+}
+
+fn hoard() -> String {
+    let mut hoard = HOARD.lock().unwrap_or_else(PoisonError::into_inner);
+    // Bounded; and written, so that it is resident.
+    if hoard.len() < 4 {
+        hoard.push(vec![1; 32 << 20]);
+    }
+    name()
+}
+
 fn called() -> io::Result<String> {
     let peer = env::var("PEER").map_err(io::Error::other)?;
     let mut stream = TcpStream::connect(peer)?;
@@ -103,8 +133,23 @@ fn called() -> io::Result<String> {
 
 /// Waits for an end that never comes.
 fn idle() -> Result<(), Failure> {
+    if env::var_os("ERASE").is_some() {
+        erase()?;
+    }
     let (_keep, forever) = std::sync::mpsc::channel::<()>();
     Ok(forever.recv()?)
+}
+
+/// Does to the environment what `setproctitle` does in many servers: its place in memory is used for
+/// something else. Fields 50 and 51 of `/proc/self/stat` tell where it is.
+fn erase() -> Result<(), Failure> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let rest = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let (start, end): (u64, u64) = (fields[50 - 3].parse()?, fields[51 - 3].parse()?);
+    let title = vec![b' '; usize::try_from(end - start)?];
+    let memory = fs::OpenOptions::new().write(true).open("/proc/self/mem")?;
+    Ok(memory.write_all_at(&title, start)?)
 }
 
 /// A harness that deploys the plan in `FOLDER/plan.json` and then does nothing.

@@ -5,6 +5,7 @@
 //! read from the world, never from our own flags.
 
 pub mod act;
+mod http;
 pub mod local;
 pub mod observation;
 pub mod platform;
@@ -12,5 +13,5 @@ pub mod undo;
 
 pub use act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
 pub use observation::{Observation, Seen};
-pub use platform::{Deployment, InstanceState, Platform, PlatformError};
+pub use platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
 pub use undo::{Reverted, Undo};

@@ -2,16 +2,19 @@
 //!
 //! Processes are started from the thread that runs the platform's tasks and die with that thread
 //! (see [`wrapper`]), so the platform belongs on a single-threaded runtime on the main thread.
+//! `limits` of a service are not enforced here: they are what its use is compared with.
 //! Invariant: a process is signalled only after it was identified as the life that was meant.
 
 mod clock;
 mod deploy;
+mod group;
 mod instance;
 mod launch;
 mod logs;
 mod mark;
 mod observer;
 mod ports;
+mod power;
 pub mod process;
 mod proxy;
 mod ready;
@@ -21,10 +24,12 @@ pub mod signal;
 mod supervisor;
 pub mod sweep;
 mod teardown;
+mod usage;
 pub mod wrapper;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chaos_plan::Plan;
@@ -38,11 +43,12 @@ pub use mark::{INSTANCE, RUN};
 
 use self::observer::Observer;
 use self::ports::Ports;
+use self::power::Power;
 use self::process::ProcessId;
 use self::supervisor::{Shared, Status};
 use crate::act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
 use crate::observation::Observation;
-use crate::platform::{Deployment, InstanceState, Platform, PlatformError};
+use crate::platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
 /// What a run hands to its local platform.
@@ -91,7 +97,19 @@ pub struct LocalPlatform {
 struct Member {
     service: String,
     instance: String,
+    ready_within: Duration,
     status: watch::Receiver<Status>,
+}
+
+impl Member {
+    /// Its present life, or the last one.
+    fn target(&self) -> InstanceRef {
+        InstanceRef {
+            service: self.service.clone(),
+            instance: self.instance.clone(),
+            incarnation: self.status.borrow().incarnation,
+        }
+    }
 }
 
 impl LocalPlatform {
@@ -111,6 +129,7 @@ impl LocalPlatform {
             stop: CancellationToken::new(),
             lost: CancellationToken::new(),
             ports: Ports::default(),
+            power: Power::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -193,13 +212,10 @@ impl Platform for LocalPlatform {
 
     async fn instances(&self) -> Vec<InstanceState> {
         let state = |member: &Member| {
+            let target = member.target();
             let status = member.status.borrow();
             InstanceState {
-                target: InstanceRef {
-                    service: member.service.clone(),
-                    instance: member.instance.clone(),
-                    incarnation: status.incarnation,
-                },
+                target,
                 ready: status.ready_since.is_some(),
                 pid: status.process.as_ref().map(|process| process.pid),
             }
@@ -255,6 +271,23 @@ impl Platform for LocalPlatform {
 
     async fn undo(&self, undo: &Undo) -> Reverted {
         undo::revert(undo).await
+    }
+
+    /// Directly, not through the proxy: whatever bends the traffic, what is asked here is not bent.
+    async fn address(&self, service: &str) -> Option<String> {
+        self.members
+            .iter()
+            .filter(|member| member.service == service)
+            .find_map(|member| member.status.borrow().ready_at())
+            .map(|address| format!("http://{address}"))
+    }
+
+    async fn usage(&self) -> Vec<InstanceUse> {
+        self.look_at_usage().await
+    }
+
+    async fn restart_all(&mut self) -> Result<(), PlatformError> {
+        self.cycle_power().await
     }
 
     async fn teardown(&mut self) -> Vec<String> {

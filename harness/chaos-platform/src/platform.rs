@@ -9,6 +9,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::act::{Act, Capability, InstanceRef, Probe, Reading};
+use crate::http;
 use crate::observation::Observation;
 use crate::undo::{Reverted, Undo};
 
@@ -38,6 +39,49 @@ pub trait Platform: Send + Sync {
     /// Takes one act back; idempotent.
     async fn undo(&self, undo: &Undo) -> Reverted;
 
+    /// Where the harness itself reaches a ready instance of a service, `http://host:port`; `None`
+    /// while none is ready. To be asked for anew each time: a life may end, and its address with it.
+    async fn address(&self, service: &str) -> Option<String>;
+
+    /// What a ready instance of `service` answers to `GET path`, at most `body_max` bytes.
+    async fn get(
+        &self,
+        service: &str,
+        path: &str,
+        body_max: usize,
+    ) -> Result<Vec<u8>, PlatformError> {
+        let refused = |why: String| PlatformError::NoAnswer {
+            service: service.to_owned(),
+            why,
+        };
+        let address = self.address(service).await;
+        let address = address.ok_or_else(|| refused("no instance of it is ready".to_owned()))?;
+        let authority = address
+            .strip_prefix("http://")
+            .unwrap_or(&address)
+            .to_owned();
+        let answer = http::get(authority, path, body_max)
+            .await
+            .map_err(refused)?;
+        if !answer.status.is_success() {
+            return Err(refused(format!(
+                "`{path}` answered {}",
+                answer.status.as_u16()
+            )));
+        }
+        Ok(answer.body.map_err(refused)?.into())
+    }
+
+    /// What every running instance uses now. Cheap enough to be asked once a second; an instance that
+    /// cannot be read is left out.
+    async fn usage(&self) -> Vec<InstanceUse>;
+
+    /// Ends every instance, gracefully first, then starts them all and waits until each is ready. None
+    /// begins its new life before all have ended their old one, so that only what was stored outlives
+    /// it. What was left down comes back too, and earlier restarts are forgotten. Bounded in time;
+    /// given up halfway, the instances that ended come back all the same.
+    async fn restart_all(&mut self) -> Result<(), PlatformError>;
+
     /// Ends everything, gracefully first, and names what is left behind. Bounded in time.
     async fn teardown(&mut self) -> Vec<String>;
 }
@@ -58,6 +102,23 @@ pub struct InstanceState {
     pub pid: Option<u32>,
 }
 
+/// What one life of an instance uses, with the processes it started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceUse {
+    pub service: String,
+    pub instance: String,
+    /// Counts the lives of this instance, from 1.
+    pub incarnation: u32,
+    /// CPU time since the life began, nanoseconds; as exact as the platform counts it (locally 10 ms).
+    pub cpu_ns: u64,
+    /// Resident memory, bytes.
+    pub memory: u64,
+    /// Open descriptors.
+    pub descriptors: u32,
+    /// Open connections, or what grows and shrinks with them (locally: open sockets).
+    pub connections: u32,
+}
+
 /// Why a platform could not do something; completes "failed to ...".
 #[derive(Debug, Error)]
 pub enum PlatformError {
@@ -69,12 +130,16 @@ pub enum PlatformError {
         within: String,
         why: String,
     },
+    #[error("end `{instance}`: {why}")]
+    Stop { instance: String, why: String },
     #[error("find {what}")]
     Missing { what: String },
     #[error("{act}: {source}")]
     Io { act: String, source: std::io::Error },
     #[error("talk to the proxy process: {why}")]
     Proxy { why: String },
+    #[error("ask `{service}`: {why}")]
+    NoAnswer { service: String, why: String },
     #[error("{act}: this platform cannot do that")]
     Unable { act: String },
 }

@@ -1,7 +1,7 @@
 //! What takes an act back: versioned plain data, written to the ledger before the act.
 //!
 //! Invariant: reverting is idempotent and compare-and-swap. It restores only what is still as we
-//! set it and bears our mark; anything else is left and said so.
+//! set it and bears nobody else's mark; anything else is left and said so.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     pub version: u32,
-    /// The run that acted: only what bears this mark is touched.
+    /// The run that acted: what bears the mark of another is not touched.
     pub mark: String,
     pub step: UndoStep,
 }

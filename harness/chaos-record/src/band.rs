@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use chaos_plan::plan::Part;
+
 use crate::facts::Facts;
 use crate::poisson;
 use crate::quantile;
@@ -68,7 +70,7 @@ impl Band {
     fn over(facts: &Facts<'_>, stage: usize, cells: Range<u64>) -> Result<Self, String> {
         let sum = facts.requests(&cells);
         // What the fault broke in flight was intended before it, and is not normal.
-        let bad = sum.counts.bad() - facts.broken_in_flight(&cells);
+        let bad = sum.counts.bad() - facts.broken_in_flight(Part::All, &cells);
         let n = sum.counts.ok + bad;
         if n < GROUP_MIN {
             return Err(format!(

@@ -3,17 +3,20 @@
 //! Invariant: the conductor writes events, everyone else only reads them. Each carries the time at
 //! which it happened, not when it was heard.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Reading;
+
 /// An event and when it happened: nanoseconds since the start of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stamped {
     pub at: u64,
     pub what: Event,
 }
 
 /// What can happen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The platform begins to deploy the target.
@@ -63,6 +66,51 @@ pub enum Event {
     Panicked {
         message: String,
     },
+    /// `chaos halt`: the user asked to stop from another terminal.
+    Halted {
+        by: String,
+    },
+    /// The target is being asked what it holds.
+    AuditStarted {
+        reading: Reading,
+    },
+    /// It answered in full; `quiet` if it had come to rest: every order in a final state, two answers alike.
+    AuditRead {
+        reading: Reading,
+        quiet: bool,
+        orders: u64,
+    },
+    /// It did not answer, or not as the contract says.
+    AuditFailed {
+        reading: Reading,
+        why: String,
+    },
+    /// The operation log was read back: this many operations follow as lines.
+    OperationsLogged {
+        count: u64,
+    },
+    /// The operation log is not whole.
+    OperationLogFailed {
+        why: String,
+    },
+    /// Every instance is being restarted for the last reading.
+    Restarting,
+    /// Every instance is ready again after it.
+    Restarted,
+    /// What someone who watched has to say.
+    Note {
+        kind: NoteKind,
+        text: String,
+        by: String,
+    },
+    /// A fault waits for the facilitator.
+    KeyAwaited {
+        fault: String,
+    },
+    /// The facilitator let a fault begin.
+    KeyPressed {
+        fault: String,
+    },
     /// All undos and the teardown were tried; `left` names what may remain.
     CleanedUp {
         verified: bool,
@@ -71,7 +119,7 @@ pub enum Event {
 }
 
 /// What became of an instance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceChange {
     Started {
@@ -98,7 +146,7 @@ pub enum InstanceChange {
 }
 
 /// The life of a fault. `at` of the event is the time of the act itself where the platform can tell it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultChange {
     /// Its time has come; these instances were drawn.
@@ -116,7 +164,7 @@ pub enum FaultChange {
 }
 
 /// Why a fault was not applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotInjected {
     /// The claims were not met before the fault: nothing could be learned from it.
@@ -131,7 +179,37 @@ pub enum NotInjected {
     Stopping,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a note is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    Observation,
+    Surprise,
+    Decision,
+    Action,
+}
+
+impl NoteKind {
+    /// Every kind, in the order a report lists them.
+    pub const ALL: [Self; 4] = [
+        Self::Observation,
+        Self::Surprise,
+        Self::Decision,
+        Self::Action,
+    ];
+
+    /// The word the command line uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Observation => "observation",
+            Self::Surprise => "surprise",
+            Self::Decision => "decision",
+            Self::Action => "action",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopSignal {
     Interrupt,
@@ -139,7 +217,7 @@ pub enum StopSignal {
 }
 
 /// A worker's own account, for the verdict on the generator.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerReport {
     pub worker: usize,
     /// CPU time of its thread.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chaos_plan::Plan;
+use chaos_plan::plan::{Part, Scope};
 
 use crate::event::Event;
 use crate::outcome::Counts;
@@ -174,18 +175,37 @@ impl<'a> Facts<'a> {
         self.record.sums.requests(cells)
     }
 
-    /// Bad requests in these cells that a fault broke in flight, with the steps never reached because
-    /// of it: they were intended before the fault and say nothing about that time.
-    pub(crate) fn broken_in_flight(&self, cells: &Range<u64>) -> u64 {
-        let cells = self
+    /// The requests of a part.
+    pub(crate) fn picked(&self, part: Part, cells: &Range<u64>) -> Cell {
+        match part {
+            Part::All => self.requests(cells),
+            _ => self
+                .record
+                .windows
+                .sum(cells.start, cells.end, |series| self.is_of(part, series)),
+        }
+    }
+
+    fn is_of(&self, part: Part, series: usize) -> bool {
+        self.record.series.get(series).is_some_and(|series| {
+            series
+                .step
+                .is_some_and(|step| part.holds(series.journey, step))
+        })
+    }
+
+    /// Bad requests of a part in these cells that a fault broke in flight, with the steps never
+    /// reached because of it: they were intended before the fault and say nothing about that time.
+    pub(crate) fn broken_in_flight(&self, part: Part, cells: &Range<u64>) -> u64 {
+        let busy = self
             .record
             .sums
             .requests
             .range(cells.start..cells.end.max(cells.start));
-        let hit = cells
-            .map(|(_, cell)| &cell.counts)
-            .filter(|counts| counts.caught[1] > 0);
-        hit.map(|counts| (counts.caught[1] + counts.not_reached).min(counts.bad()))
+        let hit = busy.filter(|(_, all)| all.counts.caught[1] > 0);
+        hit.map(|(cell, _)| self.picked(part, &(*cell..cell + 1)).counts)
+            .filter(|counts| counts.caught[1] > 0)
+            .map(|counts| (counts.caught[1] + counts.not_reached).min(counts.bad()))
             .sum()
     }
 
@@ -223,15 +243,36 @@ impl<'a> Facts<'a> {
             .responses(seconds.start, seconds.end, keep)
     }
 
-    /// The tightest latency limit of the claims judged on this stage: the tightest p95, or else any.
+    /// Response time of answers as expected to the requests of a part in these seconds.
+    pub(crate) fn responses_of(
+        &self,
+        part: Part,
+        seconds: &Range<u64>,
+    ) -> hdrhistogram::Histogram<u64> {
+        self.record
+            .windows
+            .responses(seconds.start, seconds.end, |series| {
+                self.is_of(part, series)
+            })
+    }
+
+    /// Whether journeys are due at instants known beforehand; else what was begun stands for what
+    /// was planned, and a response is only a service time.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.plan.load.model.is_paced()
+    }
+
+    /// The tightest latency limit of the claims judged on all requests of this stage: the tightest
+    /// p95, or else any.
     pub(crate) fn tightest_limit(&self, stage: usize) -> Option<Duration> {
         use chaos_plan::plan::{Expect, Quantile};
+        let is_here = |scope: &Scope| scope.part == Part::All && scope.stages.contains(&stage);
         let limits = self
             .plan
             .claims
             .iter()
             .filter_map(|claim| match &claim.expect {
-                Expect::Latency { limits, stages } if stages.contains(&stage) => Some(limits),
+                Expect::Latency { limits, scope } if is_here(scope) => Some(limits),
                 _ => None,
             });
         let limits: Vec<_> = limits.flatten().collect();

@@ -5,18 +5,16 @@
 
 #![cfg(test)]
 
+mod plan;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{
-    AbortIf, Arrivals, Claim, Description, Expect, Fault, HowMany, Inject, Journey, KillSignal,
-    LatencyLimit, Load, Method, PlatformName, Quantile, Ready, Resolved, Restart, RestartPolicy,
-    Safety, Scale, Service, Source, Stage, StatusRange, Step, Target, Targets, When,
-};
+use chaos_plan::plan::{Audit, Expect, Fault, Inject, KillSignal, Limits};
 use chaos_plan::schedule::Schedule;
-use chaos_plan::template::Template;
-use chaos_plan::units::{Rate, Share};
+
+use plan::{Shape, fault, plan, targets};
 
 use crate::CELL_NS;
 use crate::event::{Event, FaultChange, InstanceChange, Stamped, WorkerReport};
@@ -31,7 +29,6 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SEC: u64 = 1_000_000_000;
 /// When the load starts, since the start of the run.
 const LOAD_AT: u64 = SEC;
-const LENGTH: u64 = 30 * SEC;
 
 /// A request about to be answered.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +78,7 @@ type Law<T> = Box<dyn Fn(&Request) -> T>;
 
 /// A run of 30 s: 2 s of warm-up, then 28 s at 100 journeys a second, with a fault at 12 s.
 pub(crate) struct Run {
-    rate: u32,
-    fault: Option<Fault>,
+    shape: Shape,
     effective: Option<u64>,
     proven: bool,
     undone: bool,
@@ -91,14 +87,14 @@ pub(crate) struct Run {
     answer: Law<Answer>,
     late: Law<bool>,
     events: Vec<Stamped>,
+    more: Vec<Line>,
 }
 
 impl Run {
     /// Without any fault.
     pub(crate) fn calm() -> Self {
         Self {
-            rate: 100,
-            fault: None,
+            shape: Shape::calm(),
             effective: None,
             proven: true,
             undone: true,
@@ -107,6 +103,7 @@ impl Run {
             answer: Box::new(|_| Answer::Ok(MS)),
             late: Box::new(|_| false),
             events: Vec::new(),
+            more: Vec::new(),
         }
     }
 
@@ -116,7 +113,10 @@ impl Run {
             signal: KillSignal::Kill,
         };
         Self {
-            fault: Some(fault("kill-api", None, inject)),
+            shape: Shape {
+                fault: Some(fault("kill-api", None, inject)),
+                ..Shape::calm()
+            },
             effective: Some(12 * SEC),
             ..Self::calm()
         }
@@ -127,14 +127,51 @@ impl Run {
         let inject = Inject::Pause { targets: targets() };
         let fault = fault("stall-api", Some(Duration::from_secs(3)), inject);
         Self {
-            fault: Some(fault),
+            shape: Shape {
+                fault: Some(fault),
+                ..Shape::calm()
+            },
             effective: Some(12 * SEC),
             ..Self::calm()
         }
     }
 
     pub(crate) fn rate(mut self, per_second: u32) -> Self {
-        self.rate = per_second;
+        self.shape.rate = per_second;
+        self
+    }
+
+    /// Of the whole load.
+    pub(crate) fn length(mut self, length: u64) -> Self {
+        self.shape.length = length;
+        self
+    }
+
+    /// A closed model with so many users.
+    pub(crate) fn users(mut self, users: u32, cycle: Option<Duration>) -> Self {
+        self.shape.users = Some((users, cycle));
+        self
+    }
+
+    /// These claims instead of the usual ones.
+    pub(crate) fn claims(mut self, claims: Vec<Expect>) -> Self {
+        self.shape.claims = Some(claims);
+        self
+    }
+
+    pub(crate) fn audit(mut self, audit: Audit) -> Self {
+        self.shape.audit = Some(audit);
+        self
+    }
+
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.shape.limits = limits;
+        self
+    }
+
+    /// One more line, after the load.
+    pub(crate) fn line(mut self, line: Line) -> Self {
+        self.more.push(line);
         self
     }
 
@@ -213,7 +250,7 @@ impl Run {
     /// The record's lines.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let header = self.header();
-        let until = self.cut_short.unwrap_or(LENGTH);
+        let until = self.cut_short.unwrap_or(self.shape.length);
         let counted_below = self.until_cell.map_or(until + 1, |cell| cell * CELL_NS);
         let deltas = Counted::of(self, &header.plan, counted_below).deltas(self.until_cell);
         let mut lines = vec![Line::Header(Box::new(header))];
@@ -227,10 +264,11 @@ impl Run {
         lines.extend(stamped.map(Line::Event));
         lines.extend(deltas.into_iter().map(Line::Delta));
         if self.until_cell.is_none() {
+            lines.extend(self.more.iter().cloned());
             lines.extend(self.ending(until).into_iter().map(Line::Event));
             let mut counted = self.header_only();
             counted.lines = lines.len() as u64;
-            lines.push(counted.end_line(45 * SEC));
+            lines.push(counted.end_line(LOAD_AT + self.shape.length + 14 * SEC));
         }
         lines
     }
@@ -250,12 +288,12 @@ impl Run {
                 what: Event::LoadStarted { workers: 1 },
             },
         ];
-        events.extend(self.fault.iter().flat_map(|fault| self.life(fault)));
+        events.extend(self.shape.fault.iter().flat_map(|fault| self.life(fault)));
         // What is stamped after the load stands behind its end.
         events.extend(
             self.events
                 .iter()
-                .filter(|event| event.at <= LOAD_AT + LENGTH)
+                .filter(|event| event.at <= LOAD_AT + self.shape.length)
                 .cloned(),
         );
         events
@@ -312,9 +350,11 @@ impl Run {
             until,
             cut_short: self.cut_short.is_some(),
         };
+        let begun = arrivals(&plan(&self.shape)).into_iter();
         let report = WorkerReport {
+            journeys: begun.filter(|(at, _)| *at <= until).count() as u64,
             cpu_ns: SEC,
-            wall_ns: LENGTH,
+            wall_ns: self.shape.length,
             lag_max_ns: MS,
             connections_max: 8,
             ..WorkerReport::default()
@@ -329,7 +369,7 @@ impl Run {
                 what: Event::Worker(report),
             },
             Stamped {
-                at: 38 * SEC,
+                at: LOAD_AT + self.shape.length + 7 * SEC,
                 what: Event::CleanedUp {
                     verified: true,
                     left: Vec::new(),
@@ -339,7 +379,7 @@ impl Run {
         events.extend(
             self.events
                 .iter()
-                .filter(|event| event.at > LOAD_AT + LENGTH)
+                .filter(|event| event.at > LOAD_AT + self.shape.length)
                 .cloned(),
         );
         events
@@ -353,9 +393,32 @@ impl Run {
             chaos: "0.0.0".to_owned(),
             command: vec!["chaos".to_owned(), "run".to_owned(), "quiet".to_owned()],
             host: Host::default(),
-            plan: plan(self.rate, self.fault.clone()),
+            plan: plan(&self.shape),
         }
     }
+}
+
+/// When journeys begin, and which; without a schedule every user begins one each second.
+fn arrivals(plan: &Plan) -> Vec<(u64, usize)> {
+    if plan.load.model.is_paced() {
+        let due = Schedule::new(plan);
+        return due
+            .map(|arrival| {
+                (
+                    u64::try_from(arrival.at.as_nanos()).expect("short"),
+                    arrival.journey,
+                )
+            })
+            .collect();
+    }
+    let users = plan.load.stages[1]
+        .users()
+        .map_or(1, |(_, to)| u64::from(to));
+    let length = u64::try_from(plan.load.length().as_nanos()).expect("short");
+    let gap = SEC / users;
+    (0..length / gap)
+        .map(|number| (number * gap, usize::from(number % 5 == 4)))
+        .collect()
 }
 
 /// A run's requests, counted.
@@ -372,31 +435,30 @@ impl Counted {
             seconds: BTreeMap::new(),
         };
         let mut number = 0;
-        for arrival in Schedule::new(plan) {
-            let begin = u64::try_from(arrival.at.as_nanos()).expect("short");
+        for (begin, journey) in arrivals(plan) {
             if begin >= below {
                 break;
             }
-            let steps = plan.load.journeys[arrival.journey].steps.len();
+            let steps = plan.load.journeys[journey].steps.len();
             let (mut at, mut whole, mut late) = (begin, Answer::Ok(0), false);
             for step in 0..steps {
                 let request = Request {
                     number,
-                    journey: arrival.journey,
+                    journey,
                     at,
                 };
                 number += 1;
                 let answer = (run.answer)(&request);
                 let request_late = (run.late)(&request);
                 late |= request_late && step == 0;
-                let series = table.of_step(arrival.journey, step);
+                let series = table.of_step(journey, step);
                 counted.add(at, series, answer, request_late);
                 match answer {
                     Answer::Ok(response) => at += response,
                     failed => {
                         whole = failed;
                         for rest in step + 1..steps {
-                            let series = table.of_step(arrival.journey, rest);
+                            let series = table.of_step(journey, rest);
                             counted.counts(at, series).add(Outcome::NotReached);
                         }
                         break;
@@ -406,7 +468,7 @@ impl Counted {
             if whole == Answer::Ok(0) {
                 whole = Answer::Ok(at - begin);
             }
-            counted.add(begin, table.of_journey(arrival.journey), whole, late);
+            counted.add(begin, table.of_journey(journey), whole, late);
         }
         counted
     }
@@ -499,188 +561,4 @@ pub(crate) fn forget(record: &mut Record, cells: std::ops::Range<u64>) {
         record.sums.journeys.remove(&cell);
         record.sums.first_steps.remove(&cell);
     }
-}
-
-fn targets() -> Targets {
-    Targets {
-        service: "api".to_owned(),
-        how_many: HowMany::Count(1),
-    }
-}
-
-fn fault(name: &str, lasts: Option<Duration>, inject: Inject) -> Fault {
-    Fault {
-        name: name.to_owned(),
-        when: When::At(Duration::from_secs(12)),
-        lasts,
-        inject,
-        line: 20,
-    }
-}
-
-fn claim(name: &str, line: usize, expect: Expect) -> Claim {
-    Claim {
-        name: name.to_owned(),
-        expect,
-        line,
-    }
-}
-
-fn claims(with_fault: bool) -> Vec<Claim> {
-    let share = |text| Share::parse(text).expect("a share");
-    let stages = || vec![1];
-    let limit = LatencyLimit {
-        quantile: Quantile::P95,
-        at_most: Duration::from_millis(200),
-    };
-    let mut claims = vec![
-        claim(
-            "fast enough",
-            30,
-            Expect::Latency {
-                limits: vec![limit],
-                stages: stages(),
-            },
-        ),
-        claim(
-            "almost nothing fails",
-            31,
-            Expect::Errors {
-                max: share("1%"),
-                stages: stages(),
-            },
-        ),
-        claim(
-            "open",
-            32,
-            Expect::Availability {
-                min: share("95%"),
-                good: share("95%"),
-                stages: stages(),
-            },
-        ),
-    ];
-    if with_fault {
-        let recovery = Expect::Recovery {
-            within: Duration::from_secs(5),
-            steady_for: Duration::from_secs(3),
-        };
-        claims.push(claim("back soon", 33, recovery));
-    }
-    claims
-}
-
-fn step(name: &str) -> Step {
-    Step {
-        name: name.to_owned(),
-        method: Method::Get,
-        path: Template::parse("/").expect("a template"),
-        headers: Vec::new(),
-        body: None,
-        statuses: vec![StatusRange { from: 200, to: 399 }],
-        checks: Vec::new(),
-        extract: BTreeMap::new(),
-        think: Duration::ZERO,
-    }
-}
-
-fn journey(name: &str, weight: f64, steps: &[&str]) -> Journey {
-    Journey {
-        name: name.to_owned(),
-        weight,
-        data: BTreeMap::new(),
-        steps: steps.iter().map(|name| step(name)).collect(),
-    }
-}
-
-fn load(rate: u32) -> Load {
-    let seconds = Duration::from_secs;
-    let rate = Rate::new(f64::from(rate));
-    let slow = Rate::new(rate.per_second() / 5.0);
-    let stage = |name: &str, start, length, from| Stage {
-        name: name.to_owned(),
-        start,
-        length,
-        from,
-        to: rate,
-    };
-    Load {
-        name: "shoppers".to_owned(),
-        arrivals: Arrivals::Even,
-        timeout: seconds(2),
-        patience: seconds(5),
-        journeys: vec![
-            journey("browse", 80.0, &["list", "look"]),
-            journey("buy", 20.0, &["pay"]),
-        ],
-        stages: vec![
-            stage("warm", seconds(0), seconds(2), slow),
-            stage("main", seconds(2), seconds(28), rate),
-        ],
-    }
-}
-
-fn service() -> Service {
-    let second = Duration::from_secs(1);
-    Service {
-        name: "api".to_owned(),
-        replicas: 3,
-        calls: Vec::new(),
-        ready: Ready {
-            path: "/ready".to_owned(),
-            within: second,
-            every: second,
-            timeout: second,
-            failures: 2,
-        },
-        restart: Restart {
-            policy: RestartPolicy::Always,
-            delay: Duration::ZERO,
-            backoff: second,
-            backoff_max: second,
-        },
-        stop: second,
-        command: vec!["api".to_owned()],
-        env: BTreeMap::new(),
-        labels: BTreeMap::new(),
-    }
-}
-
-/// A plan can only be proven or read back, so it is read back here.
-fn plan(rate: u32, fault: Option<Fault>) -> Plan {
-    let abort_if = AbortIf {
-        errors: Share::from_ratio(0.5),
-        lasts: Duration::from_secs(3),
-    };
-    let content = Resolved {
-        name: "quiet".to_owned(),
-        question: "Does it hold?".to_owned(),
-        platform: PlatformName::Local,
-        seed: 7,
-        scale: Scale {
-            time: 1.0,
-            rate: 1.0,
-        },
-        target: Target::Deploy(Description {
-            name: "shop".to_owned(),
-            folder: String::new(),
-            entry: "api".to_owned(),
-            services: vec![service()],
-        }),
-        load: load(rate),
-        claims: claims(fault.is_some()),
-        faults: fault.into_iter().collect(),
-        safety: Safety {
-            abort_if: Some(abort_if),
-            max_share: Share::from_ratio(0.5),
-            allow_outage: Vec::new(),
-        },
-        source: Source {
-            path: "quiet.yaml".to_owned(),
-            text: String::new(),
-            overrides: Vec::new(),
-        },
-    };
-    serde_json::from_value(serde_json::to_value(content).expect("plain data"))
-        .expect("what was written")
 }

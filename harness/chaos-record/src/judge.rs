@@ -6,11 +6,16 @@
 mod availability;
 mod claims;
 mod conservation;
+mod drift;
 pub(crate) mod fault;
 pub(crate) mod generator;
+mod goodput;
+mod integrity;
+mod population;
 mod reasons;
 mod recovery;
 mod requests;
+mod resources;
 mod sentence;
 mod signals;
 mod summary;
@@ -28,11 +33,13 @@ pub fn judge(record: &Record) -> Verdict {
     let conservation = conservation::check(facts);
     let health = generator::judge(facts);
     let faults = fault::judge(facts);
+    let examined = crate::integrity::examine(facts);
     let ground = claims::Ground {
         facts,
         conservation: &conservation,
         health: &health,
         faults: &faults,
+        integrity: examined.as_ref(),
     };
     let claims = claims::judge(&ground);
     let cleanup = reasons::cleanup(facts);
@@ -41,7 +48,7 @@ pub fn judge(record: &Record) -> Verdict {
     let exit = exit::decide(reasons);
     Verdict {
         outcome,
-        sentence: sentence::write(facts, outcome, &exit, &claims, &faults),
+        sentence: sentence::write(&ground, outcome, &exit, &claims),
         exit,
         incomplete_after: reasons::incomplete_after(facts),
         scaled: facts.plan.scale.is_scaled(),
@@ -54,5 +61,8 @@ pub fn judge(record: &Record) -> Verdict {
         series: summary::series(facts),
         conservation,
         cleanup,
+        integrity: examined.map(|examined| examined.verdict),
+        usage: summary::usage(facts),
+        notes: summary::notes(facts),
     }
 }

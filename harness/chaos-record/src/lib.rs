@@ -7,25 +7,32 @@
 //! report says comes from the record alone.
 
 pub mod abort;
+pub mod audit;
 mod band;
+mod consumption;
 mod course;
 pub mod event;
 pub mod exit;
 mod facts;
 mod fixture;
 pub mod histogram;
+pub mod hlog;
+pub mod integrity;
 pub mod judge;
 mod life;
 pub mod line;
 pub mod live;
+pub mod operation;
 pub mod outcome;
 pub mod planned;
 pub mod poisson;
 pub mod quantile;
 pub mod record;
 pub mod series;
+mod slope;
 pub mod steady;
 mod sums;
+pub mod usage;
 pub mod verdict;
 pub mod window;
 pub mod words;

@@ -6,7 +6,10 @@
 use chaos_plan::Plan;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Audited;
 use crate::event::Stamped;
+use crate::operation::Operation;
+use crate::usage::Usage;
 use crate::window::Delta;
 
 /// Version of the format; a reader refuses any other.
@@ -19,6 +22,9 @@ pub enum Line {
     Header(Box<Header>),
     Event(Stamped),
     Delta(Delta),
+    Operation(Operation),
+    Audited(Audited),
+    Usage(Usage),
     End(End),
 }
 

@@ -3,10 +3,13 @@
 //! Invariant (conservation): what was planned is `ok`, or failed by one kind, or `not_reached`,
 //! or `shed`, or `cancelled`: exactly one of them, exactly once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a request that was begun did not end as expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FailKind {
     /// Nobody listens there.
@@ -77,13 +80,14 @@ pub enum Outcome {
 }
 
 /// Counters of one series in one cell; adding them is associative and commutative.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Counts {
     #[serde(skip_serializing_if = "is_zero")]
     pub ok: u64,
     /// By kind, in the order of [`FailKind::ALL`].
     #[serde(skip_serializing_if = "all_zero", with = "sparse")]
+    #[schemars(with = "std::collections::BTreeMap<FailKind, u64>")]
     pub failed: [u64; FailKind::ALL.len()],
     #[serde(skip_serializing_if = "is_zero")]
     pub not_reached: u64,

@@ -9,6 +9,8 @@ use chaos_plan::Plan;
 use chaos_plan::schedule::Schedule;
 
 use crate::CELL_NS;
+use crate::series::SeriesTable;
+use crate::window::Delta;
 
 /// Planned journeys by cell; only cells with an arrival are kept.
 #[derive(Debug, Clone)]
@@ -38,6 +40,24 @@ impl Planned {
                 .or_insert_with(|| vec![0; steps.len()])[arrival.journey] += 1;
         }
         Self { cells, steps }
+    }
+
+    /// Takes up what was begun: in a closed model without a cycle nothing is due beforehand, and
+    /// journeys are counted against those begun.
+    pub(crate) fn begun(&mut self, delta: &Delta, table: &SeriesTable) {
+        for part in &delta.cells {
+            let whole = table
+                .get(part.series)
+                .filter(|series| series.step.is_none());
+            if let Some(series) = whole {
+                let journeys = self.steps.len();
+                let cell = self
+                    .cells
+                    .entry(part.cell)
+                    .or_insert_with(|| vec![0; journeys]);
+                cell[series.journey] += part.counts.total();
+            }
+        }
     }
 
     /// Arrivals of one journey in cells `from..until`.

@@ -8,11 +8,14 @@ use std::io::{self, BufRead, Read};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::audit::Audited;
 use crate::event::{Event, Stamped};
 use crate::line::{End, Header, Line, VERSION};
+use crate::operation::Operation;
 use crate::planned::Planned;
 use crate::series::SeriesTable;
 use crate::sums::Sums;
+use crate::usage::Usage;
 use crate::window::Windows;
 
 /// Longest line that is read; a longer one is damage.
@@ -25,6 +28,12 @@ pub struct Record {
     /// In the order they were written.
     pub events: Vec<Stamped>,
     pub windows: Windows,
+    /// From the operation log, in the order of its lines.
+    pub operations: Vec<Operation>,
+    /// What the target told it holds, in the order it was told.
+    pub audits: Vec<Audited>,
+    /// What instances used, in order of time.
+    pub usage: Vec<Usage>,
     /// Present if the run closed its record.
     pub end: Option<End>,
     /// Lines taken in, the header included.
@@ -34,7 +43,7 @@ pub struct Record {
     pub damaged_at_line: Option<u64>,
     /// The plan's series.
     pub series: SeriesTable,
-    /// The whole schedule by cell.
+    /// The whole schedule by cell; in a closed model without a cycle, what was begun.
     pub planned: Planned,
     /// What of it was due, if the load was cut short.
     pub(crate) due: Option<Planned>,
@@ -76,6 +85,9 @@ impl Record {
             header,
             events: Vec::new(),
             windows: Windows::default(),
+            operations: Vec::new(),
+            audits: Vec::new(),
+            usage: Vec::new(),
             end: None,
             lines: 1,
             damaged_at_line: None,
@@ -141,7 +153,15 @@ impl Record {
             Line::Delta(delta) if self.end.is_none() => {
                 self.windows.add(delta);
                 self.sums.add(delta, &self.series);
+                if !self.is_paced() {
+                    self.planned.begun(delta, &self.series);
+                }
             }
+            Line::Operation(operation) if self.end.is_none() => {
+                self.operations.push(operation.clone());
+            }
+            Line::Audited(audited) if self.end.is_none() => self.audits.push(audited.clone()),
+            Line::Usage(usage) if self.end.is_none() => self.usage.push(usage.clone()),
             Line::End(end) if self.end.is_none() && end.lines == self.lines => {
                 self.end = Some(end.clone());
             }
@@ -150,11 +170,16 @@ impl Record {
         self.lines += 1;
     }
 
+    fn is_paced(&self) -> bool {
+        self.header.plan.load.model.is_paced()
+    }
+
     fn happened(&mut self, event: &Stamped) {
         if let Event::LoadStopped {
             until,
             cut_short: true,
         } = event.what
+            && self.is_paced()
         {
             self.due
                 .get_or_insert_with(|| Planned::new(&self.header.plan, until));
@@ -237,6 +262,38 @@ mod tests {
             Err(RecordError::NotAHeader { .. })
         ));
         assert!(matches!(Record::read(&b""[..]), Err(RecordError::Empty)));
+    }
+
+    #[test]
+    fn operations_audits_and_usage_come_back_as_written() {
+        let operation = r#"{"operation":{"key":"k","journey":1,"step":0,"at":5,"ended":9,"outcome":"ok","order":"o-1","amount":1999}}"#;
+        let audited =
+            r#"{"audited":{"reading":"before","service":"bank","line":{"end":{"lines":1}}}}"#;
+        let usage = r#"{"usage":{"at":7,"instances":[{"service":"api","instance":"api-1","incarnation":1,"cpu_ns":4,"memory":5,"descriptors":6,"connections":3}]}}"#;
+        let note =
+            r#"{"event":{"at":8,"what":{"note":{"kind":"surprise","text":"oh","by":"anna"}}}}"#;
+        let mut record = Run::calm().header_only();
+        for text in [operation, audited, usage, note] {
+            let line = Line::parse(text.as_bytes()).expect(text);
+            assert_eq!(line.to_json(), text);
+            record.apply(&line);
+        }
+        let counts = (
+            record.operations.len(),
+            record.audits.len(),
+            record.usage.len(),
+        );
+        assert_eq!(
+            (counts, record.events.len(), record.lines),
+            ((1, 1, 1), 1, 5)
+        );
+        let end = record.end_line(9);
+        record.apply(&end);
+        record.apply(&Line::parse(operation.as_bytes()).expect("a line"));
+        assert_eq!(
+            (record.operations.len(), record.damaged_at_line),
+            (1, Some(7))
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use chaos_plan::plan::Expect;
+use chaos_plan::plan::{Expect, Part};
 
 use crate::CELL_NS;
 use crate::facts::{Facts, ns};
@@ -69,13 +69,16 @@ pub(crate) fn settled(facts: &Facts<'_>, now: u64) -> u64 {
     facts.closed.max(old)
 }
 
-/// Whether the claims that are judged on `stage` are met by all requests together in `cells`.
+/// Whether the claims that are judged on `stage` are met in `cells` by the requests each is about.
 pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Steady {
-    let counts = facts.requests(cells).counts;
     // What a fault broke in flight says nothing about the time before it.
-    let broken = facts.broken_in_flight(cells);
-    let n = counts.judged() - broken;
-    if n == 0 {
+    let judged = |part: Part| {
+        let counts = facts.picked(part, cells).counts;
+        let broken = facts.broken_in_flight(part, cells);
+        (counts.judged() - broken, broken, counts)
+    };
+    let all = judged(Part::All);
+    if all.0 == 0 {
         let length = words::duration((cells.end - cells.start) * CELL_NS);
         return Steady::Unknown(format!("no request ended in the {length} before"));
     }
@@ -85,6 +88,10 @@ pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Ste
         .iter()
         .filter(|claim| claim.expect.stages().contains(&stage))
     {
+        let (n, broken, counts) = match claim.expect.part() {
+            Part::All => all.clone(),
+            part => judged(part),
+        };
         let unmet = match &claim.expect {
             Expect::Latency { limits, .. } => limits.iter().find_map(|limit| {
                 let number = facts
@@ -97,7 +104,12 @@ pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Ste
             }),
             Expect::Errors { max, .. } => Some(counts.bad() - broken)
                 .filter(|bad| *bad > most(n, max.ratio(), max.floor_of(n))),
-            Expect::Availability { .. } | Expect::Recovery { .. } => None,
+            Expect::Availability { .. }
+            | Expect::Recovery { .. }
+            | Expect::Integrity { .. }
+            | Expect::Resources { .. }
+            | Expect::Goodput { .. }
+            | Expect::Drift { .. } => None,
         };
         if let Some(bad) = unmet {
             let (bad, n) = (words::count(bad), words::count(n));
@@ -169,5 +181,27 @@ mod tests {
         let record = Run::kill().until_cell(0).record();
         assert!(matches!(before(&record, 0, 12 * SEC), Steady::Unknown(_)));
         assert!(matches!(before(&record, 9, 12 * SEC), Steady::Unknown(_)));
+    }
+
+    #[test]
+    fn a_scoped_claim_looks_at_its_own_requests() {
+        let claimed = |journey| {
+            let scope = chaos_plan::plan::Scope {
+                stages: vec![1],
+                part: Part::Journey(journey),
+            };
+            let max = chaos_plan::units::Share::parse("3%").expect("a share");
+            Run::kill()
+                .claims(vec![Expect::Errors { max, scope }])
+                .answer(|request| {
+                    if request.journey == 1 && request.number % 5 == 0 {
+                        Answer::reset()
+                    } else {
+                        Answer::Ok(MS)
+                    }
+                })
+        };
+        assert_eq!(at_twelve(claimed(0)), Steady::Yes);
+        assert!(matches!(at_twelve(claimed(1)), Steady::No(_)));
     }
 }

@@ -4,13 +4,15 @@
 //! evidence is `Unknown`, never `Held`. Durations are nanoseconds; times count from the start of the
 //! load unless a field says otherwise; what was not observed is absent, never 0.
 
+use chaos_plan::plan::{Model, Rule};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::NotInjected;
+use crate::event::{NotInjected, NoteKind};
 use crate::outcome::Counts;
 
 /// The whole judgement of one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     pub outcome: RunOutcome,
     pub exit: Exit,
@@ -32,9 +34,15 @@ pub struct Verdict {
     /// Each journey as a whole, then each of its steps.
     pub series: Vec<SeriesSummary>,
     pub cleanup: Cleanup,
+    /// Present if the plan has an integrity claim.
+    pub integrity: Option<IntegrityVerdict>,
+    /// Each instance over the judged stages; empty if nothing was sampled.
+    pub usage: Vec<UsageSummary>,
+    /// In order of time.
+    pub notes: Vec<NoteLine>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
     Held,
@@ -55,7 +63,7 @@ impl RunOutcome {
 }
 
 /// The exit code, and everything that called for one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Exit {
     pub code: u8,
     /// Stable name of the code, such as `not-held`.
@@ -64,14 +72,14 @@ pub struct Exit {
     pub because: Vec<Because>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Because {
     pub code: u8,
     pub why: String,
 }
 
 /// What became of a claim, or of one part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     Held,
@@ -81,7 +89,7 @@ pub enum Status {
     NotJudged,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimVerdict {
     /// In the author's words.
     pub name: String,
@@ -101,7 +109,7 @@ pub struct ClaimVerdict {
 }
 
 /// One part of a claim.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// `all requests`, `journey checkout`, `fault kill-api`, with the limit it is about if there are several.
     pub of: String,
@@ -117,7 +125,7 @@ pub struct Finding {
 }
 
 /// What a fault did, from its card in the report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultFinding {
     pub name: String,
     /// `kill`, `pause`.
@@ -149,7 +157,7 @@ pub struct FaultFinding {
     pub worst_p95: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reference {
     pub from: u64,
     pub until: u64,
@@ -162,7 +170,7 @@ pub struct Reference {
 }
 
 /// How the shop came back, as shoppers felt it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
     /// The effect is proven and nothing left the band: shoppers felt nothing.
@@ -176,7 +184,7 @@ pub enum Recovery {
 }
 
 /// What was planned against what is accounted for; exact.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Conservation {
     /// Whether both sides agree for every journey and step.
     pub exact: bool,
@@ -192,8 +200,19 @@ pub struct Conservation {
     pub differences: Vec<String>,
 }
 
+impl Conservation {
+    /// What journeys are counted against under a model of load.
+    pub fn counted_against(model: Model) -> &'static str {
+        if model.is_paced() {
+            "the schedule, in closed form"
+        } else {
+            "closed model: counted against journeys begun"
+        }
+    }
+}
+
 /// Whether the generator can be believed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratorHealth {
     pub healthy: bool,
     pub workers: usize,
@@ -210,7 +229,7 @@ pub struct GeneratorHealth {
 }
 
 /// One stage, all requests together, by intended instant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageSummary {
     pub name: String,
     pub start: u64,
@@ -229,7 +248,7 @@ pub struct StageSummary {
 }
 
 /// One journey or step over the judged stages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesSummary {
     pub journey: String,
     pub step: Option<String>,
@@ -241,8 +260,68 @@ pub struct SeriesSummary {
     pub max: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cleanup {
     pub verified: bool,
     pub left: Vec<String>,
+}
+
+/// Whether everything the target acknowledged is there, once, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IntegrityVerdict {
+    pub status: Status,
+    /// Operations that were acknowledged.
+    pub ok: u64,
+    /// Operations that were refused.
+    pub failed: u64,
+    /// Operations of which the shopper does not know what became of them.
+    pub unknown: u64,
+    /// Of the unknown ones: found stored at the end.
+    pub unknown_stored: u64,
+    /// Of the unknown ones: not found at the end.
+    pub unknown_absent: u64,
+    /// The rules the claim names, in the order of [`Rule::ALL`].
+    pub rules: Vec<RuleVerdict>,
+    /// Why it is not held or unknown; empty if held.
+    pub why: String,
+}
+
+/// One rule of an integrity claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleVerdict {
+    pub rule: Rule,
+    pub status: Status,
+    /// Operations, orders or stock lines it was checked on.
+    pub checked: u64,
+    /// How many of them break it.
+    pub violations: u64,
+    /// The first five, in words with ids.
+    pub examples: Vec<String>,
+}
+
+/// What one instance used over the judged stages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageSummary {
+    pub service: String,
+    pub instance: String,
+    /// Mean CPU use over its limit, or over the machine's cores without one; 1 is all of it.
+    pub cpu_share: Option<f64>,
+    /// Highest CPU use between two samples, over the same.
+    pub cpu_peak: Option<f64>,
+    /// Most resident bytes.
+    pub memory_max: u64,
+    /// Those over its limit, or over the machine's memory without one.
+    pub memory_share: Option<f64>,
+    pub descriptors_max: u32,
+    pub connections_max: u32,
+}
+
+/// What someone who watched had to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NoteLine {
+    /// Nanoseconds since the start of the run.
+    pub at: u64,
+    pub kind: NoteKind,
+    pub text: String,
+    pub by: String,
 }

@@ -61,6 +61,28 @@ pub fn share(part: u64, whole: u64) -> String {
     format!("{} %", trimmed(percent, decimals))
 }
 
+/// A ratio as a percentage with one decimal at most: `82 %`, `0.4 %`.
+pub fn percent(ratio: f64) -> String {
+    format!("{} %", trimmed(ratio * 100.0, 1))
+}
+
+/// A number with two decimals at most.
+pub fn decimal(value: f64) -> String {
+    trimmed(value, 2)
+}
+
+/// Bytes in the unit that fits: `512 B`, `1.5 KiB`, `128 MiB`.
+pub fn bytes(n: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1_023.95 && unit + 1 < units.len() {
+        value /= 1_024.0;
+        unit += 1;
+    }
+    format!("{} {}", trimmed(value, 1), units[unit])
+}
+
 /// Items as a sentence lists them: `a`, `a and b`, `a, b and c`.
 pub fn list(items: &[String]) -> String {
     match items {
@@ -122,6 +144,28 @@ mod tests {
         check(9_997, 10_000, "99.97 %");
         check(5, 5, "100 %");
         check(1, 1_000_000, "0.0001 %");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        for (n, expected) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_536, "1.5 KiB"),
+            (134_217_728, "128 MiB"),
+            (1_048_575, "1 MiB"),
+            (3 << 40, "3 TiB"),
+        ] {
+            assert_eq!(bytes(n), expected);
+        }
+        assert_eq!(
+            (percent(0.825), percent(1.0)),
+            ("82.5 %".to_owned(), "100 %".to_owned())
+        );
+        assert_eq!(
+            (decimal(0.5), decimal(3.0)),
+            ("0.5".to_owned(), "3".to_owned())
+        );
     }
 
     #[test]

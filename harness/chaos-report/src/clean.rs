@@ -11,6 +11,8 @@ pub const CAP: usize = 300;
 const COMPOSED_CAP: usize = 1_000;
 /// Most lines of a text that keeps its lines.
 const LINES: usize = 400;
+/// Most characters of all of its lines.
+const TEXT_CAP: usize = 40_000;
 
 /// One line without control, reordering or invisible characters, cut off after [`CAP`] characters.
 pub fn clean(text: &str) -> String {
@@ -22,7 +24,7 @@ pub fn clean_composed(text: &str) -> String {
     clean_to(COMPOSED_CAP, text)
 }
 
-fn clean_to(cap: usize, text: &str) -> String {
+pub(crate) fn clean_to(cap: usize, text: &str) -> String {
     let mut inert = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
@@ -39,7 +41,7 @@ pub fn clean_all(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| clean(text)).collect()
 }
 
-/// Keeps the lines of a text, cleans each, takes out secrets, and cuts off after 400 lines.
+/// Keeps the lines of a text, cleans each, takes out secrets, and cuts off after 400 lines or 40,000 characters.
 pub fn clean_lines(text: &str) -> String {
     let mut lines: Vec<String> = text
         .lines()
@@ -50,7 +52,11 @@ pub fn clean_lines(text: &str) -> String {
     if more > 0 {
         lines.push(format!("... {more} more lines"));
     }
-    lines.join("\n")
+    let text = lines.join("\n");
+    match text.char_indices().nth(TEXT_CAP) {
+        Some((cut, _)) => format!("{}\n... and more", &text[..cut]),
+        None => text,
+    }
 }
 
 /// Whether a character can steer a terminal, reorder what follows, or stand there unseen.

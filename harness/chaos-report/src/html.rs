@@ -4,6 +4,8 @@
 //! the only values that pass unescaped are the style sheet and the drawings of [`crate::chart`],
 //! which escape for themselves. The content security policy allows this style sheet and nothing else.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::syntax::SyntaxConfig;
@@ -12,37 +14,36 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::chart::{ChartError, Figure, figures};
+use crate::chart::{ChartError, Figure, Panel, figures, minis};
 use crate::timeline::Timeline;
 use crate::view::{Story, View};
 
+/// Largest page, bytes.
+const SIZE_MAX: usize = 500_000;
 const STYLE: &str = include_str!("../../../reports/templates/report.css");
+macro_rules! template {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../../reports/templates/", $name)),
+        )
+    };
+}
+
 /// Name and text of each template; `report.html` is the page.
-const TEMPLATES: [(&str, &str); 6] = [
-    (
-        "report.html",
-        include_str!("../../../reports/templates/report.html"),
-    ),
-    (
-        "parts.html",
-        include_str!("../../../reports/templates/parts.html"),
-    ),
-    (
-        "verdict.html",
-        include_str!("../../../reports/templates/verdict.html"),
-    ),
-    (
-        "claims.html",
-        include_str!("../../../reports/templates/claims.html"),
-    ),
-    (
-        "faults.html",
-        include_str!("../../../reports/templates/faults.html"),
-    ),
-    (
-        "details.html",
-        include_str!("../../../reports/templates/details.html"),
-    ),
+const TEMPLATES: [(&str, &str); 12] = [
+    template!("report.html"),
+    template!("parts.html"),
+    template!("verdict.html"),
+    template!("claims.html"),
+    template!("charts.html"),
+    template!("faults.html"),
+    template!("details.html"),
+    template!("integrity.html"),
+    template!("evidence.html"),
+    template!("debrief.html"),
+    template!("reproduce.html"),
+    template!("definitions.html"),
 ];
 
 /// Why a report could not be rendered. The text completes "failed to ...".
@@ -57,24 +58,62 @@ pub enum HtmlError {
 /// A figure for the templates: its drawings may stand in a page as they are, its words may not.
 fn figure_value(figure: &Figure) -> Value {
     let safe = |drawing: &str| Value::from_safe_string(drawing.to_owned());
-    context! { wide => safe(&figure.wide), narrow => safe(&figure.narrow), ..Value::from(Serde(figure)) }
+    let panel = |panel: &Panel| {
+        context! { title => panel.title.clone(), note => panel.note.clone(), wide => safe(&panel.wide), narrow => safe(&panel.narrow) }
+    };
+    let panels: Vec<Value> = figure.panels.iter().map(panel).collect();
+    context! { panels, ..Value::from(Serde(figure)) }
 }
 
-/// The whole report.
+/// The whole report. One that would be too large leaves out the numbers behind the charts, and says so.
 pub fn report_html(story: &Story<'_>) -> Result<String, HtmlError> {
     let timeline = Timeline::new(story);
-    let view = View::new(story, &timeline);
-    let figures: Vec<Value> = figures(story, &timeline)?
-        .iter()
-        .map(figure_value)
-        .collect();
+    let mut view = View::new(story, &timeline);
+    let mut figures = figures(story, &timeline)?;
+    let mut minis = minis(story)?;
+    let page = render(&view, &figures, &minis)?;
+    if page.len() <= SIZE_MAX {
+        return Ok(page);
+    }
+    view.notices.push("Left out so that this file stays small: the numbers behind the charts and the resolved plan. They are in the run's folder.".to_owned());
+    view.reproduce.plan.clear();
+    for figure in figures
+        .iter_mut()
+        .chain(minis.iter_mut().map(|(_, mini)| mini))
+    {
+        figure.table.rows.clear();
+    }
+    render(&view, &figures, &minis)
+}
+
+fn render(
+    view: &View,
+    figures: &[Figure],
+    minis: &[(String, Figure)],
+) -> Result<String, HtmlError> {
     let page = context! {
-        figures,
+        anchors => anchors(view, figures),
+        figures => figures.iter().map(figure_value).collect::<Vec<_>>(),
+        minis => minis.iter().map(|(letter, figure)| (letter.clone(), figure_value(figure))).collect::<BTreeMap<_, _>>(),
         style => Value::from_safe_string(STYLE.to_owned()),
         style_hash => style_hash(),
-        ..Value::from(Serde(&view)),
+        ..Value::from(Serde(view)),
     };
     Ok(environment()?.get_template("report.html")?.render(page)?)
+}
+
+/// What a claim can point to.
+fn anchors(view: &View, figures: &[Figure]) -> Vec<String> {
+    let sections = [
+        ("faults", !view.faults.is_empty()),
+        ("integrity", view.integrity.is_some()),
+        ("usage", !view.usage.is_empty()),
+    ];
+    let there = sections.into_iter().filter(|(_, there)| *there);
+    there
+        .map(|(id, _)| id.to_owned())
+        .chain(figures.iter().map(|figure| figure.id.clone()))
+        .collect()
 }
 
 fn environment() -> Result<Environment<'static>, HtmlError> {

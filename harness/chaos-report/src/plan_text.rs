@@ -8,7 +8,7 @@ mod claims;
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Fault, Moment, RestartPolicy, Stage, Target, When};
+use chaos_plan::plan::{Fault, Level, Model, Moment, RestartPolicy, Stage, Target, When};
 use chaos_plan::schedule::Schedule;
 use chaos_plan::units::duration_to_text;
 use thiserror::Error;
@@ -120,15 +120,27 @@ fn timeline(plan: &Plan) -> Vec<Vec<String>> {
     );
     // Stable: a stage that begins at the same instant stands before the fault.
     entries.sort_by_key(|(at, _)| *at);
-    let mut rows = vec![row(["at", "what", "lasts", "journeys/s"])];
+    let (head, in_all) = match plan.load.model {
+        Model::Open => {
+            let expected = Schedule::new(plan).expected_until(plan.load.length());
+            let in_all = format!("about {} journeys in all", claims::whole_count(expected));
+            ("journeys/s", in_all)
+        }
+        Model::Closed { cycle: None } => (
+            "users",
+            "a journey begins when the one before has ended".to_owned(),
+        ),
+        Model::Closed { cycle: Some(cycle) } => (
+            "users",
+            format!(
+                "each user begins a journey every {}",
+                duration_to_text(cycle)
+            ),
+        ),
+    };
+    let mut rows = vec![row(["at", "what", "lasts", head])];
     rows.extend(entries.into_iter().map(|(_, row)| row));
-    let expected = Schedule::new(plan).expected_until(plan.load.length());
-    rows.push(row([
-        &clock(plan.load.length()),
-        "end",
-        "",
-        &format!("about {} journeys in all", claims::whole_count(expected)),
-    ]));
+    rows.push(row([&clock(plan.load.length()), "end", "", &in_all]));
     rows
 }
 
@@ -137,16 +149,19 @@ fn clock(at: Duration) -> String {
 }
 
 fn stage_row(stage: &Stage) -> Vec<String> {
-    let rate = if stage.is_constant() {
-        stage.to.to_string()
-    } else {
-        format!("{} to {}", stage.from, stage.to)
+    let level = match stage.level {
+        Level::Rate { to, .. } if stage.is_constant() => to.to_string(),
+        Level::Rate { from, to } => format!("{from} to {to}"),
+        Level::Users { from, to } if from == to => words::counted(to.into(), "user"),
+        Level::Users { from, to } => {
+            format!("{from} to {}", words::counted(to.into(), "user"))
+        }
     };
     row([
         &clock(stage.start),
         &format!("stage {}", clean(&stage.name)),
         &duration_to_text(stage.length),
-        &rate,
+        &level,
     ])
 }
 
@@ -160,10 +175,9 @@ fn fault_row(plan: &Plan, number: usize, fault: &Fault) -> Vec<String> {
     let lasts = fault
         .lasts
         .map_or_else(|| "one shot".to_owned(), duration_to_text);
-    let latest = if matches!(fault.when, When::After { .. }) {
-        "at the latest, see below"
-    } else {
-        ""
+    let latest = match fault.when {
+        When::At(_) => "",
+        When::After { .. } | When::Key { .. } => "at the latest, see below",
     };
     row([&clock(fault.when.latest()), &what, &lasts, latest])
 }
@@ -267,6 +281,10 @@ fn when(fault: &Fault) -> String {
                 clock(*or_by)
             )
         }
+        When::Key { or_by } => format!(
+            "when the facilitator says so, at {} at the latest{lasts}",
+            clock(*or_by)
+        ),
     }
 }
 

@@ -10,4 +10,4 @@ mod paint;
 
 pub use self::closing::closing_block;
 pub use self::event::{EventLines, event_text};
-pub use self::live::{Glance, block, status_line};
+pub use self::live::{Glance, Live, block, status_line};

@@ -3,9 +3,9 @@
 //! Invariant: buckets are made by adding exact counts and histograms of whole seconds; percentiles
 //! are never averaged, and no second is left out. Everything is filed under its intended instant.
 
-use chaos_plan::plan::Quantile;
+use chaos_plan::plan::{Model, Quantile};
 use chaos_plan::schedule::Schedule;
-use chaos_record::outcome::Counts;
+use chaos_record::outcome::{Counts, FailKind};
 use chaos_record::quantile;
 use chaos_record::series::SeriesTable;
 use chaos_record::window::Windows;
@@ -41,15 +41,42 @@ pub struct Bucket {
     pub offered: u64,
     /// Journeys dispatched before their stage was over.
     pub achieved: u64,
+    /// Journeys of which every step ended as expected.
+    pub good: u64,
     /// Requests that are judged, and how many of them are bad.
     pub requests: u64,
     pub bad: u64,
+    /// Requests by how they ended.
+    pub counts: Counts,
+    /// All outcomes: a failed request is infinitely slow.
     pub p50: Response,
     pub p95: Response,
     pub p99: Response,
+    /// The same of requests that ended as expected alone.
+    pub ok_p50: Response,
+    pub ok_p95: Response,
+    pub ok_p99: Response,
 }
 
 impl Bucket {
+    /// A bucket of which nothing is known.
+    pub const EMPTY: Self = Self {
+        start: 0,
+        end: 0,
+        offered: 0,
+        achieved: 0,
+        good: 0,
+        requests: 0,
+        bad: 0,
+        counts: NO_COUNTS,
+        p50: Response::Nothing,
+        p95: Response::Nothing,
+        p99: Response::Nothing,
+        ok_p50: Response::Nothing,
+        ok_p95: Response::Nothing,
+        ok_p99: Response::Nothing,
+    };
+
     /// Length in seconds.
     pub fn seconds(&self) -> f64 {
         (self.end - self.start) as f64 / SECOND_NS as f64
@@ -74,24 +101,42 @@ impl Timeline {
             .into_iter()
             .find(|width| seconds.div_ceil(*width) <= BUCKETS_MAX)
             .unwrap_or(3_600);
+        let sums = Sums::of(story);
         let offered = offered(story, width, seconds.div_ceil(width));
-        let sums = Sums {
-            windows: story.windows,
-            table: SeriesTable::new(&story.header.plan),
-        };
         let buckets = (0..).zip(offered).map(|(i, offered)| {
             let (from, until) = (i * width, ((i + 1) * width).min(seconds));
             let (start, end) = (from * SECOND_NS, (until * SECOND_NS).min(length));
+            let bucket = sums.bucket(from, until);
+            // Without planned arrivals, as in a closed model, what began is what was offered.
+            let offered = offered.unwrap_or(bucket.achieved);
             Bucket {
                 start,
                 end,
                 offered,
-                ..sums.bucket(from, until)
+                ..bucket
             }
         });
         Self {
             buckets: buckets.collect(),
             width,
+            length,
+        }
+    }
+
+    /// The whole seconds that touch `from..until` (nanoseconds of the load), one bucket each; nothing is known of what was offered.
+    pub fn of_span(story: &Story<'_>, from: u64, until: u64) -> Self {
+        let length = story.verdict.load_length;
+        let until = until.min(length);
+        let sums = Sums::of(story);
+        let seconds = from / SECOND_NS..until.div_ceil(SECOND_NS);
+        let buckets = seconds.map(|second| Bucket {
+            start: second * SECOND_NS,
+            end: ((second + 1) * SECOND_NS).min(length),
+            ..sums.bucket(second, second + 1)
+        });
+        Self {
+            buckets: buckets.collect(),
+            width: 1,
             length,
         }
     }
@@ -112,21 +157,27 @@ impl Timeline {
     }
 }
 
-const EMPTY: Bucket = Bucket {
-    start: 0,
-    end: 0,
-    offered: 0,
-    achieved: 0,
-    requests: 0,
-    bad: 0,
-    p50: Response::Nothing,
-    p95: Response::Nothing,
-    p99: Response::Nothing,
+/// `Counts::default()`, which is not const.
+const NO_COUNTS: Counts = Counts {
+    ok: 0,
+    failed: [0; FailKind::ALL.len()],
+    not_reached: 0,
+    shed: 0,
+    cancelled: 0,
+    over: Vec::new(),
+    written: 0,
+    late: 0,
+    overdue: 0,
+    caught: [0, 0],
 };
 
-/// Journeys the schedule holds for each bucket of `width` seconds.
-fn offered(story: &Story<'_>, width: u64, buckets: u64) -> Vec<u64> {
-    let mut offered = vec![0_u64; usize::try_from(buckets).unwrap_or(0)];
+/// Journeys the schedule holds for each bucket of `width` seconds; unknown in a closed model.
+fn offered(story: &Story<'_>, width: u64, buckets: u64) -> Vec<Option<u64>> {
+    let buckets_known = usize::try_from(buckets).unwrap_or(0);
+    if matches!(story.plan().load.model, Model::Closed { .. }) {
+        return vec![None; buckets_known];
+    }
+    let mut offered = vec![0_u64; buckets_known];
     let length = u128::from(story.verdict.load_length);
     for arrival in
         Schedule::new(&story.header.plan).take_while(|arrival| arrival.at.as_nanos() < length)
@@ -136,12 +187,21 @@ fn offered(story: &Story<'_>, width: u64, buckets: u64) -> Vec<u64> {
             *count += 1;
         }
     }
-    offered
+    offered.into_iter().map(Some).collect()
 }
 
 struct Sums<'a> {
     windows: &'a Windows,
     table: SeriesTable,
+}
+
+impl<'a> Sums<'a> {
+    fn of(story: &Story<'a>) -> Self {
+        Self {
+            windows: story.windows,
+            table: SeriesTable::new(&story.header.plan),
+        }
+    }
 }
 
 impl Sums<'_> {
@@ -165,16 +225,25 @@ impl Sums<'_> {
         let answered = self
             .windows
             .responses(from, until, |series| self.is_step(series));
-        let [p50, p95, p99] = [Quantile::P50, Quantile::P95, Quantile::P99]
-            .map(|quantile| response_at(&answered, requests.bad(), quantile.over_per_mille()));
+        let quantiles = |bad| {
+            [Quantile::P50, Quantile::P95, Quantile::P99]
+                .map(|quantile| response_at(&answered, bad, quantile.over_per_mille()))
+        };
+        let [p50, p95, p99] = quantiles(requests.bad());
+        let [ok_p50, ok_p95, ok_p99] = quantiles(0);
         Bucket {
             achieved: in_time(&journeys),
+            good: journeys.ok,
             requests: requests.judged(),
             bad: requests.bad(),
+            counts: requests,
             p50,
             p95,
             p99,
-            ..EMPTY
+            ok_p50,
+            ok_p95,
+            ok_p99,
+            ..Bucket::EMPTY
         }
     }
 }
@@ -226,7 +295,7 @@ mod tests {
             start,
             end: start + 1,
             p95,
-            ..EMPTY
+            ..Bucket::EMPTY
         };
         let worst = |buckets| {
             Timeline {

@@ -3,12 +3,17 @@
 //! Invariant: a view is made from the story alone, and every foreign text in it is clean
 //! ([`crate::clean`]), so an exporter only has to escape.
 
+mod budget;
 mod claims;
 mod context;
+mod debrief;
 mod evidence;
 mod faults;
+mod integrity;
 mod numbers;
+mod phases;
 mod tables;
+mod usage;
 
 use chaos_plan::Plan;
 use chaos_record::event::Stamped;
@@ -18,12 +23,19 @@ use chaos_record::window::Windows;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use self::claims::{ClaimRow, FindingRow};
-pub use self::context::{EventRow, Reproduce, platform, target};
+pub use self::budget::{Budget, budgets};
+pub use self::claims::{ClaimRow, FindingRow, Margin};
+pub use self::context::{EventRow, Reproduce, event_rows, platform, scenario, target};
+pub use self::debrief::{Debrief, NoteRow};
 pub use self::evidence::{Evidence, FailureRow};
-pub use self::faults::{Fact, FaultCard, FaultSpan, inject, spans, summary};
+pub use self::faults::{
+    Fact, FaultCard, FaultLane, FaultSpan, fault_lanes, inject, spans, summary,
+};
+pub use self::integrity::{IntegrityView, RuleRow};
 pub use self::numbers::{Number, tightest_limit, worst_second};
+pub use self::phases::{PhaseCell, PhaseRow, Phases};
 pub use self::tables::{SeriesRow, StageRow};
+pub use self::usage::UsageRow;
 
 use crate::clean::{clean, clean_composed};
 use crate::timeline::Timeline;
@@ -104,6 +116,12 @@ pub struct View {
     pub failures: Vec<FailureRow>,
     pub stages: Vec<StageRow>,
     pub series: Vec<SeriesRow>,
+    /// Steps before, during and after the faults; absent if none took effect.
+    pub phases: Option<Phases>,
+    /// Absent if no claim is about it.
+    pub integrity: Option<IntegrityView>,
+    pub usage: Vec<UsageRow>,
+    pub debrief: Debrief,
     pub evidence: Vec<Evidence>,
     /// What is wrong with the evidence, in words.
     pub complaints: Vec<String>,
@@ -124,7 +142,8 @@ pub struct ExitView {
 impl View {
     pub fn new(story: &Story<'_>, timeline: &Timeline) -> Self {
         let (header, verdict) = (story.header, story.verdict);
-        let (events, events_left_out) = context::events(story);
+        let (events, events_left_out) = event_rows(story);
+        let evidence = evidence::evidence(verdict);
         Self {
             name: clean(&header.plan.name),
             question: clean(&header.plan.question),
@@ -135,7 +154,7 @@ impl View {
             sentence: clean_composed(&verdict.sentence),
             notices: notices(story),
             numbers: numbers::numbers(story, timeline),
-            chips: numbers::chips(story),
+            chips: numbers::chips(story, &evidence),
             reasons: reasons(verdict),
             exit: exit(verdict),
             claims: claims::claims(verdict),
@@ -143,7 +162,11 @@ impl View {
             failures: evidence::failures(verdict),
             stages: tables::stages(story),
             series: tables::series(verdict),
-            evidence: evidence::evidence(verdict),
+            phases: phases::phases(story),
+            integrity: integrity::integrity(story),
+            usage: usage::usage(story),
+            debrief: debrief::debrief(story),
+            evidence,
             complaints: evidence::complaints(verdict),
             events,
             events_left_out,

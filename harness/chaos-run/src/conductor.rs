@@ -3,10 +3,17 @@
 //! It owns the platform, the engine, the record, the ledger and the lease; nobody else acts. It runs
 //! on a single-threaded runtime on the main thread: the parent-death signal of the processes it
 //! starts is tied to the thread that started them.
-//! Invariant: whatever ends [`Conductor::play`], also a panic, [`Conductor::finish`] runs after it.
+//! Invariant: whatever ends [`Conductor::play`], also a panic, [`Conductor::finish`] runs after it;
+//! and whatever is waited for, the loop goes on hearing, so the lease is kept up.
 
+mod deploy;
+mod evidence;
 mod faults;
+mod game_day;
+mod load;
 mod opening;
+mod queue;
+mod waiting;
 mod wind_up;
 
 use std::path::PathBuf;
@@ -14,35 +21,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
-use chaos_load::{Engine, EngineConfig, EngineEvent, FaultClock};
+use chaos_load::{Engine, EngineEvent, FaultClock};
 use chaos_plan::Plan;
-use chaos_plan::plan::Moment;
-use chaos_platform::{
-    Deployment, InstanceRef, Observation, Platform, PlatformError, Probe, Seen, Undo,
-};
+use chaos_platform::{InstanceRef, Observation, Platform, Probe, Seen, Undo};
 use chaos_record::event::{Event, InstanceChange, Stamped, StopSignal};
 use chaos_record::record::Record;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::Interval;
+use tokio_util::sync::CancellationToken;
 
-use crate::failpoint;
-use crate::lease::{self, Lease};
-use crate::ledger::Ledger;
-use crate::state::{Action, Input, Phase, State};
+use crate::control::{Asked, Control};
+use crate::lease::Lease;
+use crate::ledger::LedgerHandle;
+use crate::state::{Action, Input, State};
 use crate::stop::StopSignals;
 use crate::writer::Writer;
 
+use queue::Queue;
+use waiting::{next_event, next_observation, next_request, sleep_until_ns, ticking};
+
 pub use opening::{RunConfig, RunError, run};
+pub use wind_up::Finished;
 
 /// Time between two looks at abort limits, waiting faults and the terminal.
 const LOOK: Duration = Duration::from_millis(100);
-/// Between the start of the workers and time zero of the schedule.
-const HEAD_START: Duration = Duration::from_millis(100);
+/// Time between two looks at what instances use.
+const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Somebody who watches a run, such as the terminal. Must not block.
 pub trait Audience {
     /// An event was written to the record.
     fn event(&mut self, stamped: &Stamped, record: &Record);
+
+    /// The target is up; shoppers reach it at this address.
+    fn deployed(&mut self, _address: &str) {}
 
     /// Time went on; `load_ns` counts from the start of the load.
     fn look(&mut self, record: &Record, load_ns: Option<u64>);
@@ -67,25 +79,41 @@ struct Conductor<'a> {
     zero_ns: u64,
     load_start_ns: Option<u64>,
     workers: usize,
-    audience: &'a mut dyn Audience,
+    /// Gone after a panic, whose cause it may be.
+    audience: Option<&'a mut dyn Audience>,
     writer: Writer,
-    ledger: Ledger,
-    work: PathBuf,
+    ledger: LedgerHandle,
+    /// The folder of state, and the outputs.
+    folder: PathBuf,
+    out: PathBuf,
     lease: Lease,
     lease_lost: bool,
     beat: Interval,
     stops: StopSignals,
     interrupts: u32,
-    platform: Option<Box<dyn Platform>>,
+    /// Second terminals speak here.
+    control: Option<Control>,
+    sample: Interval,
+    /// Only deployed, no load: until somebody wishes to stop.
+    hold: bool,
+    /// Set with the first wish to stop, for whoever waits for something that is then not needed.
+    stopping: CancellationToken,
+    platform: Option<Arc<dyn Platform>>,
     observations: Option<mpsc::Receiver<Observation>>,
     engine: Option<Engine>,
     fault_clock: Arc<FaultClock>,
     state: State,
+    queue: Queue,
+    /// Everything is taken back and ended: nothing is begun and no limit is watched any more.
+    ending: bool,
     active: Vec<ActiveFault>,
     next_undo: u64,
     /// Faults whose recovery others may wait for and was announced.
     recovered: Vec<bool>,
     stage: Option<usize>,
+    /// Panics that were caught, and which of them the record could not be told.
+    panics: u32,
+    untold: Vec<Stamped>,
 }
 
 /// What the loop heard.
@@ -95,48 +123,82 @@ enum Heard {
     Beat,
     Observed(Observation),
     Engine(Option<EngineEvent>),
+    Asked(Asked),
+    Sample,
     Look,
 }
 
 impl Conductor<'_> {
     /// Deploys, plays load and faults, and takes every fault back.
     async fn play(&mut self) {
-        let mut actions = self.deploy().await;
+        let actions = self.deploy().await;
+        self.take_in(actions);
         let mut look = ticking(LOOK);
         loop {
-            while !actions.is_empty() {
-                if actions.contains(&Action::TearDown) {
-                    return;
-                }
-                actions = self.perform(actions).await;
+            while let Some(action) = self.queue.next() {
+                let actions = self.perform(action).await;
+                self.take_in(actions);
+            }
+            if self.queue.is_over() {
+                return;
             }
             let heard = self.hear(&mut look).await;
-            actions = self.react(heard).await;
+            let actions = self.react(heard).await;
+            self.take_in(actions);
         }
     }
 
-    /// Does each action; what follows from them comes back.
-    async fn perform(&mut self, actions: Vec<Action>) -> Vec<Action> {
-        let mut next = Vec::new();
+    /// Does at once what needs no waiting, and queues the rest.
+    fn take_in(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::StartLoad => next.extend(self.start_load()),
                 Action::StopLoad => self.stop_load(),
-                Action::Inject { fault } => next.extend(self.inject(fault).await),
                 Action::Skip { fault, reason } => self.skip(fault, reason),
-                Action::Undo { fault } => next.extend(self.undo(fault).await),
-                Action::TearDown | Action::Finish => next.push(action),
+                Action::StartLoad
+                | Action::Inject { .. }
+                | Action::Undo { .. }
+                | Action::TearDown
+                | Action::Finish => self.queue.put(action),
             }
         }
-        next
     }
 
+    /// Does one action; what follows from it comes back.
+    async fn perform(&mut self, action: Action) -> Vec<Action> {
+        match action {
+            Action::StartLoad => self.start_load().await,
+            Action::Inject { fault } => Box::pin(self.inject(fault)).await,
+            Action::Undo { fault } => Box::pin(self.undo(fault)).await,
+            Action::StopLoad | Action::Skip { .. } | Action::TearDown | Action::Finish => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// Waits for something while everything else is heard; what follows from that is queued.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        let mut look = ticking(LOOK);
+        loop {
+            let heard = tokio::select! {
+                biased;
+                done = &mut work => return done,
+                heard = self.hear(&mut look) => heard,
+            };
+            let actions = self.react(heard).await;
+            self.take_in(actions);
+        }
+    }
+
+    /// At the end only what still has to be written down or answered is heard.
     async fn hear(&mut self, look: &mut Interval) -> Heard {
+        let ending = self.ending;
         let due = self
             .state
             .next_due()
             .zip(self.load_start_ns)
-            .map(|(due, start)| start + due);
+            .filter(|_| !ending)
+            .map(|(due, start)| start.saturating_add(due));
         tokio::select! {
             biased;
             signal = self.stops.next() => Heard::Stop(signal),
@@ -144,8 +206,10 @@ impl Conductor<'_> {
             _ = self.beat.tick() => Heard::Beat,
             Some(seen) = next_observation(self.observations.as_mut()) => Heard::Observed(seen),
             () = sleep_until_ns(due) => Heard::Look,
+            asked = next_request(self.control.as_mut()), if !ending => Heard::Asked(asked),
             event = next_event(self.engine.as_mut()) => Heard::Engine(event),
-            _ = look.tick() => Heard::Look,
+            _ = self.sample.tick(), if self.engine.is_some() && !ending => Heard::Sample,
+            _ = look.tick(), if !ending => Heard::Look,
         }
     }
 
@@ -159,13 +223,20 @@ impl Conductor<'_> {
             }
             Heard::Observed(observation) => self.observed(observation),
             Heard::Engine(event) => self.engine_said(event),
+            Heard::Asked(asked) => self.asked(asked),
+            Heard::Sample => {
+                self.sample_usage().await;
+                Vec::new()
+            }
             Heard::Look => self.look(),
         }
     }
 
     fn event(&mut self, at: u64, what: Event) {
         let stamped = self.writer.event(at, what);
-        self.audience.event(&stamped, self.writer.record());
+        if let Some(audience) = &mut self.audience {
+            audience.event(&stamped, self.writer.record());
+        }
     }
 
     fn event_now(&mut self, what: Event) {
@@ -184,104 +255,28 @@ impl Conductor<'_> {
             .map(|start| now_ns().saturating_sub(start))
     }
 
-    async fn deploy(&mut self) -> Vec<Action> {
-        self.event_now(Event::DeployStarted);
-        failpoint::reach("deploy.started");
-        let Some(mut platform) = self.platform.take() else {
-            return self.state.next(&Input::Deployed);
-        };
-        let deployed = self.while_deploying(platform.deploy()).await;
-        self.platform = Some(platform);
-        match deployed {
-            None => vec![Action::TearDown],
-            Some(Ok(_)) => {
-                self.hear_what_was_seen();
-                self.event_now(Event::Deployed);
-                failpoint::reach("deploy.done");
-                self.state.next(&Input::Deployed)
-            }
-            Some(Err(error)) => {
-                self.event_now(Event::EnvironmentFailed {
-                    what: format!("failed to {error}"),
-                });
-                self.state.next(&Input::DeployFailed)
-            }
-        }
+    /// The run is to wind down, for whatever reason.
+    fn stop(&mut self) -> Vec<Action> {
+        self.stopping.cancel();
+        self.state.next(&Input::Stop)
     }
 
-    /// Writes down what was seen before the deploy was done, so that the record keeps its order.
-    fn hear_what_was_seen(&mut self) {
-        while let Some(seen) = self
-            .observations
-            .as_mut()
-            .and_then(|seen| seen.try_recv().ok())
-        {
-            drop(self.observed(seen));
-        }
-    }
-
-    /// Waits for the deploy while everything else is heard; `None` if the run is to stop before it is done.
-    async fn while_deploying(
-        &mut self,
-        deploy: impl Future<Output = Result<Deployment, PlatformError>>,
-    ) -> Option<Result<Deployment, PlatformError>> {
-        tokio::pin!(deploy);
-        let mut look = ticking(LOOK);
-        loop {
-            let heard = tokio::select! {
-                deployed = &mut deploy => return Some(deployed.inspect(|deployment| self.address.clone_from(&deployment.address))),
-                heard = self.hear(&mut look) => heard,
-            };
-            // Before the load nothing but a stop can follow from what is heard.
-            drop(self.react(heard).await);
-            if self.state.phase() != Phase::Deploy {
-                return None;
-            }
-        }
-    }
-
-    fn start_load(&mut self) -> Vec<Action> {
-        let start_ns = now_ns() + u64::try_from(HEAD_START.as_nanos()).unwrap_or(0);
-        let config = EngineConfig {
-            plan: Arc::clone(&self.plan),
-            address: self.address.clone(),
-            workers: self.workers,
-            start_ns,
-            faults: Arc::clone(&self.fault_clock),
-        };
-        match Engine::start(config) {
-            Ok(engine) => {
-                self.engine = Some(engine);
-                self.load_start_ns = Some(start_ns);
-                let workers = self.workers;
-                self.event(self.run_ns(start_ns), Event::LoadStarted { workers });
-                Vec::new()
-            }
-            Err(error) => {
-                self.event_now(Event::EnvironmentFailed {
-                    what: format!("failed to {error}"),
-                });
-                self.state.next(&Input::LoadOver)
-            }
-        }
-    }
-
-    fn stop_load(&mut self) {
-        if let Some(engine) = &self.engine {
-            engine.stop();
-        }
+    /// Something around the run failed: it is said and the run winds down.
+    fn environment_failed(&mut self, what: String) -> Vec<Action> {
+        self.event_now(Event::EnvironmentFailed { what });
+        self.stop()
     }
 
     fn interrupted(&mut self, signal: StopSignal) -> Vec<Action> {
         self.interrupts += 1;
         self.event_now(Event::Interrupted { signal });
-        self.state.next(&Input::Stop)
+        self.stop()
     }
 
     fn guardian_lost(&mut self) -> Vec<Action> {
         self.lease_lost = true;
         self.event_now(Event::GuardianLost);
-        self.state.next(&Input::Stop)
+        self.stop()
     }
 
     fn observed(&mut self, observation: Observation) -> Vec<Action> {
@@ -303,7 +298,7 @@ impl Conductor<'_> {
             Seen::Down => InstanceChange::Down,
             Seen::PlatformLost { why } => {
                 self.event(at, Event::EnvironmentFailed { what: why });
-                return self.state.next(&Input::Stop);
+                return self.stop();
             }
         };
         self.event(
@@ -317,143 +312,18 @@ impl Conductor<'_> {
         Vec::new()
     }
 
-    fn engine_said(&mut self, event: Option<EngineEvent>) -> Vec<Action> {
-        match event {
-            Some(EngineEvent::Delta(delta)) => {
-                self.writer.delta(delta);
-                Vec::new()
-            }
-            Some(EngineEvent::Worker(report)) => {
-                self.event_now(Event::Worker(report));
-                Vec::new()
-            }
-            Some(EngineEvent::Failed { worker, message }) => {
-                self.event_now(Event::Panicked {
-                    message: format!("worker {worker}: {message}"),
-                });
-                self.state.next(&Input::Stop)
-            }
-            None => self.load_over(),
-        }
-    }
-
-    fn load_over(&mut self) -> Vec<Action> {
-        if let Some(engine) = self.engine.take() {
-            let length = u64::try_from(self.plan.load.length().as_nanos()).unwrap_or(u64::MAX);
-            let until = engine.stopped_at().unwrap_or(length).min(length);
-            self.event_now(Event::LoadStopped {
-                until,
-                cut_short: until < length,
-            });
-        }
-        self.state.next(&Input::LoadOver)
-    }
-
     /// Time went on: stages, limits, waiting faults, the terminal.
     fn look(&mut self) -> Vec<Action> {
         self.writer.flush();
         let mut actions = Vec::new();
         if let Some(why) = self.writer.take_failure() {
-            self.event_now(Event::EnvironmentFailed { what: why });
-            actions.extend(self.state.next(&Input::Stop));
+            actions.extend(self.environment_failed(why));
         }
-        if let Some(load_ns) = self.load_ns().filter(|_| self.state.phase() == Phase::Load) {
-            self.announce_stage(load_ns);
-            actions.extend(self.check_limits(load_ns));
-            actions.extend(self.announce_recoveries(load_ns));
-            actions.extend(self.state.next(&Input::Tick { load_ns }));
-        }
+        actions.extend(self.watch_load());
         let load_ns = self.load_ns();
-        self.audience.look(self.writer.record(), load_ns);
-        actions
-    }
-
-    fn announce_stage(&mut self, load_ns: u64) {
-        let stage = self.plan.load.stage_at(Duration::from_nanos(load_ns));
-        if stage.is_some() && stage != self.stage {
-            self.stage = stage;
-            if let (Some(stage), Some(start)) = (stage, self.load_start_ns) {
-                let planned =
-                    u64::try_from(self.plan.load.stages[stage].start.as_nanos()).unwrap_or(0);
-                self.event(self.run_ns(start + planned), Event::StageStarted { stage });
-            }
-        }
-    }
-
-    fn check_limits(&mut self, load_ns: u64) -> Vec<Action> {
-        match chaos_record::abort::should(self.writer.record(), load_ns) {
-            Some(why) => {
-                self.event_now(Event::Aborted { why });
-                self.state.next(&Input::Stop)
-            }
-            None => Vec::new(),
-        }
-    }
-
-    /// Tells faults that wait for another one's recovery.
-    fn announce_recoveries(&mut self, load_ns: u64) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for fault in 0..self.recovered.len() {
-            if !self.recovered[fault]
-                && chaos_record::live::recovered(
-                    self.writer.record(),
-                    &self.plan.faults[fault].name,
-                )
-                .is_some()
-            {
-                self.recovered[fault] = true;
-                actions.extend(self.state.next(&Input::Reached {
-                    fault,
-                    moment: Moment::Recovered,
-                    load_ns,
-                }));
-            }
+        if let Some(audience) = &mut self.audience {
+            audience.look(self.writer.record(), load_ns);
         }
         actions
-    }
-}
-
-/// An interval that does not hurry to catch up.
-fn ticking(period: Duration) -> Interval {
-    let mut interval = interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
-}
-
-/// Waits for an instant of `CLOCK_MONOTONIC`; for ever without one.
-async fn sleep_until_ns(at_ns: Option<u64>) {
-    match at_ns {
-        Some(at_ns) => {
-            tokio::time::sleep(Duration::from_nanos(at_ns.saturating_sub(now_ns()))).await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_observation(
-    receiver: Option<&mut mpsc::Receiver<Observation>>,
-) -> Option<Observation> {
-    match receiver {
-        Some(receiver) => receiver.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_event(engine: Option<&mut Engine>) -> Option<EngineEvent> {
-    match engine {
-        Some(engine) => engine.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for something while the lease is kept up.
-async fn beating<T>(lease: &mut Lease, work: impl Future<Output = T>) -> T {
-    tokio::pin!(work);
-    let mut beat = ticking(lease::BEAT);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = beat.tick() => lease.beat().await,
-        }
     }
 }

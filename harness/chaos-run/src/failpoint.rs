@@ -1,8 +1,8 @@
 //! Named points at which a test can have the harness killed.
 //!
 //! `CHAOS_FAILPOINT=ledger.written` makes the process send itself SIGKILL (or, with `:stop` behind
-//! the name, SIGSTOP) when it gets there. Without the variable a point costs one look at it.
-//! Invariant: a point changes nothing else, so what is tested is what runs.
+//! the name, SIGSTOP; with `:panic`, panic) when it gets there. Without the variable a point costs
+//! one look at it. Invariant: a point changes nothing else, so what is tested is what runs.
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -22,6 +22,7 @@ pub const POINTS: [&str; 11] = [
 ];
 
 /// Passes a point.
+#[expect(clippy::panic, reason = "a test asks for it")]
 pub fn reach(point: &'static str) {
     debug_assert!(POINTS.contains(&point), "{point} is not listed");
     let Ok(wanted) = std::env::var("CHAOS_FAILPOINT") else {
@@ -30,6 +31,7 @@ pub fn reach(point: &'static str) {
     let signal = match wanted.strip_prefix(point) {
         Some("") => Signal::KILL,
         Some(":stop") => Signal::STOP,
+        Some(":panic") => panic!("asked to panic at {point}"),
         Some(_) | None => return,
     };
     // A failure to signal ourselves leaves the run as it is; the test then sees no kill.

@@ -2,7 +2,7 @@
 //! for good, undoes what the ledger says and removes what is left of the run.
 //!
 //! Invariant: it never acts beside a living harness. The harness is killed by pidfd and seen gone
-//! before the first undo, so that a stopped one cannot act later (fencing).
+//! before the first undo, however long that takes, so that a stopped one cannot act later (fencing).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,16 +11,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
+use chaos_platform::local::process::ProcessId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
 
 use crate::lease::{BEAT, DONE_BYTE, MISSED_BEATS};
-use crate::ledger::{Content, Ledger, LedgerError, Outstanding};
+use crate::ledger::{Content, Ledger, LedgerError};
 use crate::recover::{self, Report};
 
-/// The harness must be gone this soon after SIGKILL; a process in uninterruptible sleep may not be.
-const FENCE_LIMIT: Duration = Duration::from_secs(5);
+/// How often a harness that does not go is signalled again; a process in uninterruptible sleep may take long.
+const FENCE_PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Error)]
 pub enum GuardianError {
@@ -31,8 +33,8 @@ pub enum GuardianError {
         act: &'static str,
         source: io::Error,
     },
-    #[error("stop the harness (pid {pid}): it is still there")]
-    NotFenced { pid: u32 },
+    #[error("find in the ledger in `{}` whose guardian this is", folder.display())]
+    Unknown { folder: PathBuf },
 }
 
 /// Why the guardian acts.
@@ -57,21 +59,25 @@ pub fn run_blocking(folder: &Path) -> Result<Option<Report>, GuardianError> {
     let lock =
         rustix::io::dup(io::stdout().as_fd()).map_err(|error| io("take the lock")(error.into()))?;
     let ledger = Ledger::shared(folder, File::from(lock))?;
-    let content = ledger.read()?;
-    let fence = Fence::open(content.opened.harness.pid);
-    let ended = watch(lease, folder).map_err(io("watch the lease"))?;
-    if ended == Ended::Done {
-        return Ok(None);
-    }
-    tracing::warn!(run = content.opened.run, ?ended, "taking over");
-    fence.stop()?;
+    let opened = ledger.read()?.opened;
+    let opened = opened.ok_or_else(|| GuardianError::Unknown {
+        folder: folder.to_owned(),
+    })?;
+    let fence = Fence::open(&opened.harness).map_err(io("get a hold on the harness"))?;
+    // Made now: once the harness is stopped, nothing may be missing any more.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(io("start a runtime"))?;
-    let report = runtime.block_on(recover::finish(ledger))?;
-    tracing::warn!(undone = report.undone.len(), left = ?report.left, "finished");
-    Ok(Some(report))
+    let ended = watch(lease, folder).map_err(io("watch the lease"))?;
+    if ended == Ended::Done {
+        return Ok(None);
+    }
+    tracing::warn!(run = opened.run, ?ended, "taking over");
+    if let Some(fence) = fence {
+        fence.stop();
+    }
+    Ok(Some(runtime.block_on(recover::finish(ledger))))
 }
 
 /// Waits until the lease ends, by whatever way.
@@ -87,7 +93,7 @@ fn watch(lease: OwnedFd, folder: &Path) -> io::Result<Ended> {
             tv_nsec: 250_000_000,
         };
         match poll(&mut fds, Some(&wait)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => {
                 let mut bytes = [0; 64];
                 let n = lease.read(&mut bytes)?;
@@ -132,53 +138,100 @@ impl OverdueWatch {
             self.size = size;
             self.content = crate::ledger::read(&self.folder).ok();
         }
-        // A harness that tried and failed is awake and on its way to tear everything down.
-        let overdue = |undo: &Outstanding| !undo.tried && undo.overdue_ns < now_ns();
-        let content = self.content.as_ref();
-        content.is_some_and(|content| content.outstanding.iter().any(overdue))
+        let now_ns = now_ns();
+        self.content.as_ref().is_some_and(|content| {
+            let mut outstanding = content.outstanding.iter();
+            outstanding.any(|undo| undo.is_overdue(now_ns))
+        })
     }
 }
 
 /// A hold on the harness that survives the reuse of its number.
+#[derive(Debug)]
 struct Fence {
-    pid: u32,
-    /// Absent if it was gone already when we looked.
-    pidfd: Option<OwnedFd>,
+    process: ProcessId,
+    pidfd: OwnedFd,
 }
 
 impl Fence {
-    /// The harness is our parent, so its number cannot have been used again before this.
-    fn open(pid: u32) -> Self {
-        let pidfd = i32::try_from(pid)
+    /// `None` if the harness is gone, also if another process has its number by now: who it is was
+    /// looked up after the hold was taken.
+    fn open(process: &ProcessId) -> io::Result<Option<Self>> {
+        let pid = i32::try_from(process.pid)
             .ok()
             .and_then(Pid::from_raw)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { pid, pidfd }
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(process.is_alive()?.then(|| Self {
+            process: process.clone(),
+            pidfd,
+        }))
     }
 
-    /// Kills the harness and waits until it is gone.
-    fn stop(&self) -> Result<(), GuardianError> {
-        let Some(pidfd) = &self.pidfd else {
-            return Ok(());
-        };
-        match pidfd_send_signal(pidfd, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => {
-                return Err(GuardianError::Io {
-                    act: "stop the harness",
-                    source: error.into(),
-                });
+    /// Kills the harness and waits until it is gone, however long that takes: beside one that may
+    /// still act nothing is undone, and meanwhile the lock keeps everybody else away.
+    fn stop(&self) {
+        while !self.try_stop() {
+            tracing::error!(pid = self.process.pid, "the harness is still there");
+        }
+    }
+
+    fn try_stop(&self) -> bool {
+        match pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => tracing::error!(%error, "failed to stop the harness"),
+        }
+        let deadline = now_ns() + u64::try_from(FENCE_PAUSE.as_nanos()).unwrap_or(0);
+        loop {
+            let left = Duration::from_nanos(deadline.saturating_sub(now_ns()));
+            let wait = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            // A pidfd becomes readable when its process ends.
+            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            match poll(&mut fds, Some(&wait)) {
+                Ok(n) if n > 0 => return true,
+                _ if left.is_zero() => return false,
+                Ok(_) | Err(_) => {}
             }
         }
-        // A pidfd becomes readable when its process ends.
-        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-        let wait = Timespec {
-            tv_sec: i64::try_from(FENCE_LIMIT.as_secs()).unwrap_or(5),
-            tv_nsec: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_harness_is_stopped_for_good() {
+        let mut child = Command::new("sleep").arg("600").spawn().expect("coreutils");
+        let process = ProcessId::of(child.id()).expect("it runs");
+        let fence = Fence::open(&process).expect("ours");
+        fence.expect("it runs").stop();
+        assert!(!process.is_alive().expect("readable"));
+        assert!(Fence::open(&process).expect("readable").is_none());
+        child.wait().expect("our child");
+    }
+
+    #[test]
+    fn another_process_with_its_number_is_never_stopped() {
+        let own = ProcessId::of(std::process::id()).expect("it runs");
+        let another = ProcessId {
+            start: own.start + 1,
+            ..own.clone()
         };
-        match poll(&mut fds, Some(&wait)) {
-            Ok(n) if n > 0 => Ok(()),
-            Ok(_) | Err(_) => Err(GuardianError::NotFenced { pid: self.pid }),
-        }
+        assert!(Fence::open(&another).expect("readable").is_none());
+        let earlier = ProcessId {
+            boot: "another boot".to_owned(),
+            ..own
+        };
+        assert!(Fence::open(&earlier).expect("readable").is_none());
     }
 }

@@ -12,15 +12,16 @@ use chaos_load::clock::now_ns;
 use chaos_plan::plan::{Fault, Safety};
 use chaos_platform::{InstanceRef, Platform, Probe, Reverted, Undo};
 use chaos_record::event::NotInjected;
+use tokio_util::sync::CancellationToken;
 
 use crate::failpoint;
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Entry, LedgerHandle};
 
 /// How long an effect may take to show; a process that dies or stops does so in milliseconds.
 const PROOF_LIMIT: Duration = Duration::from_secs(2);
 /// Time between two looks.
 const PROOF_PAUSE: Duration = Duration::from_millis(5);
-/// Beyond a fault's own length, before the guardian calls it overdue.
+/// Beyond a fault's own length and the longest proof of its effect, before the guardian calls it overdue.
 const OVERDUE_SLACK: Duration = Duration::from_secs(15);
 /// Tries of one undo.
 const UNDO_TRIES: u32 = 3;
@@ -34,6 +35,8 @@ pub struct Tools<'a> {
     pub seed: u64,
     /// Longest a target may take to end when it is asked to (SIGTERM).
     pub grace: Duration,
+    /// Set once the run is to stop: no further act, no waiting for proof.
+    pub stopping: &'a CancellationToken,
 }
 
 /// A fault that was applied and has to be taken back.
@@ -55,6 +58,8 @@ pub struct NotApplied {
     pub reason: NotInjected,
     pub why: String,
     pub undos: Vec<(u64, Undo)>,
+    /// The disk refused to take the undos down: nothing more can be changed safely.
+    pub ledger_failed: bool,
 }
 
 impl NotApplied {
@@ -63,14 +68,22 @@ impl NotApplied {
             reason,
             why: why.to_string(),
             undos: Vec::new(),
+            ledger_failed: false,
         }
     }
 
     fn failed(why: &dyn Display, undos: Vec<(u64, Undo)>) -> Self {
         Self {
-            reason: NotInjected::Failed,
-            why: why.to_string(),
             undos,
+            ..Self::before_any_act(NotInjected::Failed, why)
+        }
+    }
+
+    /// The run is to stop; what was done of it so far is to be taken back.
+    fn stopping(undos: Vec<(u64, Undo)>) -> Self {
+        Self {
+            undos,
+            ..Self::before_any_act(NotInjected::Stopping, &"the run was ending")
         }
     }
 }
@@ -89,17 +102,20 @@ pub async fn choose(
 /// Prepares, writes ahead, applies and proves.
 pub async fn apply(
     tools: Tools<'_>,
-    ledger: &mut Ledger,
+    ledger: &LedgerHandle,
     fault: &Fault,
     targets: Vec<InstanceRef>,
     first_id: u64,
 ) -> Result<Applied, NotApplied> {
     let breakage = breakage(fault, &targets);
     let undos = prepare(tools, &breakage, first_id).await?;
-    write_ahead(ledger, fault, &undos)?;
+    write_ahead(ledger, fault, &undos, tools.grace).await?;
     failpoint::reach("ledger.written");
     let mut at_ns = None;
     for act in &breakage.acts {
+        if tools.stopping.is_cancelled() {
+            return Err(NotApplied::stopping(undos));
+        }
         let at = tools
             .platform
             .apply(act)
@@ -108,10 +124,10 @@ pub async fn apply(
         at_ns.get_or_insert(at);
     }
     failpoint::reach("fault.applied");
-    let effect = prove(tools.platform, &breakage.effect, PROOF_LIMIT + tools.grace).await;
+    let effect = prove_effect(tools, &breakage.effect).await;
     for (id, _) in undos.iter().filter(|_| effect.is_ok()) {
         // The act is done and its undo is on disk: a disk that refuses this note changes nothing.
-        drop(ledger.write(&Entry::Effective { id: *id }));
+        drop(ledger.write(Entry::Effective { id: *id }).await);
     }
     failpoint::reach("fault.effective");
     Ok(Applied {
@@ -140,13 +156,13 @@ async fn prepare(
     Ok(undos)
 }
 
-fn write_ahead(
-    ledger: &mut Ledger,
+async fn write_ahead(
+    ledger: &LedgerHandle,
     fault: &Fault,
     undos: &[(u64, Undo)],
+    grace: Duration,
 ) -> Result<(), NotApplied> {
-    let lasts = fault.lasts.unwrap_or_default() + OVERDUE_SLACK;
-    let overdue_ns = now_ns() + u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX / 2);
+    let overdue_ns = overdue_ns(now_ns(), fault, grace);
     for (id, undo) in undos {
         let entry = Entry::Intend {
             id: *id,
@@ -154,17 +170,26 @@ fn write_ahead(
             undo: undo.clone(),
             overdue_ns,
         };
-        ledger
-            .write(&entry)
-            .map_err(|error| NotApplied::failed(&error, undos.to_vec()))?;
+        let written = ledger.write(entry).await;
+        written.map_err(|error| NotApplied {
+            ledger_failed: true,
+            ..NotApplied::failed(&format!("failed to {error}"), undos.to_vec())
+        })?;
     }
     Ok(())
+}
+
+/// When a fault that begins now must have been taken back by a harness that works: its undo may
+/// come after the longest proof of its effect, and waits for what else is being done.
+fn overdue_ns(now_ns: u64, fault: &Fault, grace: Duration) -> u64 {
+    let lasts = fault.lasts.unwrap_or_default() + PROOF_LIMIT + grace + OVERDUE_SLACK;
+    now_ns.saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Takes everything back, newest first, and reads from the world that it is so.
 pub async fn undo(
     platform: &dyn Platform,
-    ledger: &mut Ledger,
+    ledger: &LedgerHandle,
     undos: &[(u64, Undo)],
     undone: &[Probe],
 ) -> Result<Vec<String>, String> {
@@ -179,7 +204,7 @@ pub async fn undo(
             failures.push(how.words().to_owned());
         }
         // The undo is done; if the disk refuses the note, guardian and recover do it again, which is harmless.
-        drop(ledger.write(&Entry::Reverted { id: *id, how }));
+        drop(ledger.write(Entry::Reverted { id: *id, how }).await);
     }
     failpoint::reach("undo.done");
     match prove(platform, undone, PROOF_LIMIT).await {
@@ -202,6 +227,15 @@ async fn undo_one(platform: &dyn Platform, undo: &Undo) -> Reverted {
         how = platform.undo(undo).await;
     }
     how
+}
+
+/// Waits for the effect, but not beyond the wish to stop.
+async fn prove_effect(tools: Tools<'_>, probes: &[Probe]) -> Result<Vec<String>, String> {
+    tokio::select! {
+        biased;
+        proof = prove(tools.platform, probes, PROOF_LIMIT + tools.grace) => proof,
+        () = tools.stopping.cancelled() => Err("the run was stopped before an effect showed".to_owned()),
+    }
 }
 
 /// Asks until every probe holds or the limit is over.
@@ -228,4 +262,32 @@ async fn prove(
         }
     }
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets, When};
+
+    use super::*;
+
+    #[test]
+    fn a_slow_proof_does_not_make_a_fault_overdue() {
+        let (lasts, grace) = (Duration::from_secs(30), Duration::from_secs(10));
+        let fault = Fault {
+            name: "f".to_owned(),
+            when: When::At(Duration::ZERO),
+            lasts: Some(lasts),
+            inject: Inject::Kill {
+                targets: Targets {
+                    service: "api".to_owned(),
+                    how_many: HowMany::Count(1),
+                },
+                signal: KillSignal::Term,
+            },
+            line: 1,
+        };
+        let overdue = Duration::from_nanos(overdue_ns(7, &fault, grace) - 7);
+        assert_eq!(overdue, lasts + PROOF_LIMIT + grace + OVERDUE_SLACK);
+        assert_eq!(overdue_ns(u64::MAX, &fault, grace), u64::MAX);
+    }
 }

@@ -3,19 +3,28 @@
 //! One line an entry, each with a CRC; room is reserved on disk when it is opened, and the lock is
 //! held by harness and guardian together for as long as either lives.
 //! Invariant: an act happens only after its `Intend` entry is on disk. A torn last line is an act
-//! that did not happen.
+//! that did not happen. Once the disk refused an entry, nothing new is announced here.
+
+mod content;
+mod handle;
+mod lock;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use chaos_load::clock::now_ns;
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::{Reverted, Undo};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{FallocateFlags, fallocate};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::state_folder::{self, StateFolderError};
+use crate::state_folder::{self, RootLock, StateFolderError};
+
+pub use content::{Content, Outstanding};
+pub use handle::LedgerHandle;
+pub use lock::{Standing, standing};
 
 /// Version of the entries; a reader refuses any other.
 const VERSION: u32 = 1;
@@ -58,6 +67,23 @@ pub struct Opened {
     pub work: PathBuf,
     /// The run's output folder; stays.
     pub out: PathBuf,
+    /// Time zero of the run, `CLOCK_MONOTONIC` nanoseconds of the harness's boot.
+    #[serde(default)]
+    pub zero_ns: u64,
+}
+
+impl Opened {
+    /// Of a run that begins now, whose state is kept under `root`.
+    pub fn new(root: &Path, run: &str, harness: ProcessId, out: &Path) -> Self {
+        Self {
+            version: VERSION,
+            run: run.to_owned(),
+            harness,
+            work: root.join(run).join("work"),
+            out: out.to_owned(),
+            zero_ns: now_ns(),
+        }
+    }
 }
 
 #[derive(Debug, Error)]
@@ -72,8 +98,8 @@ pub enum LedgerError {
     },
     #[error("take over run `{run}`: it is alive")]
     Alive { run: String },
-    #[error("read the ledger `{}`: {why}", path.display())]
-    Damaged { path: PathBuf, why: String },
+    #[error("announce an act in the ledger `{}`: it refused an entry before", path.display())]
+    Broken { path: PathBuf },
 }
 
 /// An open ledger that holds the run's lock.
@@ -81,68 +107,34 @@ pub enum LedgerError {
 pub struct Ledger {
     folder: PathBuf,
     file: File,
+    /// Bytes that are known to be on disk; what a refused write left behind them is cut off.
+    good: u64,
+    /// The disk refused an entry.
+    broken: bool,
+    /// What it left could not be cut off either: the next line must begin with a line break.
+    torn: bool,
     /// Closing the last copy releases the lock; the guardian inherits one.
     lock: File,
 }
 
-/// A ledger read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    pub opened: Opened,
-    /// Intended and not reverted, newest first.
-    pub outstanding: Vec<Outstanding>,
-    pub closed: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outstanding {
-    pub id: u64,
-    pub fault: String,
-    pub undo: Undo,
-    pub overdue_ns: u64,
-    /// Its undo was tried and failed.
-    pub tried: bool,
-}
-
 impl Ledger {
-    /// Makes the ledger of a new run under `root` and takes its lock.
-    pub fn create(
-        root: &Path,
-        run: &str,
-        harness: ProcessId,
-        out: &Path,
-    ) -> Result<Self, LedgerError> {
-        let folder = root.join(run);
+    /// Makes the ledger of a new run and takes its lock.
+    pub fn create(root: &RootLock, opened: Opened) -> Result<Self, LedgerError> {
+        let folder = root.root().join(&opened.run);
         state_folder::make_private(&folder)?;
-        let lock = lock(&folder, run)?;
+        let lock = lock::take(&folder, &opened.run)?;
         let path = folder.join("ledger");
         let io = |act| {
-            move |source| LedgerError::Io {
-                act,
-                path: path_of(root, run),
-                source,
-            }
+            let path = path.clone();
+            move |source| LedgerError::Io { act, path, source }
         };
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
             .open(&path)
             .map_err(io("make"))?;
-        fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES)
-            .or_else(unsupported)
-            .map_err(|error| io("reserve room for")(error.into()))?;
-        let mut ledger = Self {
-            folder: folder.clone(),
-            file,
-            lock,
-        };
-        let opened = Opened {
-            version: VERSION,
-            run: run.to_owned(),
-            harness,
-            work: folder.join("work"),
-            out: out.to_owned(),
-        };
+        reserve(&file).map_err(io("reserve room for"))?;
+        let mut ledger = Self::over(folder.clone(), file, lock).map_err(io("read the size of"))?;
         ledger.write(&Entry::Opened(opened))?;
         File::open(&folder)
             .and_then(|folder| folder.sync_all())
@@ -150,38 +142,42 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Takes over the ledger of a run that is no longer alive.
-    pub fn take_over(root: &Path, run: &str) -> Result<Self, LedgerError> {
-        let folder = root.join(run);
+    /// Takes over the ledger of a run that nobody looks after any more.
+    pub fn take_over(root: &RootLock, run: &str) -> Result<Self, LedgerError> {
+        let folder = root.root().join(run);
         state_folder::check_private(&folder)?;
-        let lock = lock(&folder, run)?;
-        let path = folder.join("ledger");
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(|source| LedgerError::Io {
-                act: "open",
-                path,
-                source,
-            })?;
-        Ok(Self { folder, file, lock })
+        let lock = lock::take(&folder, run)?;
+        Self::open(folder, lock, true)
     }
 
     /// Opens the ledger in `folder` for the guardian, whose lock came with its descriptors.
     pub fn shared(folder: &Path, lock: File) -> Result<Self, LedgerError> {
+        Self::open(folder.to_owned(), lock, false)
+    }
+
+    fn open(folder: PathBuf, lock: File, create: bool) -> Result<Self, LedgerError> {
         let path = folder.join("ledger");
+        let io = |source| LedgerError::Io {
+            act: "open",
+            path: path.clone(),
+            source,
+        };
         let file = OpenOptions::new()
             .append(true)
+            .create(create)
             .open(&path)
-            .map_err(|source| LedgerError::Io {
-                act: "open",
-                path,
-                source,
-            })?;
+            .map_err(io)?;
+        Self::over(folder, file, lock).map_err(io)
+    }
+
+    fn over(folder: PathBuf, file: File, lock: File) -> io::Result<Self> {
+        let good = file.metadata()?.len();
         Ok(Self {
-            folder: folder.to_owned(),
+            folder,
             file,
+            good,
+            broken: false,
+            torn: false,
             lock,
         })
     }
@@ -199,19 +195,46 @@ impl Ledger {
         })
     }
 
-    /// Appends one entry and waits until it is on disk.
+    /// Appends one entry and waits until it is on disk. After the first refusal acts can no longer
+    /// be announced, but what was done can still be noted.
     pub fn write(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+        if self.broken && matches!(entry, Entry::Intend { .. }) {
+            return Err(LedgerError::Broken { path: self.path() });
+        }
         let json = serde_json::to_string(entry).expect("an entry is plain data");
-        let line = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+        let start = if self.torn { "\n" } else { "" };
+        let line = format!("{start}{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
         let written = self
             .file
             .write_all(line.as_bytes())
             .and_then(|()| self.file.sync_data());
-        written.map_err(|source| LedgerError::Io {
-            act: "write",
-            path: self.path(),
-            source,
-        })
+        match written {
+            Ok(()) => {
+                self.good += line.len() as u64;
+                self.torn = false;
+                Ok(())
+            }
+            Err(source) => {
+                self.cut_back();
+                Err(LedgerError::Io {
+                    act: "write",
+                    path: self.path(),
+                    source,
+                })
+            }
+        }
+    }
+
+    /// Takes away what a refused write left, so that the next line is not joined to it.
+    fn cut_back(&mut self) {
+        self.broken = true;
+        let cut = self
+            .file
+            .set_len(self.good)
+            .and_then(|()| self.file.sync_data());
+        self.torn = cut.is_err();
+        // Cutting gave back the room behind the end; without it the run goes on as before.
+        drop(reserve(&self.file));
     }
 
     /// What the ledger says; a torn last line is left out.
@@ -220,7 +243,7 @@ impl Ledger {
     }
 
     /// Forgets a run that left nothing behind.
-    pub fn remove(self) -> Result<(), LedgerError> {
+    pub fn remove(&self, _root: &RootLock) -> Result<(), LedgerError> {
         fs::remove_dir_all(&self.folder).map_err(|source| LedgerError::Io {
             act: "remove",
             path: self.path(),
@@ -233,138 +256,35 @@ impl Ledger {
     }
 }
 
-fn path_of(root: &Path, run: &str) -> PathBuf {
-    root.join(run).join("ledger")
-}
-
 /// Some file systems cannot reserve room; then the run goes on without.
-fn unsupported(error: rustix::io::Errno) -> Result<(), rustix::io::Errno> {
-    if error == rustix::io::Errno::OPNOTSUPP {
-        Ok(())
-    } else {
-        Err(error)
+fn reserve(file: &File) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn lock(folder: &Path, run: &str) -> Result<File, LedgerError> {
-    let path = folder.join("lock");
-    let io = |source| LedgerError::Io {
-        act: "lock",
-        path: path.clone(),
-        source,
-    };
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io)?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(LedgerError::Alive {
-            run: run.to_owned(),
-        }),
-        Err(error) => Err(io(error.into())),
-    }
-}
-
-/// Whether a run's lock is held by somebody.
-pub fn is_alive(root: &Path, run: &str) -> Result<bool, LedgerError> {
-    match lock(&root.join(run), run) {
-        Ok(_released_at_once) => Ok(false),
-        Err(LedgerError::Alive { .. }) => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reads the ledger in `folder`.
+/// Reads the ledger in `folder`; one that is not there yet says nothing.
 pub fn read(folder: &Path) -> Result<Content, LedgerError> {
     let path = folder.join("ledger");
-    let io = |source| LedgerError::Io {
-        act: "read",
-        path: path.clone(),
-        source,
-    };
-    let mut text = String::new();
-    let mut file = File::open(&path).map_err(io)?;
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
-    file.read_to_string(&mut text).map_err(io)?;
-    content(&text).map_err(|why| LedgerError::Damaged { path, why })
-}
-
-/// The content of a ledger's text. Reading ends at the first line that is torn or damaged: what was
-/// never completely on disk was never acted on.
-fn content(text: &str) -> Result<Content, String> {
-    let mut entries = text.split_inclusive('\n').map_while(entry);
-    let Some(Entry::Opened(opened)) = entries.next() else {
-        return Err("its first entry is missing or damaged".to_owned());
-    };
-    if opened.version != VERSION {
-        return Err(format!(
-            "it has version {}, this program reads {VERSION}",
-            opened.version
-        ));
-    }
-    let mut content = Content {
-        opened,
-        outstanding: Vec::new(),
-        closed: false,
-    };
-    for entry in entries {
-        match entry {
-            Entry::Intend {
-                id,
-                fault,
-                undo,
-                overdue_ns,
-            } => content.outstanding.insert(
-                0,
-                Outstanding {
-                    id,
-                    fault,
-                    undo,
-                    overdue_ns,
-                    tried: false,
-                },
-            ),
-            Entry::Reverted { id, how } if how.is_clean() => {
-                content.outstanding.retain(|other| other.id != id);
-            }
-            Entry::Reverted { id, .. } => {
-                for other in content
-                    .outstanding
-                    .iter_mut()
-                    .filter(|other| other.id == id)
-                {
-                    other.tried = true;
-                }
-            }
-            Entry::Closed { left } => content.closed = left.is_empty(),
-            Entry::Opened(_) | Entry::Effective { .. } => {}
-        }
-    }
-    Ok(content)
-}
-
-fn entry(line: &str) -> Option<Entry> {
-    let (crc, json) = line.strip_suffix('\n')?.split_once(' ')?;
-    let intact =
-        u32::from_str_radix(crc, 16).is_ok_and(|crc| crc == crc32fast::hash(json.as_bytes()));
-    if intact {
-        serde_json::from_str(json).ok()
-    } else {
-        None
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Content::parse(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
+        Err(source) => Err(LedgerError::Io {
+            act: "read",
+            path,
+            source,
+        }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use chaos_platform::undo::UndoStep;
-    use proptest::prelude::*;
 
     use super::*;
 
-    fn process() -> ProcessId {
+    pub(super) fn process() -> ProcessId {
         ProcessId {
             pid: 4_121,
             start: 99,
@@ -372,7 +292,7 @@ mod tests {
         }
     }
 
-    fn intend(id: u64) -> Entry {
+    pub(super) fn intend(id: u64) -> Entry {
         let undo = Undo {
             version: 1,
             mark: "r".to_owned(),
@@ -398,13 +318,24 @@ mod tests {
         }
     }
 
-    fn ids(content: &Content) -> Vec<u64> {
+    pub(super) fn ids(content: &Content) -> Vec<u64> {
         content.outstanding.iter().map(|undo| undo.id).collect()
     }
 
-    fn written(root: &Path) -> Ledger {
-        let mut ledger =
-            Ledger::create(root, "r", process(), Path::new("/out")).expect("a new ledger");
+    fn hold(root: &Path) -> RootLock {
+        RootLock::try_take(root)
+            .expect("readable")
+            .expect("nobody holds it")
+    }
+
+    /// A new ledger of run `r` with this harness.
+    pub(super) fn ledger_of(root: &Path, harness: ProcessId) -> Ledger {
+        let opened = Opened::new(root, "r", harness, Path::new("/out"));
+        Ledger::create(&hold(root), opened).expect("a new ledger")
+    }
+
+    pub(super) fn written(root: &Path) -> Ledger {
+        let mut ledger = ledger_of(root, process());
         for entry in [intend(1), intend(2), reverted(1), intend(3)] {
             ledger.write(&entry).expect("room");
         }
@@ -442,36 +373,55 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let ledger = written(root.path());
         let guardians = ledger.share_lock().expect("a second hold");
-        assert!(matches!(
-            Ledger::take_over(root.path(), "r"),
-            Err(LedgerError::Alive { .. })
-        ));
+        let taken = Ledger::take_over(&hold(root.path()), "r");
+        assert!(matches!(taken, Err(LedgerError::Alive { .. })));
         drop(ledger);
+        let taken = Ledger::take_over(&hold(root.path()), "r");
         assert!(
-            is_alive(root.path(), "r").expect("readable"),
+            matches!(taken, Err(LedgerError::Alive { .. })),
             "the guardian still holds the lock"
         );
         drop(guardians);
-        let taken = Ledger::take_over(root.path(), "r").expect("nobody holds it");
-        taken.remove().expect("ours");
+        let held = hold(root.path());
+        let taken = Ledger::take_over(&held, "r").expect("nobody holds it");
+        taken.remove(&held).expect("ours");
         assert!(!root.path().join("r").exists());
     }
 
-    proptest! {
-        #[test]
-        fn a_ledger_cut_or_changed_anywhere_never_invents_an_undo(cut in 0_usize..2_000, flip in 0_usize..2_000, bit in 0_u8..8) {
-            let root = tempfile::tempdir().expect("a folder");
-            written(root.path());
-            let path = root.path().join("r/ledger");
-            let mut bytes = fs::read(&path).expect("what was written");
-            bytes.truncate(cut);
-            if let Some(byte) = bytes.get_mut(flip) {
-                *byte ^= 1 << bit;
-            }
-            if let Ok(text) = String::from_utf8(bytes) && let Ok(content) = content(&text) {
-                let allowed: [&[u64]; 5] = [&[], &[1], &[2, 1], &[2], &[3, 2]];
-                prop_assert!(allowed.contains(&ids(&content).as_slice()), "{:?}", ids(&content));
-            }
-        }
+    #[test]
+    fn a_refused_entry_is_cut_off_and_nothing_new_is_announced() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut ledger = written(root.path());
+        // What a full disk leaves of a line.
+        ledger.file.write_all(b"0badc0de {\"int").expect("room");
+        ledger.cut_back();
+        assert!(matches!(
+            ledger.write(&intend(4)),
+            Err(LedgerError::Broken { .. })
+        ));
+        ledger.write(&reverted(3)).expect("notes are still taken");
+        let content = ledger.read().expect("what was written");
+        assert_eq!((ids(&content), content.damage), (vec![2], None));
+    }
+
+    #[test]
+    fn what_cannot_be_cut_off_is_ended_before_the_next_line() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut ledger = written(root.path());
+        let good = std::mem::replace(
+            &mut ledger.file,
+            OpenOptions::new()
+                .append(true)
+                .open("/dev/full")
+                .expect("a device that is always full"),
+        );
+        assert!(ledger.write(&reverted(3)).is_err());
+        assert!(ledger.torn, "a device cannot be cut");
+        ledger.file = good;
+        ledger.file.write_all(b"0badc0de {\"int").expect("room");
+        ledger.write(&reverted(3)).expect("room");
+        let content = ledger.read().expect("what was written");
+        assert_eq!(ids(&content), [2]);
+        assert!(content.damage.is_some(), "the torn line is named");
     }
 }

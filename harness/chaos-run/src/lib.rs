@@ -8,7 +8,9 @@
 //! Invariant: nothing is changed in the target before its undo is on disk, and no way out of a run
 //! skips the undo.
 
+mod audit;
 pub mod conductor;
+pub mod control;
 pub mod failpoint;
 pub mod guardian;
 pub mod inject;

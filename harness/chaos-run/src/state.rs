@@ -7,6 +7,8 @@
 //! | settle   | no fault is outstanding                       | teardown |
 //! | teardown | torn down                                     | over     |
 //!
+//! A second stop leads from load and settle to teardown at once.
+//!
 //! Invariant: from every state every path leads to `over` with no fault outstanding: each `Inject`
 //! is answered by `Injected` or `NotInjected`, and each injected fault gets one `Undo`.
 
@@ -35,6 +37,11 @@ pub enum Input {
     },
     NotInjected {
         fault: usize,
+    },
+    /// The facilitator lets a fault begin that waits for it.
+    Go {
+        fault: usize,
+        load_ns: u64,
     },
     Undone {
         fault: usize,
@@ -123,6 +130,22 @@ impl State {
         self.phase
     }
 
+    /// Whether a fault whose time has come may still begin.
+    pub fn may_inject(&self) -> bool {
+        self.phase == Phase::Load && !self.stopping
+    }
+
+    /// Faults that wait for the facilitator.
+    pub fn waiting_for_key(&self) -> Vec<usize> {
+        let waits = |(_, fault): &(usize, &Planned)| {
+            matches!(fault.when, When::Key { .. })
+                && fault.life == Life::Waiting { due: None }
+                && self.may_inject()
+        };
+        let waiting = self.faults.iter().enumerate().filter(waits);
+        waiting.map(|(fault, _)| fault).collect()
+    }
+
     /// The next time of the load at which a fault begins or ends, if one is planned.
     pub fn next_due(&self) -> Option<u64> {
         let due = self.faults.iter().filter_map(|fault| match fault.life {
@@ -148,6 +171,10 @@ impl State {
             Input::Injected { fault, load_ns } => self.injected(*fault, *load_ns),
             Input::NotInjected { fault } | Input::Undone { fault } => {
                 self.faults[*fault].life = Life::Done;
+                Vec::new()
+            }
+            Input::Go { fault, load_ns } => {
+                self.go(*fault, *load_ns);
                 Vec::new()
             }
             Input::Stop => self.stop(),
@@ -205,27 +232,42 @@ impl State {
         actions
     }
 
+    /// `or_by` is a limit of the beginning itself, so it counts with the offset.
     fn reached(&mut self, reached: usize, moment: Moment, now: u64) -> Vec<Action> {
         let name = self.faults[reached].name.clone();
-        for fault in &mut self.faults {
+        let mut actions = Vec::new();
+        for (i, fault) in self.faults.iter_mut().enumerate() {
             if let (
                 When::After {
                     fault: other,
                     moment: wanted,
                     offset,
-                    ..
+                    or_by,
                 },
                 Life::Waiting { due: None },
             ) = (&fault.when, fault.life)
                 && *other == name
                 && *wanted == moment
             {
-                fault.life = Life::Waiting {
-                    due: Some(now + nanos(*offset)),
+                let due = now.saturating_add(nanos(*offset));
+                fault.life = if due > nanos(*or_by) {
+                    actions.push(Action::Skip {
+                        fault: i,
+                        reason: NotInjected::TooLate,
+                    });
+                    Life::Done
+                } else {
+                    Life::Waiting { due: Some(due) }
                 };
             }
         }
-        Vec::new()
+        actions
+    }
+
+    fn go(&mut self, fault: usize, now: u64) {
+        if self.waiting_for_key().contains(&fault) {
+            self.faults[fault].life = Life::Waiting { due: Some(now) };
+        }
     }
 
     fn injected(&mut self, fault: usize, now: u64) -> Vec<Action> {
@@ -247,6 +289,7 @@ impl State {
                 actions.extend(self.wind_down());
                 actions
             }
+            Phase::Load | Phase::Settle if !first => self.enter_teardown(),
             Phase::Deploy => self.enter_teardown(),
             Phase::Load | Phase::Settle | Phase::Teardown | Phase::Over => Vec::new(),
         }
@@ -379,6 +422,85 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_it_waits_for_and_the_offset_must_fit_before_the_limit() {
+        for (reached_ns, fits) in [(95, true), (96, false)] {
+            let mut state = state();
+            state.next(&Input::Deployed);
+            let actions = state.next(&Input::Reached {
+                fault: 0,
+                moment: Moment::Undone,
+                load_ns: reached_ns,
+            });
+            let too_late = Action::Skip {
+                fault: 1,
+                reason: NotInjected::TooLate,
+            };
+            assert_eq!(!actions.contains(&too_late), fits, "{reached_ns}");
+            let later = state.next(&Input::Tick { load_ns: 100 });
+            assert_eq!(later.contains(&Action::Inject { fault: 1 }), fits);
+        }
+    }
+
+    #[test]
+    fn a_second_stop_tears_down_at_once() {
+        let mut state = state();
+        state.next(&Input::Deployed);
+        state.next(&Input::Tick { load_ns: 20 });
+        state.next(&Input::Injected {
+            fault: 0,
+            load_ns: 21,
+        });
+        assert!(state.may_inject());
+        let first = state.next(&Input::Stop);
+        assert!(first.contains(&Action::StopLoad) && first.contains(&Action::Undo { fault: 0 }));
+        assert!(!state.may_inject());
+        assert_eq!(state.next(&Input::Stop), [Action::TearDown]);
+        assert_eq!(state.next(&Input::Stop), []);
+        assert_eq!(state.next(&Input::Undone { fault: 0 }), []);
+        assert_eq!(state.next(&Input::LoadOver), []);
+        assert_eq!(state.next(&Input::TornDown), [Action::Finish]);
+    }
+
+    #[test]
+    fn a_fault_with_a_key_begins_when_told_and_not_later_than_its_limit() {
+        let or_by = Duration::from_nanos(100);
+        let faults = [
+            pause("told", When::Key { or_by }),
+            pause("never", When::Key { or_by }),
+        ];
+        let mut state = State::new(&faults);
+        assert!(state.waiting_for_key().is_empty());
+        state.next(&Input::Deployed);
+        assert_eq!(state.next(&Input::Tick { load_ns: 40 }), []);
+        assert_eq!(state.waiting_for_key(), [0, 1]);
+        let go = Input::Go {
+            fault: 0,
+            load_ns: 41,
+        };
+        assert_eq!(state.next(&go), []);
+        assert_eq!(state.waiting_for_key(), [1]);
+        let tick = Input::Tick { load_ns: 42 };
+        assert_eq!(state.next(&tick), [Action::Inject { fault: 0 }]);
+        assert_eq!(state.next(&go), [], "once is enough");
+        let skip = Action::Skip {
+            fault: 1,
+            reason: NotInjected::TooLate,
+        };
+        assert_eq!(state.next(&Input::Tick { load_ns: 100 }), [skip]);
+        assert!(state.waiting_for_key().is_empty());
+    }
+
+    /// The conductor performs everything else before it tears down.
+    fn next_of(pending: &mut Vec<Action>) -> Option<Action> {
+        let last = |action: &Action| matches!(action, Action::TearDown);
+        let position = pending.iter().rposition(|action| !last(action));
+        match position {
+            Some(position) => Some(pending.remove(position)),
+            None => pending.pop(),
+        }
+    }
+
     /// Answers every action as the world would, with stops and ticks thrown in anywhere.
     fn play(script: &[u8]) -> (Phase, usize, usize) {
         let mut state = state();
@@ -387,7 +509,7 @@ mod tests {
         let mut script = script.iter();
         for _ in 0..400 {
             now += 1;
-            let input = match (script.next().copied(), pending.pop()) {
+            let input = match (script.next().copied(), next_of(&mut pending)) {
                 (Some(0), action) => {
                     pending.extend(action);
                     Input::Stop
@@ -396,7 +518,9 @@ mod tests {
                     pending.extend(action);
                     Input::Tick { load_ns: now * 3 }
                 }
-                (_, Some(Action::Inject { fault })) if now % 3 == 0 => Input::NotInjected { fault },
+                (_, Some(Action::Inject { fault })) if now % 3 == 0 || !state.may_inject() => {
+                    Input::NotInjected { fault }
+                }
                 (_, Some(Action::Inject { fault })) => {
                     injected += 1;
                     Input::Injected {

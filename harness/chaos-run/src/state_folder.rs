@@ -3,12 +3,19 @@
 //! Invariant: every folder here is ours alone (mode 0700, owner checked), so that nobody can plant
 //! an undo for us to run.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
+
+/// Longest wait for another process that makes, looks through or removes folders here.
+const BUSY_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Error)]
 pub enum StateFolderError {
@@ -20,6 +27,57 @@ pub enum StateFolderError {
     Untrusted { path: PathBuf },
     #[error("read `{}`: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("lock `{}`: another `chaos` has held it for {} s; is one stopped?", path.display(), BUSY_LIMIT.as_secs())]
+    Busy { path: PathBuf },
+}
+
+/// A short hold on the folder of all runs. Folders of runs are made, looked through, taken over and
+/// removed only under it, so that nobody sees one half made.
+#[derive(Debug)]
+pub struct RootLock {
+    root: PathBuf,
+    /// The folder itself, with a lock on it; closing it gives it back.
+    _held: File,
+}
+
+impl RootLock {
+    /// Waits until nobody else holds it, but not for ever.
+    pub async fn take(root: &Path) -> Result<Self, StateFolderError> {
+        let deadline = tokio::time::Instant::now() + BUSY_LIMIT;
+        loop {
+            if let Some(held) = Self::try_take(root)? {
+                return Ok(held);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(StateFolderError::Busy {
+                    path: root.to_owned(),
+                });
+            }
+            tokio::time::sleep(BUSY_PAUSE).await;
+        }
+    }
+
+    /// `None` if somebody else holds it.
+    pub fn try_take(root: &Path) -> Result<Option<Self>, StateFolderError> {
+        let read = |source| StateFolderError::Read {
+            path: root.to_owned(),
+            source,
+        };
+        let held = File::open(root).map_err(read)?;
+        match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self {
+                root: root.to_owned(),
+                _held: held,
+            })),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(read(error.into())),
+        }
+    }
+
+    /// The folder that is held.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
 }
 
 /// The folder that holds one folder a run; made if absent.
@@ -101,6 +159,18 @@ mod tests {
             make_private(&path),
             Err(StateFolderError::Untrusted { .. })
         ));
+    }
+
+    #[test]
+    fn only_one_holds_the_root() {
+        let root = tempfile::tempdir().expect("a folder");
+        let held = RootLock::try_take(root.path()).expect("readable");
+        assert!(held.is_some());
+        let other = RootLock::try_take(root.path()).expect("readable");
+        assert!(other.is_none(), "it is held already");
+        drop(held);
+        let other = RootLock::try_take(root.path()).expect("readable");
+        assert!(other.is_some(), "it was given back");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{
-    Arrivals, Claim, Expect, Fault, HowMany, Inject, Journey, KillSignal, LatencyLimit, Load,
-    Method, PlatformName, Quantile, Resolved, Row, Safety, Scale, Source, Stage, StatusRange, Step,
-    Target, Targets, When,
+    Acknowledges, Arrivals, Claim, Expect, Extract, Fault, HowMany, Inject, Journey, KillSignal,
+    LatencyLimit, Level, Load, Method, Model, Part, PlatformName, Quantile, Resolved, Row, Safety,
+    Scale, Scope, Source, Stage, StatusRange, Step, Target, Targets, When,
 };
 use chaos_plan::template::Template;
 use chaos_plan::units::{Rate, Share};
@@ -31,6 +31,7 @@ impl PlanBuilder {
     pub fn new() -> Self {
         let load = Load {
             name: "shoppers".to_owned(),
+            model: Model::Open,
             arrivals: Arrivals::Even,
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),
@@ -96,9 +97,55 @@ impl PlanBuilder {
             name: name.to_owned(),
             start,
             length,
-            from: Rate::new(from),
-            to: Rate::new(to),
+            level: Level::Rate {
+                from: Rate::new(from),
+                to: Rate::new(to),
+            },
         });
+        self
+    }
+
+    /// A stage with a constant number of users; makes the model a closed one.
+    pub fn users(self, name: &str, seconds: f64, users: u32) -> Self {
+        self.users_ramp(name, seconds, (users, users))
+    }
+
+    /// A stage whose number of users changes in a straight line; makes the model a closed one.
+    pub fn users_ramp(mut self, name: &str, seconds: f64, (from, to): (u32, u32)) -> Self {
+        let (start, length) = (self.content.load.length(), Duration::from_secs_f64(seconds));
+        if self.content.load.model == Model::Open {
+            self.content.load.model = Model::Closed { cycle: None };
+        }
+        self.content.load.stages.push(Stage {
+            name: name.to_owned(),
+            start,
+            length,
+            level: Level::Users { from, to },
+        });
+        self
+    }
+
+    /// Users are due every so many milliseconds.
+    pub fn cycle_ms(mut self, ms: u64) -> Self {
+        self.content.load.model = Model::Closed {
+            cycle: Some(Duration::from_millis(ms)),
+        };
+        self
+    }
+
+    /// Any claim, under its kind as name.
+    pub fn claim(mut self, expect: Expect) -> Self {
+        self.content.claims.push(Claim {
+            name: expect.kind().to_owned(),
+            expect,
+            line: 1,
+        });
+        self
+    }
+
+    /// What the load is sent to.
+    pub fn target(mut self, target: Target) -> Self {
+        self.content.target = target;
         self
     }
 
@@ -131,7 +178,13 @@ impl PlanBuilder {
         let stages = (0..self.content.load.stages.len()).collect();
         self.content.claims.push(Claim {
             name: format!("p95 {ms} ms"),
-            expect: Expect::Latency { limits, stages },
+            expect: Expect::Latency {
+                limits,
+                scope: Scope {
+                    stages,
+                    part: Part::All,
+                },
+            },
             line: 1,
         });
         self
@@ -176,6 +229,7 @@ pub fn get(name: &str, path: &str) -> Step {
         checks: Vec::new(),
         extract: BTreeMap::new(),
         think: Duration::ZERO,
+        acknowledges: None,
     }
 }
 
@@ -184,6 +238,19 @@ pub fn get_then_think(name: &str, path: &str, think_ms: u64) -> Step {
     Step {
         think: Duration::from_millis(think_ms),
         ..get(name, path)
+    }
+}
+
+/// The same as an operation under this key, whose answer names the order at `/order_id`.
+pub fn acknowledging(step: Step, key: &str) -> Step {
+    let acknowledges = Acknowledges {
+        key: template(key),
+        order: Extract::Json("/order_id".to_owned()),
+        amount: None,
+    };
+    Step {
+        acknowledges: Some(acknowledges),
+        ..step
     }
 }
 

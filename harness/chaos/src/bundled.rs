@@ -9,7 +9,9 @@ macro_rules! files {
     };
 }
 
-pub(crate) const SCENARIOS: Files = files!("": "ramp", "smoke", "spike-with-podkill");
+pub(crate) const SCENARIOS: Files = files!(
+    "": "flash-crowd", "gradual-load", "ramp", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
+);
 pub(crate) const TARGETS: Files = files!("targets/": "store");
 pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cart", "checkout");
 

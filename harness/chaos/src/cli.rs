@@ -67,6 +67,30 @@ pub(crate) enum Command {
     /// Finish what a killed run left: undo its faults, end its processes, remove its folders.
     #[command(before_help = "Example: chaos recover")]
     Recover(RecoverArgs),
+    /// Deploy a scenario's target and keep it up, without load, until Ctrl-C or `chaos teardown`.
+    #[command(before_help = "Example: chaos deploy spike-with-podkill --detach")]
+    Deploy(DeployArgs),
+    /// End what `chaos deploy --detach` left running; returns when nothing of it is left.
+    #[command(before_help = "Example: chaos teardown")]
+    Teardown(TeardownArgs),
+    /// Stamp the timeline of a live run with something seen, surprising, decided or to be done.
+    #[command(before_help = "Example: chaos note latest \"carts are slow\" --kind surprise")]
+    Note(NoteArgs),
+    /// Stop a live run from a second terminal: load off, faults undone, verdict, report.
+    #[command(before_help = "Example: chaos halt")]
+    Halt(HaltArgs),
+    /// Let the fault begin that waits for its key (`when: key`).
+    #[command(before_help = "Example: chaos go latest")]
+    Go(GoArgs),
+    /// Tell what a code means: an exit code or a diagnostic's; without one, list them.
+    #[command(before_help = "Example: chaos explain inconclusive")]
+    Explain(ExplainArgs),
+    /// Make a scenario, a target and a journey to begin with. Overwrites nothing.
+    #[command(before_help = "Example: chaos init my-shop")]
+    Init(InitArgs),
+    /// Look whether this machine has what a run needs, and say what to do where it has not.
+    #[command(before_help = "Example: chaos doctor")]
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the files.
     #[command(before_help = "Example: chaos schema scenario > scenario.schema.json")]
     Schema(SchemaArgs),
@@ -210,6 +234,89 @@ pub(crate) struct RecoverArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub scenario: ScenarioArgs,
+    /// Folder under which its own folder, with the logs, is made.
+    #[arg(long, value_name = "DIR", default_value = "reports/runs")]
+    pub out: PathBuf,
+    /// Return once it is up, and leave it running in the background.
+    #[arg(long)]
+    pub detach: bool,
+    /// The name that was chosen for it (given by `--detach`).
+    #[arg(long, hide = true)]
+    pub run_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TeardownArgs {
+    /// The deployment: its name, a part of it, or `latest`; not needed if only one is alive.
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NoteArgs {
+    /// The run: its name, a part of it, or `latest`.
+    pub run: String,
+    /// What is to be remembered, 1 to 2,000 characters.
+    pub text: String,
+    #[arg(long, value_enum, default_value_t = Kind::Observation)]
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Something seen.
+    Observation,
+    /// Something nobody expected.
+    Surprise,
+    /// Something decided during the run.
+    Decision,
+    /// Something to be done afterwards.
+    Action,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HaltArgs {
+    /// The run: its name, a part of it, or `latest`; not needed if only one is alive.
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GoArgs {
+    /// The run: its name, a part of it, or `latest`; not needed if only one is alive.
+    pub run: Option<String>,
+    /// The fault; not needed if only one waits.
+    #[arg(long)]
+    pub fault: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExplainArgs {
+    /// `3`, `inconclusive` or `E201`.
+    pub code: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InitArgs {
+    /// Name of the scenario.
+    pub name: String,
+    /// Folder to write to.
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    /// Folder under which runs would be written.
+    #[arg(long, value_name = "DIR", default_value = "reports/runs")]
+    pub out: PathBuf,
+    /// Print JSON on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SchemaArgs {
     #[arg(value_enum, default_value_t = SchemaOf::Scenario)]
     pub of: SchemaOf,
@@ -220,6 +327,10 @@ pub(crate) enum SchemaOf {
     Scenario,
     Target,
     Journey,
+    /// `result.json`.
+    Result,
+    /// One line of `run --json`.
+    Event,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

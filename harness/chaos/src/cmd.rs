@@ -1,5 +1,10 @@
 //! The commands, one file each.
 
+mod deploy;
+mod doctor;
+mod explain;
+mod game_day;
+mod init;
 mod internal;
 mod list;
 mod plan;
@@ -30,6 +35,14 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::List(args) => Ok(list::list(&args, output)),
         Command::Report(args) => report::report(&args, output),
         Command::Recover(args) => recover::recover(&args, output),
+        Command::Deploy(args) => deploy::deploy(&args, output),
+        Command::Teardown(args) => deploy::teardown(&args, output),
+        Command::Note(args) => game_day::note(&args, output),
+        Command::Halt(args) => game_day::halt(&args, output),
+        Command::Go(args) => game_day::go(&args, output),
+        Command::Explain(args) => explain::explain(&args, output),
+        Command::Init(args) => init::init(&args, output),
+        Command::Doctor(args) => Ok(doctor::doctor(&args, output)),
         Command::Schema(args) => Ok(schema::schema(&args, output)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "chaos", &mut std::io::stdout());

@@ -101,6 +101,15 @@ impl Library for Shelves {
         self.find("journeys", name, bundled::JOURNEYS)
     }
 
+    fn data(&self, journey: &SourceFile, path: &str) -> Option<SourceFile> {
+        let path = Path::new(&journey.folder).join(path);
+        if path.is_file() {
+            read(&path).ok()
+        } else {
+            None
+        }
+    }
+
     fn targets(&self) -> Vec<String> {
         self.names("targets", bundled::TARGETS)
     }

@@ -12,19 +12,74 @@ mod output;
 mod outputs;
 mod progress;
 
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+use chaos_record::exit;
 use clap::Parser;
+
+use output::{Failure, Output};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let output = output::Output::new(&cli.common);
-    if !cli.command.is_internal() {
-        log::to_stderr(["warn", "info", "debug"][usize::from(cli.common.verbose).min(2)]);
-    }
-    let code = cmd::dispatch(cli, &output).unwrap_or_else(|failure| {
-        output.failure(&failure);
-        failure.code.code
-    });
+    let output = Output::new(&cli.common);
+    let code = match prepared(&cli, output.clone()) {
+        Ok(output) => {
+            let code = dispatched(cli, &output);
+            output.settle();
+            code
+        }
+        Err(failure) => failed(&output, &failure),
+    };
     ExitCode::from(code)
+}
+
+/// The output as the command needs it, with panics and log lines going through it.
+fn prepared(cli: &cli::Cli, output: Output) -> Result<Output, Failure> {
+    let output = match cli.command {
+        cli::Command::Run(_) => output.never_waiting()?,
+        _ => output,
+    };
+    if !cli.command.is_internal() {
+        let level = ["warn", "info", "debug"][usize::from(cli.common.verbose).min(2)];
+        let of_log = output.clone();
+        log::through(level, move || of_log.log_line());
+    }
+    let of_panics = output.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let trace = Backtrace::capture();
+        of_panics.say(&match trace.status() {
+            BacktraceStatus::Captured => format!("{panic}\n{trace}"),
+            _ => panic.to_string(),
+        });
+    }));
+    Ok(output)
+}
+
+fn dispatched(cli: cli::Cli, output: &Output) -> u8 {
+    match catch_unwind(AssertUnwindSafe(|| cmd::dispatch(cli, output))) {
+        Ok(done) => done.unwrap_or_else(|failure| failed(output, &failure)),
+        Err(panic) => failed(output, &bug(panic.as_ref())),
+    }
+}
+
+fn failed(output: &Output, failure: &Failure) -> u8 {
+    output.failure(failure);
+    failure.code.code
+}
+
+fn bug(panic: &(dyn Any + Send)) -> Failure {
+    let message = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it gave no message".to_owned());
+    Failure::new(
+        exit::BUG,
+        format!(
+            "error: chaos itself failed: {message}\n  this is a bug in chaos; please report it with the lines above\n  if a run was going on, `chaos recover` finishes its clean-up"
+        ),
+    )
 }

@@ -1,10 +1,17 @@
 //! The only place that prints: text for people on standard error, what was asked for on standard output.
+//!
+//! Invariant: during a run nothing here blocks (see [`printer`]); otherwise everything is printed.
+
+mod printer;
 
 use std::io::{IsTerminal, Write};
 
 use chaos_record::exit::{self, ExitCode};
+use chaos_report::ci::inert_line;
 
 use crate::cli::{ColorChoice, Common};
+
+use printer::{LogLine, Printer};
 
 /// How much is said, and in which colours.
 #[derive(Debug, Clone)]
@@ -15,6 +22,10 @@ pub(crate) struct Output {
     pub color: bool,
     /// Whether standard error is a terminal that can be redrawn.
     pub redraw: bool,
+    /// Whether what is printed is read for workflow commands (GitHub Actions).
+    pub actions: bool,
+    /// Present for a run.
+    printer: Option<Printer>,
 }
 
 /// Why a command ends without having done its work.
@@ -46,7 +57,6 @@ impl Failure {
     }
 }
 
-#[expect(clippy::unused_self, reason = "whoever prints must hold the output")]
 impl Output {
     pub(crate) fn new(common: &Common) -> Self {
         let terminal = std::io::stderr().is_terminal();
@@ -62,10 +72,40 @@ impl Output {
             verbose: common.verbose,
             color,
             redraw: terminal && !dumb && !set("CI"),
+            actions: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+            printer: None,
+        }
+    }
+
+    /// The same, for a run: whoever prints must not wait for a terminal that stands still, or the
+    /// lease that the guardian watches would end.
+    pub(crate) fn never_waiting(self) -> Result<Self, Failure> {
+        let printer = Printer::start().map_err(|error| {
+            Failure::environment(format!("start a thread that prints: {error}"))
+        })?;
+        Ok(Self {
+            printer: Some(printer),
+            ..self
+        })
+    }
+
+    /// Waits until everything was printed, as far as somebody reads it.
+    pub(crate) fn settle(&self) {
+        if let Some(printer) = &self.printer {
+            printer.settle();
+        }
+    }
+
+    /// Where log lines go.
+    pub(crate) fn log_line(&self) -> Box<dyn Write> {
+        match &self.printer {
+            Some(printer) => Box::new(LogLine(printer.texts.clone())),
+            None => Box::new(std::io::stderr()),
         }
     }
 
     /// Characters that fit on a line of the terminal.
+    #[expect(clippy::unused_self, reason = "whoever prints must hold the output")]
     pub(crate) fn width(&self) -> usize {
         let columns =
             rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
@@ -78,8 +118,17 @@ impl Output {
 
     /// Text for people. A closed terminal is no reason to stop a run.
     pub(crate) fn say(&self, text: &str) {
-        let mut stderr = std::io::stderr().lock();
-        drop(writeln!(stderr, "{text}").and_then(|()| stderr.flush()));
+        if self.actions {
+            let lines: Vec<String> = text.lines().map(inert_line).collect();
+            self.command(&lines.join("\n"));
+        } else {
+            self.command(text);
+        }
+    }
+
+    /// Text that may be a command of the CI that reads it: never holds foreign text as it came.
+    pub(crate) fn command(&self, text: &str) {
+        self.draw(&format!("{text}\n"));
     }
 
     /// The same, unless told to be quiet.
@@ -89,20 +138,28 @@ impl Output {
         }
     }
 
-    /// Control sequences and text without a line end.
-    pub(crate) fn draw(&self, text: &str) {
+    /// Control sequences and text without a line end; false if there was no room for it.
+    pub(crate) fn draw(&self, text: &str) -> bool {
+        if let Some(printer) = &self.printer {
+            return printer.texts.put(text.to_owned());
+        }
         let mut stderr = std::io::stderr().lock();
         drop(
             stderr
                 .write_all(text.as_bytes())
                 .and_then(|()| stderr.flush()),
         );
+        true
     }
 
     /// What was asked for. A reader that went away is no error.
     pub(crate) fn give(&self, text: &str) {
-        let mut stdout = std::io::stdout().lock();
         let end = if text.ends_with('\n') { "" } else { "\n" };
+        if let Some(printer) = &self.printer {
+            printer.events.put(format!("{text}{end}"));
+            return;
+        }
+        let mut stdout = std::io::stdout().lock();
         drop(write!(stdout, "{text}{end}").and_then(|()| stdout.flush()));
     }
 

@@ -70,7 +70,31 @@ impl Judged {
         chaos_report::text::closing_block(&self.story(), color, &report.display().to_string())
     }
 
-    /// Writes `plan.yaml`, `result.json`, `report.html` and `terminal.txt`; the report's path comes back.
+    /// The result on one line, as the last of a stream of JSON lines.
+    pub(crate) fn result_line(&self) -> String {
+        let text = self.result_json();
+        let value: serde_json::Value = serde_json::from_str(&text).expect("we wrote it");
+        value.to_string()
+    }
+
+    /// The verdict in Markdown, for a job's summary.
+    pub(crate) fn summary(&self) -> String {
+        chaos_report::ci::summary_md(&self.story())
+    }
+
+    /// GitHub's annotations, on the lines of the scenario.
+    pub(crate) fn annotations(&self) -> Vec<String> {
+        let path = &self.record.header.plan.source.path;
+        chaos_report::ci::annotations(&self.story(), path)
+    }
+
+    fn interval_log(&self) -> Result<String, Failure> {
+        let mut bytes = Vec::new();
+        chaos_record::hlog::write(&self.record, &mut bytes).map_err(bug)?;
+        String::from_utf8(bytes).map_err(bug)
+    }
+
+    /// Writes every output of a run but its record; the report's path comes back.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Failure> {
         let report = folder.join("report.html");
         let html = chaos_report::html::report_html(&self.story()).map_err(bug)?;
@@ -79,6 +103,9 @@ impl Judged {
             ("plan.yaml", plan),
             ("result.json", self.result_json()),
             ("report.html", html),
+            ("junit.xml", chaos_report::ci::junit_xml(&self.story())),
+            ("summary.md", self.summary()),
+            ("latency.hlog", self.interval_log()?),
             ("terminal.txt", self.terminal_text(&report)),
         ];
         fs::create_dir_all(folder).map_err(|error| {

@@ -8,7 +8,7 @@ use chaos_plan::Plan;
 use chaos_record::event::Stamped;
 use chaos_record::live;
 use chaos_record::record::Record;
-use chaos_report::text::{self, EventLines, Glance};
+use chaos_report::text::{self, EventLines, Glance, Live};
 use chaos_run::conductor::Audience;
 
 use crate::output::Output;
@@ -23,6 +23,7 @@ pub(crate) struct Progress {
     plan: Arc<Plan>,
     json: bool,
     lines: EventLines,
+    live: Live,
     looks: u64,
     /// Lines of the block that stand on the terminal now.
     drawn: usize,
@@ -36,6 +37,7 @@ impl Progress {
             plan,
             json,
             lines,
+            live: Live::default(),
             looks: 0,
             drawn: 0,
         }
@@ -51,22 +53,28 @@ impl Progress {
 
     /// Takes the block away before the closing lines.
     pub(crate) fn close(&mut self) {
-        self.erase();
+        self.replace_block("", 0);
     }
 
-    fn erase(&mut self) {
-        if self.drawn > 0 {
+    /// Puts `text`, which ends with `drawn` lines to be replaced later, where the block stands. One
+    /// piece, so that a terminal that has no room for it keeps what it shows.
+    fn replace_block(&mut self, text: &str, drawn: usize) {
+        let erase = if self.drawn > 0 {
             // Cursor up, then clear to the end of the screen (ECMA-48 CPL and ED).
-            self.output.draw(&format!("\x1b[{}F\x1b[J", self.drawn));
-            self.drawn = 0;
+            format!("\x1b[{}F\x1b[J", self.drawn)
+        } else {
+            String::new()
+        };
+        if self.output.draw(&(erase + text)) {
+            self.drawn = drawn;
         }
     }
 
     fn draw(&mut self, glance: &Glance) {
-        let block = text::block(glance, self.output.color, self.output.width());
-        self.erase();
-        self.drawn = block.len();
-        self.output.draw(&format!("{}\n", block.join("\n")));
+        let block = self
+            .live
+            .block(glance, self.output.color, self.output.width());
+        self.replace_block(&format!("{}\n", block.join("\n")), block.len());
     }
 }
 
@@ -81,8 +89,11 @@ impl Audience for Progress {
             .line(stamped, &self.plan)
             .filter(|_| !self.output.quiet)
         {
-            self.erase();
-            self.output.say(&line);
+            if self.drawn > 0 {
+                self.replace_block(&format!("{line}\n"), 0);
+            } else {
+                self.output.say(&line);
+            }
         }
     }
 

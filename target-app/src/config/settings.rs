@@ -9,6 +9,8 @@ use std::time::Duration;
 use ::http::uri::Authority;
 
 use super::{Problem, Secret};
+use crate::bug::Bug;
+use crate::role::Role;
 
 /// The shortest secret that is not refused, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
@@ -46,6 +48,34 @@ impl<'a> Settings<'a> {
         let text = self.optional("DELAY_MS")?;
         let delay_ms = self.number("DELAY_MS", &text, 0..=DELAY_MS_MAX)?;
         (delay_ms > 0).then(|| Duration::from_millis(delay_ms))
+    }
+
+    /// The bug planted in this process; none unless `BUG` names one of this role.
+    pub(super) fn bug(&mut self, role: Role) -> Option<Bug> {
+        let text = self.optional("BUG")?;
+        match Bug::from_name(&text) {
+            Some(bug) if bug.role() == role => Some(bug),
+            Some(bug) => {
+                let owner = bug.role().name();
+                self.problem(
+                    "BUG",
+                    format!("is `{text}`, but that bug belongs to `{owner}`; set it there"),
+                )
+            }
+            None => {
+                let names = Bug::ALL.map(Bug::name).join(", ");
+                self.problem("BUG", format!("is `{text}`, but the bugs are {names}"))
+            }
+        }
+    }
+
+    /// How long the bank takes to answer after money has moved.
+    pub(super) fn bank_delay(&mut self, default_ms: u64) -> Option<Duration> {
+        let Some(text) = self.optional("BANK_DELAY_MS") else {
+            return Some(Duration::from_millis(default_ms));
+        };
+        self.number("BANK_DELAY_MS", &text, 0..=DELAY_MS_MAX)
+            .map(Duration::from_millis)
     }
 
     /// The folder of the role's database.

@@ -13,12 +13,14 @@ use ::http::StatusCode;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row as _};
 
 use super::CURRENCY;
+use crate::audit::{self, Book, Line, Lines};
 use crate::database::{Database, DatabaseError};
 use crate::http::body::FromRole;
 use crate::http::error::ApiError;
@@ -49,7 +51,8 @@ pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
         .route("/products/{id}", get(show))
         .route("/reservations", post(reserve))
         .route("/reservations/{order_id}/release", post(release))
-        .with_state(Arc::new(database.clone()));
+        .with_state(Arc::new(database.clone()))
+        .merge(audit::route(data, StockBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),
@@ -159,4 +162,26 @@ async fn reserve(
 async fn release(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
     reservations::release(&database, ids.get("order_id")).await?;
     Ok(Json(json!({ "state": "released" })))
+}
+
+struct StockBook(Database);
+
+impl Book for StockBook {
+    // Pieces leave `available` when they are set aside and come back if the order fails; nobody tells
+    // the catalog that an order was sold. So at rest, when no order is under way, what is set aside is
+    // what was sold, and nothing is reserved.
+    async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
+        let mut rows =
+            sqlx::query_as("SELECT product_id, available FROM stock ORDER BY product_id")
+                .fetch(self.0.reader());
+        while let Some((sku, available)) = rows.try_next().await? {
+            let reserved = 0;
+            lines.put(&Line::Stock {
+                sku,
+                available,
+                reserved,
+            })?;
+        }
+        Ok(())
+    }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::audit::{self, Book, Line, Lines};
 use crate::clock;
 use crate::database::Database;
 use crate::http::body::FromRole;
@@ -33,7 +35,8 @@ pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
     let router = Router::new()
         .route("/events", post(record))
         .route("/notifications/{order_id}", get(show))
-        .with_state(Arc::new(database.clone()));
+        .with_state(Arc::new(database.clone()))
+        .merge(audit::route(data, NotificationBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),
@@ -110,4 +113,19 @@ async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Va
         )
         .collect();
     Ok(Json(json!({ "order_id": order_id, "events": events })))
+}
+
+struct NotificationBook(Database);
+
+impl Book for NotificationBook {
+    async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
+        let mut rows = sqlx::query_scalar(
+            "SELECT order_id FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
+        )
+        .fetch(self.0.reader());
+        while let Some(order) = rows.try_next().await? {
+            lines.put(&Line::Delivery { order })?;
+        }
+        Ok(())
+    }
 }

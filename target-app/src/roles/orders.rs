@@ -8,8 +8,10 @@
 //! Invariant: states only go forward (see `state`), and an order that is confirmed has one charge,
 //! its stock, and an event in the outbox, whichever instances worked on it.
 
+mod audit;
 mod carts;
 mod checkout;
+mod late;
 mod order;
 mod saga;
 mod state;
@@ -25,13 +27,20 @@ use axum::routing::{delete, get, post};
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 
+use crate::audit as audits;
+use crate::bug::Bug;
 use crate::database::Database;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::{Connections, Upstream};
+use audit::OrderBook;
+use late::Late;
 use saga::Outcomes;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/orders/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/orders/0001_start.sql"),
+    include_str!("../../migrations/orders/0002_history.sql"),
+];
 /// How long a callee may take, retries included; two of them fit into the gateway's patience.
 const CALL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -40,6 +49,14 @@ pub(super) struct Callees {
     pub(super) catalog: Authority,
     pub(super) payments: Authority,
     pub(super) notifications: Authority,
+}
+
+/// Who this process is.
+pub(super) struct Identity {
+    /// Its name, unlike those of other processes of the role.
+    pub(super) instance: String,
+    /// What is wrong with it.
+    pub(super) bug: Option<Bug>,
 }
 
 /// What all handlers of the role share.
@@ -51,18 +68,28 @@ struct Orders {
     /// Rung when an event was written to the outbox.
     bell: Arc<Notify>,
     outcomes: Outcomes,
+    /// With the bug of that name only.
+    late: Option<Late>,
+    /// With the bug of that name only.
+    memory_outbox: Option<MemoryOutbox>,
 }
 
 /// Prepares the role.
 pub(super) async fn start(
     data: &Path,
     callees: Callees,
-    instance: String,
+    Identity { instance, bug }: Identity,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
     let database = Database::open(data, "orders", MIGRATIONS).await?;
     let connections = Connections::new(registry);
     let consumer = connections.to("notifications", callees.notifications, CALL_LIMIT);
+    let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
+        .then(|| memory::open(consumer.clone()))
+        .unzip();
+    let (late, promises) = (bug == Some(Bug::AcknowledgeBeforeCommit))
+        .then(late::queue)
+        .unzip();
     let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
@@ -70,12 +97,20 @@ pub(super) async fn start(
         payments: connections.to("payments", callees.payments, CALL_LIMIT),
         bell: outbox.bell(),
         outcomes: Outcomes::register(registry),
+        late,
+        memory_outbox,
     });
 
     let mut tasks = Tasks::new();
     tasks.start(|stop| database.clone().keep_log_short(stop));
     tasks.start(|stop| outbox.run(stop));
     tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));
+    if let Some(delivery) = delivery {
+        tasks.start(|stop| delivery.run(stop));
+    }
+    if let Some(promises) = promises {
+        tasks.start(|stop| promises.keep(Arc::clone(&orders), stop));
+    }
     let router = Router::new()
         .route("/carts", post(carts::create))
         .route("/carts/{id}", get(carts::show))
@@ -83,7 +118,8 @@ pub(super) async fn start(
         .route("/carts/{id}/items/{product_id}", delete(carts::remove))
         .route("/checkout", post(checkout::check_out))
         .route("/orders/{id}", get(checkout::show))
-        .with_state(orders);
+        .with_state(orders)
+        .merge(audits::route(data, OrderBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),

@@ -1,42 +1,69 @@
-//! Charges cards, each at most once for a key.
+//! Charges cards through the bank, each at most once for a key.
+//!
+//! The bank is asked first and what it said is written afterwards. A process that dies in between has
+//! moved money it knows nothing of; whoever is asked next asks the bank under the same key, and hears of
+//! the same charge.
 //!
 //! Invariant: the answer to a key is written before it is given, and every later request with the key
 //! gets the same answer; a key used for something else is refused.
 
+mod bank;
+
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::StatusCode;
+use ::http::uri::Authority;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use crate::bug::Bug;
 use crate::clock;
 use crate::database::Database;
 use crate::http::body::FromRole;
+use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::http::extract::{IdempotencyKey, Ids};
 use crate::serve::{ServeError, Started, Tasks};
+use crate::upstream::Connections;
+use bank::{Bank, Verdict};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/payments/0001_start.sql")];
-/// The most one order may cost, in hundredths.
-const AMOUNT_MAX: i64 = 10_000_000;
-/// The card that is always declined, for demonstrations and tests.
-const DECLINED_CARD: &str = "card-declined";
+/// How long the bank may take, retries included: less than the callers of this role wait.
+const CALL_LIMIT: Duration = Duration::from_millis(1500);
+
+#[derive(Debug)]
+struct Payments {
+    database: Database,
+    bank: Bank,
+}
 
 /// Prepares the role.
-pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
+pub(super) async fn start(
+    data: &Path,
+    bank: Authority,
+    bug: Option<Bug>,
+    registry: &mut Registry,
+) -> Result<Started, ServeError> {
     let database = Database::open(data, "payments", MIGRATIONS).await?;
+    let upstream = Connections::new(registry).to("bank", bank, CALL_LIMIT);
+    let payments = Payments {
+        database: database.clone(),
+        bank: Bank::new(upstream, bug),
+    };
     let mut tasks = Tasks::new();
     tasks.start(|stop| database.clone().keep_log_short(stop));
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/charges/{order_id}", get(show))
-        .with_state(Arc::new(database.clone()));
+        .with_state(Arc::new(payments));
     Ok(Started {
         router,
         database: Some(database),
@@ -82,15 +109,21 @@ impl FromRow<'_, SqliteRow> for Charge {
 }
 
 async fn charge(
-    State(database): State<Arc<Database>>,
+    State(payments): State<Arc<Payments>>,
     key: IdempotencyKey,
+    context: Context,
     FromRole(wish): FromRole<Wish>,
 ) -> Result<(StatusCode, Json<Charge>), ApiError> {
     let key = key.required()?;
     if wish.amount <= 0 {
         return Err(ApiError::invalid("amount", "`amount` must be above 0"));
     }
-    let charge = decide(&database, &key, &wish).await?;
+    let charge = if let Some(charge) = find(&payments.database, &key).await? {
+        charge
+    } else {
+        let verdict = payments.bank.charge(&key, &wish, &context).await?;
+        write(&payments.database, &key, &wish, verdict).await?
+    };
     let same = charge.order_id == wish.order_id
         && charge.amount == wish.amount
         && charge.card == wish.card;
@@ -110,13 +143,27 @@ async fn charge(
     Ok((status, Json(charge)))
 }
 
+async fn find(database: &Database, key: &str) -> Result<Option<Charge>, ApiError> {
+    let charge = sqlx::query_as(
+        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE request_key = ?1",
+    )
+    .bind(key);
+    Ok(charge.fetch_optional(database.reader()).await?)
+}
+
 // One statement that inserts or finds: two instances with the same key at once get the same row.
-async fn decide(database: &Database, key: &str, wish: &Wish) -> Result<Charge, ApiError> {
-    let refusal = reason_to_refuse(wish);
-    let state = if refusal.is_none() {
-        "charged"
-    } else {
-        "refused"
+async fn write(
+    database: &Database,
+    key: &str,
+    wish: &Wish,
+    verdict: Verdict,
+) -> Result<Charge, ApiError> {
+    let (id, state, reason) = match verdict {
+        Verdict::Charged(id) => (id, "charged", None),
+        Verdict::Declined(reason) => {
+            let id = format!("no-{}", Uuid::now_v7().simple());
+            (id, "refused", Some(reason))
+        }
     };
     let charge = sqlx::query_as(
         "INSERT INTO charges (request_key, charge_id, order_id, shopper_id, amount, card, state, reason, created_at)
@@ -125,34 +172,26 @@ async fn decide(database: &Database, key: &str, wish: &Wish) -> Result<Charge, A
          RETURNING charge_id, order_id, shopper_id, amount, card, state, reason",
     )
     .bind(key)
-    .bind(format!("ch-{}", Uuid::now_v7().simple()))
+    .bind(id)
     .bind(&wish.order_id)
     .bind(&wish.shopper_id)
     .bind(wish.amount)
     .bind(&wish.card)
     .bind(state)
-    .bind(refusal)
+    .bind(reason)
     .bind(clock::now_ms());
     Ok(charge.fetch_one(database.writer()).await?)
 }
 
-// Stands for the bank: what it says depends on the wish alone.
-fn reason_to_refuse(wish: &Wish) -> Option<&'static str> {
-    if wish.card == DECLINED_CARD {
-        return Some("the card was declined");
-    }
-    (wish.amount > AMOUNT_MAX).then_some("the amount is above the limit for one order")
-}
-
 async fn show(
-    State(database): State<Arc<Database>>,
+    State(payments): State<Arc<Payments>>,
     ids: Ids,
 ) -> Result<Json<Vec<Charge>>, ApiError> {
     let charges = sqlx::query_as(
         "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE order_id = ?1",
     )
     .bind(ids.get("order_id"))
-    .fetch_all(database.reader())
+    .fetch_all(payments.database.reader())
     .await?;
     Ok(Json(charges))
 }
@@ -161,36 +200,29 @@ async fn show(
 mod tests {
     use super::*;
 
-    fn wish(amount: i64, card: &str) -> Wish {
+    fn wish() -> Wish {
         Wish {
             order_id: "o-1".to_owned(),
             shopper_id: "s-0001".to_owned(),
-            amount,
-            card: card.to_owned(),
+            amount: 990,
+            card: "card-demo".to_owned(),
         }
     }
 
-    #[test]
-    fn only_a_declined_card_and_a_huge_amount_are_refused() {
-        assert_eq!(reason_to_refuse(&wish(AMOUNT_MAX, "card-demo")), None);
-        assert!(reason_to_refuse(&wish(AMOUNT_MAX + 1, "card-demo")).is_some());
-        assert!(reason_to_refuse(&wish(1, DECLINED_CARD)).is_some());
-    }
-
     #[tokio::test]
-    async fn the_same_key_on_two_instances_at_once_is_charged_once() {
+    async fn the_same_key_on_two_instances_at_once_is_written_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut charging = tokio::task::JoinSet::new();
-        for _ in 0..2 {
+        for instance in 0..2 {
             let database = Database::open(folder.path(), "payments", MIGRATIONS)
                 .await
                 .unwrap();
-            for _ in 0..10 {
+            for turn in 0..10 {
                 let database = database.clone();
+                // Whatever the bank were to say, all hear what was written first.
+                let verdict = Verdict::Charged(format!("ch-{instance}-{turn}"));
                 charging.spawn(async move {
-                    decide(&database, "key-1", &wish(990, "card-demo"))
-                        .await
-                        .unwrap()
+                    write(&database, "key-1", &wish(), verdict).await.unwrap()
                 });
             }
         }
@@ -203,26 +235,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_used_for_something_else_is_refused() {
+    async fn what_was_written_is_found_by_its_key() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Arc::new(
-            Database::open(folder.path(), "payments", MIGRATIONS)
-                .await
-                .unwrap(),
-        );
-        let ask = async |amount| {
-            let key = IdempotencyKey(Some("key-1".to_owned()));
-            charge(
-                State(Arc::clone(&database)),
-                key,
-                FromRole(wish(amount, "card-demo")),
-            )
+        let database = Database::open(folder.path(), "payments", MIGRATIONS)
             .await
-        };
-        assert_eq!(ask(990).await.unwrap().0, StatusCode::OK);
+            .unwrap();
+        let declined = Verdict::Declined("no".to_owned());
+        let written = write(&database, "key-1", &wish(), declined).await.unwrap();
         assert_eq!(
-            ask(991).await.unwrap_err().status(),
-            StatusCode::UNPROCESSABLE_ENTITY
+            (written.state.as_str(), written.reason.as_deref()),
+            ("refused", Some("no"))
         );
+        assert_eq!(find(&database, "key-1").await.unwrap(), Some(written));
+        assert_eq!(find(&database, "key-2").await.unwrap(), None);
     }
 }

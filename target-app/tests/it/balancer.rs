@@ -25,8 +25,10 @@ pub(crate) async fn open(instances: Vec<String>) -> String {
 
 async fn pass(mut caller: TcpStream, instances: Arc<[String]>, turn: Arc<AtomicUsize>) {
     caller.set_nodelay(true).unwrap();
-    for _ in 0..instances.len() {
-        let instance = &instances[turn.fetch_add(1, Ordering::Relaxed) % instances.len()];
+    // One turn for each caller: others who come at the same moment must not make this one skip any.
+    let first = turn.fetch_add(1, Ordering::Relaxed);
+    for offset in 0..instances.len() {
+        let instance = &instances[(first + offset) % instances.len()];
         if let Ok(mut callee) = TcpStream::connect(instance).await {
             callee.set_nodelay(true).unwrap();
             // Either side may go away at any time; that is what these tests are about.

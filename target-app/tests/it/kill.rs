@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::audit::{at_rest, read};
 use crate::balancer;
 use crate::client::Client;
 use crate::shop::{Process, Shop};
@@ -145,5 +147,78 @@ async fn a_callee_that_is_gone_is_a_clear_503_and_others_go_on() {
             .is_some_and(|id| id.len() == 32),
         "{warning}"
     );
+    shop.close().await;
+}
+
+// Kills the instance that drives an order while one of its callees holds its answer back; the order as
+// another instance leaves it, and its charges at the bank.
+async fn left_behind(slow: &'static str, delay: &'static str) -> (Shop, Value, usize) {
+    let shop = Shop::open_with(&[(slow, "DELAY_MS", delay)]).await;
+    let mut process = Process::start("orders", &shop.settings()).await;
+    let buyer = process
+        .client
+        .with("x-shopper-id", "s-0001")
+        .with("idempotency-key", "key-1");
+    let wish = json!({ "items": [{ "product_id": "p-0110", "quantity": 2 }] }).to_string();
+    let buying = tokio::spawn(async move { buyer.send(Method::POST, "/checkout", wish).await });
+    let state = if slow == "catalog" {
+        "pending"
+    } else {
+        "reserved"
+    };
+    let begun = Instant::now();
+    while !read(&shop.orders[0]).await.contains_key("order") {
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "no order was made"
+        );
+    }
+    at_rest(&shop.orders[0], &[state]).await;
+    process.child.kill().await.unwrap();
+    assert!(buying.await.unwrap().is_err(), "the answer was not lost");
+    let killed = Instant::now();
+    let orders = at_rest(&shop.orders[0], &["confirmed", "cancelled"]).await;
+    assert!(
+        killed.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        killed.elapsed()
+    );
+    assert_eq!(orders.len(), 1);
+    let charges = read(&shop.bank).await;
+    let charges = charges.get("charge").map_or(0, Vec::len);
+    (shop, orders[0].clone(), charges)
+}
+
+#[tokio::test]
+async fn an_order_whose_driver_died_while_it_was_charged_is_finished_and_charged_once() {
+    let (shop, order, charges) = left_behind("payments", "900").await;
+    assert_eq!(order["states"], json!(["pending", "reserved", "confirmed"]));
+    assert_eq!(charges, 1);
+    // The shopper asks again under the same key and hears of the same order.
+    let again = shop.orders[1]
+        .with("x-shopper-id", "s-0001")
+        .with("idempotency-key", "key-1")
+        .post(
+            "/checkout",
+            json!({ "items": [{ "product_id": "p-0110", "quantity": 2 }] }),
+        )
+        .await;
+    assert_eq!(
+        again.expect(200).text_at("/order_id"),
+        order["id"].as_str().unwrap()
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_order_whose_driver_died_before_it_was_charged_is_cancelled_and_its_stock_given_back() {
+    let (shop, order, charges) = left_behind("catalog", "900").await;
+    assert_eq!(order["states"], json!(["pending", "cancelled"]));
+    assert_eq!(charges, 0);
+    let given_back =
+        async { while read(&shop.catalog).await["stock"][109]["available"] != 1_000_000 {} };
+    tokio::time::timeout(Duration::from_secs(8), given_back)
+        .await
+        .expect("the stock was not given back");
     shop.close().await;
 }

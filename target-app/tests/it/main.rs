@@ -1,4 +1,4 @@
-//! The store as its callers see it: all six roles on free ports of this machine.
+//! The store as its callers see it: all seven roles on free ports of this machine.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,7 +6,10 @@
     reason = "the helpers of these tests fail as the tests do"
 )]
 
+mod audit;
 mod balancer;
+mod bank;
+mod bugs;
 mod checkout;
 mod client;
 mod input;

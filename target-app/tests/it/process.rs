@@ -90,7 +90,7 @@ async fn sigterm_finishes_what_was_begun_and_ends_with_zero() {
 #[tokio::test]
 async fn a_stopping_role_is_not_ready_but_still_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let role = Process::start("payments", &settings(folder.path())).await;
+    let role = Process::start("notifications", &settings(folder.path())).await;
     role.client.get("/ready").await.expect(200);
     role.terminate();
     let unready = async {
@@ -112,7 +112,7 @@ async fn a_stopping_role_is_not_ready_but_still_answers() {
 #[tokio::test]
 async fn idle_connections_do_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let role = Process::start("payments", &settings(folder.path())).await;
+    let role = Process::start("notifications", &settings(folder.path())).await;
     let idle = tokio::net::TcpStream::connect(&role.address).await.unwrap();
     role.client.get("/health").await.expect(200);
     let begun = Instant::now();

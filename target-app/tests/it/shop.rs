@@ -36,6 +36,7 @@ pub(crate) struct Shop {
     pub(crate) catalog: Client,
     pub(crate) payments: Client,
     pub(crate) notifications: Client,
+    pub(crate) bank: Client,
     pub(crate) data: TempDir,
     addresses: Settings,
     stop: watch::Sender<bool>,
@@ -59,12 +60,15 @@ impl Shop {
         let none = Settings::new();
         let users = opening.start("users", &none).await;
         let catalog = opening.start("catalog", &none).await;
-        let payments = opening.start("payments", &none).await;
+        let bank = opening.start("bank", &none).await;
+        let banked = Settings::from([("BANK_ADDRESS", bank.clone())]);
+        let payments = opening.start("payments", &banked).await;
         let notifications = opening.start("notifications", &none).await;
         let mut addresses = Settings::from([
             ("USERS_ADDRESS", users),
             ("CATALOG_ADDRESS", catalog.clone()),
             ("PAYMENTS_ADDRESS", payments.clone()),
+            ("BANK_ADDRESS", bank.clone()),
             ("NOTIFICATIONS_ADDRESS", notifications.clone()),
         ]);
         let orders = [
@@ -80,6 +84,7 @@ impl Shop {
             catalog: Client::new(&catalog),
             payments: Client::new(&payments),
             notifications: Client::new(&notifications),
+            bank: Client::new(&bank),
             addresses,
             data,
             stop,

@@ -45,8 +45,9 @@ impl Marks {
         set(&self.last_read_ns)
     }
 
+    /// A first write is marked whatever was read before it: without a mark nothing may have left.
     fn wrote(&self, at_ns: u64) {
-        if self.first_read_ns.get() == 0 {
+        if self.first_read_ns.get() == 0 || self.written_ns.get() == 0 {
             self.written_ns.set(at_ns);
         }
     }

@@ -9,6 +9,8 @@ use chaos_plan::plan::{Journey, Row, Step};
 
 /// Stands for a random UUID, a new one for each use.
 const UUID: &str = "uuid";
+/// Before a name: a random UUID that is the same wherever the journey uses that name.
+const NAMED_UUID: &str = "uuid.";
 
 /// Numbers of the values of one journey, given out while its steps are prepared in order.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Names<'a> {
     /// What the steps so far extract.
     extracted: Vec<&'a str>,
     uuids: Vec<usize>,
+    /// Numbers given out.
+    count: usize,
 }
 
 impl<'a> Names<'a> {
@@ -27,6 +31,7 @@ impl<'a> Names<'a> {
             numbers: BTreeMap::new(),
             extracted: Vec::new(),
             uuids: Vec::new(),
+            count: 0,
         }
     }
 
@@ -36,7 +41,7 @@ impl<'a> Names<'a> {
 
     /// How many numbers were given out: they are all below this.
     pub(super) fn count(&self) -> usize {
-        self.numbers.len() + self.uuids.len()
+        self.count
     }
 
     /// The numbers that are a UUID, in the order of use.
@@ -44,21 +49,43 @@ impl<'a> Names<'a> {
         self.uuids
     }
 
+    /// A number for a value that no slot can name.
+    pub(super) fn nameless(&mut self) -> usize {
+        self.count += 1;
+        self.count - 1
+    }
+
     /// The number of a name.
     pub(super) fn number(&mut self, name: &str) -> usize {
-        let next = self.count();
-        *self.numbers.entry(name.to_owned()).or_insert(next)
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = self.nameless();
+        self.numbers.insert(name.to_owned(), number);
+        number
     }
 
     /// The number of a slot, if something provides its value by the time it is used.
     pub(super) fn resolve(&mut self, slot: &str) -> Option<usize> {
         if slot == UUID {
-            let number = self.count();
+            let number = self.nameless();
             self.uuids.push(number);
             return Some(number);
         }
-        let is_provided = self.extracted.contains(&slot) || is_data(self.journey, slot);
-        is_provided.then(|| self.number(slot))
+        if self.extracted.contains(&slot) || is_data(self.journey, slot) {
+            return Some(self.number(slot));
+        }
+        let name = slot.strip_prefix(NAMED_UUID)?;
+        (!name.is_empty()).then(|| self.named_uuid(slot))
+    }
+
+    fn named_uuid(&mut self, slot: &str) -> usize {
+        let is_new = !self.numbers.contains_key(slot);
+        let number = self.number(slot);
+        if is_new {
+            self.uuids.push(number);
+        }
+        number
     }
 
     /// From the next step on, what `step` extracts may be used.

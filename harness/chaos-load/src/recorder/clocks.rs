@@ -27,14 +27,12 @@ impl StageClocks {
     pub(super) fn record(
         &mut self,
         stage: usize,
-        intended_ns: u64,
+        ready_ns: u64,
         dispatched_ns: u64,
         stamps: &Stamps,
     ) {
         let clocks = self.stages.entry(stage).or_default();
-        clocks
-            .lag
-            .record_ns(dispatched_ns.saturating_sub(intended_ns));
+        clocks.lag.record_ns(dispatched_ns.saturating_sub(ready_ns));
         let Some(written_ns) = stamps.written_ns else {
             return;
         };

@@ -5,17 +5,32 @@
 
 use std::rc::Rc;
 
-use chaos_record::outcome::{FailKind, Outcome};
+use chaos_record::outcome::Outcome;
 
 use super::Shared;
+use super::operation::Operation;
 use crate::client::{Broken, Call, Stamps};
 use crate::clock::now_ns;
 use crate::journey::Shopper;
 use crate::pace::Due;
 use crate::recorder::{End, Unbegun};
 
-/// Goes through the journey that is due.
+/// Goes through a journey that is due, once the user whose journey it is, if any, is free for it.
 pub(super) async fn go(shared: Rc<Shared>, due: Due) {
+    let mut turn = match due.user {
+        Some(user) => Some(shared.turns.of(user).await),
+        None => None,
+    };
+    let freed_ns = turn.as_deref().copied().unwrap_or(0);
+    let (_, ended_ns) = shop(&shared, due, due.intended_ns.max(freed_ns)).await;
+    if let Some(freed_ns) = turn.as_deref_mut() {
+        *freed_ns = ended_ns;
+    }
+}
+
+/// Goes through a journey that stands among those in flight, and takes it out. It could have begun
+/// at `ready_ns`. Returns how it ended, and when.
+pub(super) async fn shop(shared: &Shared, due: Due, ready_ns: u64) -> (Outcome, u64) {
     let dispatched_ns = now_ns();
     let mut shopping = Shopping {
         shopper: Shopper::new(
@@ -23,14 +38,15 @@ pub(super) async fn go(shared: Rc<Shared>, due: Due) {
             shared.seed,
             due.index,
         ),
-        shared: &shared,
+        shared,
         due,
         thought_ns: 0,
     };
-    let (outcome, ended_ns) = shopping.all_steps().await;
+    let (outcome, ended_ns) = shopping.all_steps(ready_ns).await;
     let end = End {
         outcome,
         intended_ns: due.intended_ns,
+        ready_ns,
         dispatched_ns: Some(dispatched_ns),
         ended_ns,
     };
@@ -38,6 +54,7 @@ pub(super) async fn go(shared: Rc<Shared>, due: Due) {
     recorder.journey(due.journey, &end, shopping.thought_ns);
     let cell = recorder.cell_of(due.intended_ns);
     shared.in_flight.borrow_mut().end(cell);
+    (outcome, ended_ns)
 }
 
 struct Shopping<'a> {
@@ -48,9 +65,15 @@ struct Shopping<'a> {
     thought_ns: u64,
 }
 
+/// How one request ended.
+struct Sent {
+    stamps: Stamps,
+    outcome: Outcome,
+}
+
 impl Shopping<'_> {
     /// How the journey ended, and when.
-    async fn all_steps(&mut self) -> (Outcome, u64) {
+    async fn all_steps(&mut self, mut ready_ns: u64) -> (Outcome, u64) {
         let steps = &self.shared.prepared.journeys[self.due.journey].steps;
         let mut intended_ns = self.due.intended_ns;
         let mut ended_ns = intended_ns;
@@ -60,7 +83,7 @@ impl Shopping<'_> {
                 return (Outcome::Cancelled, now_ns());
             }
             let outcome;
-            (outcome, ended_ns) = self.step(number, intended_ns).await;
+            (outcome, ended_ns) = self.step(number, intended_ns, ready_ns).await;
             if outcome != Outcome::Ok {
                 let rest = if outcome == Outcome::Cancelled {
                     Outcome::Cancelled
@@ -76,6 +99,7 @@ impl Shopping<'_> {
                 self.thought_ns += step.think_ns;
                 self.shared.thinking.at(intended_ns).await;
             }
+            ready_ns = intended_ns;
         }
         (Outcome::Ok, ended_ns)
     }
@@ -90,42 +114,64 @@ impl Shopping<'_> {
     }
 
     /// Sends one step, judges its answer and records both.
-    async fn step(&mut self, number: usize, intended_ns: u64) -> (Outcome, u64) {
+    async fn step(&mut self, number: usize, intended_ns: u64, ready_ns: u64) -> (Outcome, u64) {
         let dispatched_ns = now_ns();
-        let (stamps, result) = self.send(number, intended_ns).await;
-        let outcome = match result {
-            Ok(()) => Outcome::Ok,
-            Err(Broken::Failed(kind)) => Outcome::Failed(kind),
-            Err(Broken::Shed) => Outcome::Shed,
-            Err(Broken::Cancelled) => Outcome::Cancelled,
-        };
-        let ended_ns = stamps.last_byte_ns.unwrap_or_else(now_ns);
+        let sent = self.send(number, intended_ns, dispatched_ns).await;
+        let ended_ns = sent.stamps.last_byte_ns.unwrap_or_else(now_ns);
         let end = End {
-            outcome,
+            outcome: sent.outcome,
             intended_ns,
+            ready_ns,
             dispatched_ns: Some(dispatched_ns),
             ended_ns,
         };
         self.shared
             .recorder
             .borrow_mut()
-            .request(self.due.journey, number, &end, &stamps);
-        (outcome, ended_ns)
+            .request(self.due.journey, number, &end, &sent.stamps);
+        (sent.outcome, ended_ns)
     }
 
-    async fn send(&mut self, number: usize, intended_ns: u64) -> (Stamps, Result<(), Broken>) {
-        let failed = |kind: FailKind| Err(Broken::Failed(kind));
-        let request = match self.shopper.request(number) {
-            Ok(request) => Box::new(request),
-            Err(kind) => return (Stamps::default(), failed(kind)),
+    /// What cannot be built is never sent, and never stands in the operation log.
+    async fn send(&mut self, number: usize, intended_ns: u64, dispatched_ns: u64) -> Sent {
+        let built = (self.shopper.request(number), self.shopper.key(number));
+        let (request, key) = match built {
+            (Ok(request), Ok(key)) => (Box::new(request), key),
+            (Err(kind), _) | (_, Err(kind)) => {
+                return Sent {
+                    stamps: Stamps::default(),
+                    outcome: Outcome::Failed(kind),
+                };
+            }
         };
         let call = Call {
             request,
             reads_body: self.shared.prepared.journeys[self.due.journey].steps[number].reads_body,
             patience_ns: intended_ns.saturating_add(self.shared.patience_ns),
         };
+        let operation = key.and_then(|key| {
+            Operation::begin(self.shared, key, (self.due.journey, number), dispatched_ns)
+        });
         let (stamps, answer) = self.shared.client.exchange(call).await;
-        let result = answer.and_then(|answer| self.shopper.hear(number, &answer).or_else(failed));
-        (stamps, result)
+        let status = answer.as_ref().ok().map(|answer| answer.status);
+        let outcome = match answer {
+            Ok(answer) => match self.shopper.hear(number, &answer) {
+                Ok(()) => Outcome::Ok,
+                Err(kind) => Outcome::Failed(kind),
+            },
+            Err(broken) => outcome_of(broken),
+        };
+        if let Some(operation) = operation {
+            operation.end(outcome, status, &stamps, self.shopper.receipt(number));
+        }
+        Sent { stamps, outcome }
+    }
+}
+
+fn outcome_of(broken: Broken) -> Outcome {
+    match broken {
+        Broken::Failed(kind) => Outcome::Failed(kind),
+        Broken::Shed => Outcome::Shed,
+        Broken::Cancelled => Outcome::Cancelled,
     }
 }

@@ -2,21 +2,32 @@
 //!
 //! Invariant: decided before the load starts, so that no spike waits for capacity to be made.
 
-use chaos_plan::plan::Load;
+use chaos_plan::plan::{Load, Model, Stage};
 use chaos_plan::units::Rate;
 
-/// Connections of one worker, whatever the plan asks for.
+use crate::users;
+
+/// Connections of one worker in the open model, whatever the plan asks for.
 const MIN: f64 = 64.0;
 const MAX: f64 = 4_096.0;
 
-/// Enough for the peak of the load if every answer takes as long as it may (Little's law).
+/// In the open model enough for the peak of the load if every answer takes as long as it may
+/// (Little's law); in the closed one a connection for each user.
+pub(super) fn needed(load: &Load, workers: usize) -> usize {
+    match load.model {
+        Model::Open => for_rates(load, workers),
+        Model::Closed { .. } => (users::most(load) as usize).div_ceil(workers.max(1)).max(1),
+    }
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "clamped to 64..=4,096 before the cast"
 )]
-pub(super) fn needed(load: &Load, workers: usize) -> usize {
-    let rates = load.stages.iter().flat_map(|stage| [stage.from, stage.to]);
+fn for_rates(load: &Load, workers: usize) -> usize {
+    let rates = load.stages.iter().filter_map(Stage::rates);
+    let rates = rates.flat_map(|(from, to)| [from, to]);
     let journeys_a_second = rates.map(Rate::per_second).fold(0.0, f64::max);
     let weights: f64 = load.journeys.iter().map(|journey| journey.weight).sum();
     let weighted_steps =
@@ -53,5 +64,18 @@ mod tests {
         check(100.0, 1, 400);
         check(100.0, 2, 200);
         check(100_000.0, 2, 4_096);
+    }
+
+    #[test]
+    fn each_user_has_a_connection() {
+        let plan = PlanBuilder::new()
+            .users("few", 1.0, 1)
+            .users_ramp("crowd", 1.0, (1, 101))
+            .journey("j", 1.0, vec![get("a", "/a")])
+            .build();
+        assert_eq!(
+            [1, 2, 500].map(|workers| needed(&plan.load, workers)),
+            [101, 51, 1]
+        );
     }
 }

@@ -160,6 +160,7 @@ async fn what_cannot_be_played_is_refused_at_once() {
             workers,
             start_ns: soon_ns(),
             faults: Arc::new(FaultClock::new(0)),
+            operations: None,
         };
         Engine::start(config).map(drop)
     };

@@ -6,6 +6,8 @@
 mod conservation;
 mod failures;
 mod journeys;
+mod operations;
 mod ran;
 mod stopping;
 mod truth;
+mod users;

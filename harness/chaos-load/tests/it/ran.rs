@@ -1,11 +1,13 @@
 //! Plays a plan through the engine and keeps what it told.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::{Engine, EngineConfig, EngineEvent, FaultClock, clock};
 use chaos_plan::Plan;
+use chaos_plan::plan::Model;
 use chaos_plan::schedule::Schedule;
 use chaos_record::event::WorkerReport;
 use chaos_record::outcome::{Counts, FailKind};
@@ -18,6 +20,8 @@ pub(crate) struct Ran {
     pub(crate) windows: Windows,
     pub(crate) reports: Vec<WorkerReport>,
     pub(crate) broken: Vec<String>,
+    /// Why the operation log is not whole, as often as it was told.
+    pub(crate) log_failures: Vec<String>,
     /// From the start of the load, if it was stopped.
     pub(crate) until_ns: Option<u64>,
 }
@@ -45,6 +49,17 @@ pub(crate) struct Playing {
 
 impl Playing {
     pub(crate) fn start(start_ns: u64, plan: Plan, url: &str, workers: usize) -> Self {
+        Self::start_logging(start_ns, plan, url, workers, None)
+    }
+
+    /// The same with an operation log.
+    pub(crate) fn start_logging(
+        start_ns: u64,
+        plan: Plan,
+        url: &str,
+        workers: usize,
+        operations: Option<PathBuf>,
+    ) -> Self {
         let plan = Arc::new(plan);
         let faults = Arc::new(FaultClock::new(plan.faults.len()));
         let config = EngineConfig {
@@ -53,6 +68,7 @@ impl Playing {
             workers,
             start_ns,
             faults: Arc::clone(&faults),
+            operations,
         };
         let engine = Engine::start(config).expect("an engine");
         let ran = Ran {
@@ -60,6 +76,7 @@ impl Playing {
             windows: Windows::default(),
             reports: Vec::new(),
             broken: Vec::new(),
+            log_failures: Vec::new(),
             until_ns: None,
         };
         Self {
@@ -110,6 +127,7 @@ impl Playing {
                 self.ran.windows.add(&delta);
             }
             EngineEvent::Worker(report) => self.ran.reports.push(report),
+            EngineEvent::OperationLogFailed { why } => self.ran.log_failures.push(why),
             EngineEvent::Failed { worker, message } => {
                 self.ran.broken.push(format!("worker {worker}: {message}"));
             }
@@ -158,14 +176,30 @@ impl Ran {
         longest_ns.unwrap_or(0) as f64 / 1e6
     }
 
-    /// Asserts that every planned journey and each of its steps is accounted for exactly once.
-    pub(crate) fn assert_conserved(&self) {
-        assert_eq!(self.broken, [] as [String; 0]);
+    /// Journeys that were to be begun, by the schedule. Users without a cycle have none: there it is
+    /// what the workers say they began.
+    fn planned(&self) -> Vec<u64> {
+        let journeys = 0..self.plan.load.journeys.len();
+        if self.plan.load.model == (Model::Closed { cycle: None }) {
+            let begun: u64 = self.reports.iter().map(|report| report.journeys).sum();
+            let counted: Vec<u64> = journeys
+                .map(|journey| self.journey(journey).total())
+                .collect();
+            assert_eq!(counted.iter().sum::<u64>(), begun);
+            return counted;
+        }
         let until = self.until_ns.map_or(Duration::MAX, Duration::from_nanos);
-        let mut planned = vec![0; self.plan.load.journeys.len()];
+        let mut planned = vec![0; journeys.len()];
         for arrival in Schedule::new(&self.plan).filter(|arrival| arrival.at <= until) {
             planned[arrival.journey] += 1;
         }
+        planned
+    }
+
+    /// Asserts that every planned journey and each of its steps is accounted for exactly once.
+    pub(crate) fn assert_conserved(&self) {
+        assert_eq!(self.broken, [] as [String; 0]);
+        let planned = self.planned();
         for (number, journey) in self.plan.load.journeys.iter().enumerate() {
             assert_eq!(
                 self.journey(number).total(),

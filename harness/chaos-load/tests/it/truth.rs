@@ -119,6 +119,48 @@ async fn a_stalled_server_shows_with_everyone_who_waited() {
     assert_near(ran.response_ms(0.99, |series| series == 1), 540.0, extra_ms);
 }
 
+/// The same stall and the same rate from 20 users with a cycle of 100 ms each: whoever is due
+/// meanwhile waits for the answer its user is waiting for, and is measured from when it was due.
+#[tokio::test]
+async fn users_with_a_cycle_tell_the_stall_as_everyone_felt_it() {
+    let plan = PlanBuilder::new()
+        .cycle_ms(100)
+        .users("steady", 6.0, 20)
+        .journey("j", 1.0, vec![get("g", "/g")])
+        .build();
+    let (ran, drain_ms) = with_stall(plan, "/g").await;
+    let extra_ms = drain_ms + ran.own_delay_ms();
+    assert_near(ran.response_ms(0.95, |series| series == 1), 300.0, extra_ms);
+    assert_near(ran.response_ms(0.99, |series| series == 1), 540.0, extra_ms);
+    // That users were kept waiting is the target's doing and none of ours.
+    assert!(ran.own_delay_ms() < 500.0, "{} ms", ran.own_delay_ms());
+}
+
+/// The same stall without a cycle: each of the 5 users waits once and asks nothing meanwhile, so
+/// 5 of a thousand answers are slow and no percentile up to p99 shows it.
+#[tokio::test]
+async fn users_without_a_cycle_tell_service_time_only() {
+    let start_ns = soon_ns();
+    let stall = Window {
+        from_ns: start_ns + 3 * SECOND_NS,
+        until_ns: start_ns + 3_600_000_000,
+    };
+    let server = Server::start(Settings::new(Law::Fixed(Duration::from_millis(20))).stall(stall));
+    let plan = PlanBuilder::new()
+        .users("steady", 6.0, 5)
+        .journey("j", 1.0, vec![get("g", "/g")])
+        .build();
+    let ran = play_from(start_ns, plan, &server.url(), 1).await;
+    ran.assert_conserved();
+    let told = |quantile| ran.response_ms(quantile, |series| series == 1);
+    let slow = ran.step(0, 0).ok as f64 * (1.0 - 0.99);
+    assert!(slow > 6.0, "{slow} answers may be slower than the p99");
+    // About the 20 ms of a good day: half of the stall is far above what a busy machine adds.
+    assert!(told(0.99) < 300.0, "p99 {} ms", told(0.99));
+    // Those who were there when it stalled did wait, all of it or nearly so.
+    assert!(told(1.0) > 550.0, "longest {} ms", told(1.0));
+}
+
 /// The same shoppers in five steps each without think time: whichever step the stall hits, the
 /// journey waits for the same time. 40 journeys/s are 25 ms apart, so the p95 lies between ranks of 287.5 and 312.5 ms.
 #[tokio::test]

@@ -37,7 +37,7 @@ impl Setting<'_> {
     fn time_after(&self) -> Option<Duration> {
         let needs = self.claims?.iter().filter_map(|claim| match &claim.expect {
             Expect::Recovery { within, steady_for } => Some(*within + *steady_for),
-            Expect::Latency { .. } | Expect::Errors { .. } | Expect::Availability { .. } => None,
+            _ => None,
         });
         Some(needs.max().unwrap_or(LEAST_AFTER))
     }
@@ -206,10 +206,12 @@ fn lasts(fault: &scenario::Fault, problems: &mut Diagnostics) -> Result<Option<D
 }
 
 fn check_or_by(fault: &scenario::Fault, problems: &mut Diagnostics) {
-    match (fault.after.given(), fault.or_by.given()) {
-        (Some(after), None) => {
+    let after = fault.after.given().map(|after| (after.span, "after"));
+    let waits = after.or_else(|| Some((fault.when.given()?.span, "when")));
+    match (waits, fault.or_by.given()) {
+        (Some((span, key)), None) => {
             let problem = codes::OR_BY
-                .at(after.span, "`after` needs `or_by`")
+                .at(span, format!("`{key}` needs `or_by`"))
                 .label("and if that never happens?");
             problems.add(
                 problem
@@ -217,7 +219,10 @@ fn check_or_by(fault: &scenario::Fault, problems: &mut Diagnostics) {
             );
         }
         (None, Some(or_by)) if fault.at.given().is_some() => {
-            let problem = codes::OR_BY.at(or_by.span, "`or_by` goes with `after`, not with `at`");
+            let problem = codes::OR_BY.at(
+                or_by.span,
+                "`or_by` goes with `after` and `when`, not with `at`",
+            );
             problems.add(problem.help("leave `or_by` out"));
         }
         _ => {}
@@ -343,6 +348,9 @@ fn service_span(fault: &scenario::Fault) -> Option<Span> {
 
 fn finish(draft: &Draft<'_>, setting: &Setting<'_>, files: &[SourceFile]) -> Option<Fault> {
     let when = match draft.given.after.given() {
+        None if draft.given.when.given().is_some() => When::Key {
+            or_by: draft.or_by?,
+        },
         None => When::At(draft.at?),
         Some(after) => {
             let After {

@@ -3,24 +3,55 @@
 //! Invariant: every slot of every request has a value when the request is sent: from a data list,
 //! or from the answer to an earlier step.
 
+mod data;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Library, SourceFile, names, steps};
 use crate::diagnostic::{Diagnostics, codes, quote};
 use crate::file::journey as form;
-use crate::file::located::{Located, Map, Optional};
+use crate::file::located::{Located, Map};
 use crate::file::scenario::Weight;
-use crate::file::value::Row as FileRow;
 use crate::file::{self};
-use crate::plan::{Journey, Row};
+use crate::plan::{Journey, Part};
 use steps::Slots;
 
 /// The journeys of a group, and what is known about them even if one is bad.
 #[derive(Debug, Default)]
 pub(super) struct Journeys {
     pub(super) plans: Option<Vec<Journey>>,
-    /// Requests of one journey, on average and on average squared, by weight.
-    pub(super) requests: Option<(f64, f64)>,
+    pub(super) facts: Option<Vec<JourneyFacts>>,
+}
+
+/// One journey of a group as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct JourneyFacts {
+    /// Empty if it is bad.
+    pub(super) name: String,
+    weight: Option<f64>,
+    pub(super) steps: Option<Vec<StepFacts>>,
+}
+
+/// One step of a journey as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct StepFacts {
+    /// Empty if it is bad.
+    pub(super) name: String,
+    pub(super) acknowledges: bool,
+}
+
+/// Requests of one part in one journey, on average and on average squared, by weight.
+pub(super) fn requests_in(journeys: &[JourneyFacts], part: Part) -> Option<(f64, f64)> {
+    let (mut total, mut mean, mut square) = (0.0, 0.0, 0.0);
+    for (index, journey) in journeys.iter().enumerate() {
+        let weight = journey.weight?;
+        let steps = (0..journey.steps.as_ref()?.len()).filter(|step| part.holds(index, *step));
+        let steps = steps.count() as f64;
+        total += weight;
+        mean += weight * steps;
+        square += weight * steps * steps;
+    }
+    (total > 0.0).then(|| (mean / total, square / total))
 }
 
 pub(super) fn resolve(
@@ -32,22 +63,17 @@ pub(super) fn resolve(
         return Journeys::default();
     };
     let mut plans = Some(Vec::new());
-    let mut sums = Some((0.0, 0.0, 0.0));
+    let mut facts = Vec::new();
     for (name, weight) in map.iter() {
         let weight = weight.get().map(|weight| weight.0);
         let found = journey(name, library, problems);
-        let steps = found.as_ref().and_then(|found| found.steps);
-        sums = sums
-            .zip(weight.zip(steps))
-            .map(|((total, mean, square), (weight, steps))| {
-                (
-                    total + weight,
-                    mean + weight * steps,
-                    square + weight * steps * steps,
-                )
-            });
-        let plan = found
-            .and_then(|found| found.plan)
+        let (plan, steps) = found.map_or((None, None), |found| (found.plan, found.steps));
+        facts.push(JourneyFacts {
+            name: name.get().cloned().unwrap_or_default(),
+            weight,
+            steps,
+        });
+        let plan = plan
             .zip(weight)
             .map(|(plan, weight)| Journey { weight, ..plan });
         plans = plans.zip(plan).map(|(mut plans, plan)| {
@@ -63,17 +89,17 @@ pub(super) fn resolve(
         let problem = codes::ZERO_WEIGHTS.at(weights.span, "the weights of all journeys are zero");
         problems.add(problem.help("give at least one journey a weight above 0"));
     }
-    let requests = sums
-        .filter(|(total, ..)| *total > 0.0)
-        .map(|(total, mean, square)| (mean / total, square / total));
-    Journeys { plans, requests }
+    Journeys {
+        plans,
+        facts: Some(facts),
+    }
 }
 
 /// One journey as far as it is known.
 #[derive(Debug)]
 pub(super) struct Found {
     plan: Option<Journey>,
-    steps: Option<f64>,
+    steps: Option<Vec<StepFacts>>,
 }
 
 fn journey(
@@ -90,7 +116,7 @@ fn journey(
         problems.add(problem.choices(text, "known journeys", known.iter().map(String::as_str)));
         return None;
     };
-    let mut found = read(&file, problems)?;
+    let mut found = read(&file, library, problems)?;
     // Reports and record call a journey what the scenario calls it.
     if let Some(plan) = &mut found.plan {
         plan.name.clone_from(text);
@@ -98,7 +124,11 @@ fn journey(
     Some(found)
 }
 
-pub(super) fn read(file: &SourceFile, problems: &mut Diagnostics) -> Option<Found> {
+pub(super) fn read(
+    file: &SourceFile,
+    library: &dyn Library,
+    problems: &mut Diagnostics,
+) -> Option<Found> {
     let (_, journey) = file::read::<form::Journey>(file, problems);
     let journey = journey?;
     names::version(&journey.version, problems);
@@ -107,7 +137,7 @@ pub(super) fn read(file: &SourceFile, problems: &mut Diagnostics) -> Option<Foun
         lists: BTreeMap::new(),
         extracted: BTreeSet::new(),
     };
-    let data = data(&journey.data, &mut slots, problems);
+    let data = data::resolve(&journey.data, (file, library), &mut slots, problems);
     let steps = journey.steps.get();
     if let Some(steps) = steps {
         names::distinct(
@@ -136,96 +166,14 @@ pub(super) fn read(file: &SourceFile, problems: &mut Diagnostics) -> Option<Foun
     };
     Some(Found {
         plan: plan(),
-        steps: steps.map(|steps| steps.len() as f64),
+        steps: steps.map(|steps| steps.iter().map(step_facts).collect()),
     })
 }
 
-type Lists = BTreeMap<String, Vec<Row>>;
-
-fn data(
-    data: &Optional<Map<form::DataList>>,
-    slots: &mut Slots,
-    problems: &mut Diagnostics,
-) -> Option<Lists> {
-    let Some(data) = data.given() else {
-        return Some(Lists::new());
-    };
-    let mut lists = Some(Lists::new());
-    for (name, list) in data.get()?.iter() {
-        let Some(text) = names::name(name, "a data list", problems) else {
-            continue;
-        };
-        let rows = list.get().map(|list| &list.0);
-        slots.lists.insert(
-            text.to_owned(),
-            rows.and_then(|rows| fields(rows, text, problems)),
-        );
-        let rows: Option<Vec<Row>> = rows.and_then(|rows| {
-            rows.iter()
-                .map(|row| row.get().and_then(plan_row))
-                .collect()
-        });
-        lists = lists.zip(rows).map(|(mut lists, rows)| {
-            lists.insert(text.to_owned(), rows);
-            lists
-        });
-    }
-    lists
-}
-
-/// Names of the fields of every row, empty for plain rows; rows that differ from the first are reported.
-fn fields(
-    rows: &[Located<FileRow>],
-    list: &str,
-    problems: &mut Diagnostics,
-) -> Option<BTreeSet<String>> {
-    let first = names_of(rows.first()?.get()?)?;
-    for row in rows {
-        if let Some(names) = row.get().and_then(names_of).filter(|names| *names != first) {
-            let what = |names: &BTreeSet<String>| {
-                if names.is_empty() {
-                    "a plain value".to_owned()
-                } else {
-                    format!(
-                        "fields {}",
-                        crate::diagnostic::list(names.iter().map(String::as_str))
-                    )
-                }
-            };
-            let problem = codes::MIXED_ROWS.at(
-                row.span,
-                format!(
-                    "rows of {} differ: the first one has {}",
-                    quote(list),
-                    what(&first)
-                ),
-            );
-            problems.add(
-                problem
-                    .label(format!("this one has {}", what(&names)))
-                    .help("give every row the same fields"),
-            );
-        }
-    }
-    Some(first)
-}
-
-fn names_of(row: &FileRow) -> Option<BTreeSet<String>> {
-    match row {
-        FileRow::Value(_) => Some(BTreeSet::new()),
-        FileRow::Fields(fields) => fields.iter().map(|(name, _)| name.get().cloned()).collect(),
-    }
-}
-
-fn plan_row(row: &FileRow) -> Option<Row> {
-    match row {
-        FileRow::Value(text) => Some(Row::Value(text.clone())),
-        FileRow::Fields(fields) => {
-            let fields: Option<BTreeMap<String, String>> = fields
-                .iter()
-                .map(|(name, value)| Some((name.get()?.clone(), value.get()?.0.clone())))
-                .collect();
-            fields.map(Row::Fields)
-        }
-    }
+fn step_facts(step: &Located<form::Step>) -> StepFacts {
+    step.get()
+        .map_or_else(StepFacts::default, |step| StepFacts {
+            name: step.name.get().cloned().unwrap_or_default(),
+            acknowledges: step.acknowledges.given().is_some(),
+        })
 }

@@ -2,19 +2,25 @@
 //!
 //! Invariant: times and rates in the facts are scaled already; nobody scales them twice.
 
+mod stages;
+
 use std::time::Duration;
 
-use super::{Library, Options, journeys, names};
+use super::journeys::{self, JourneyFacts};
+use super::{Library, Options, names};
 use crate::diagnostic::{Diagnostics, Span, codes};
 use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
-use crate::file::scenario::{self, Group, Shape};
-use crate::plan::{Arrivals, Journey, Load, Stage};
-use crate::units::{Rate, duration_to_text};
+use crate::file::scenario::{self, Group};
+use crate::plan::{Arrivals, Journey, Level, Load, Model, Scope, Stage};
+use crate::units::duration_to_text;
 
 /// Longest load, and most journeys in it.
 const MAX_LENGTH: Duration = Duration::from_hours(24);
 const MAX_JOURNEYS: f64 = 1e8;
+
+/// Shortest cycle of a user; what is faster is a rate.
+const MIN_CYCLE: Duration = Duration::from_millis(10);
 
 /// The load as far as it is known.
 #[derive(Debug, Default)]
@@ -22,8 +28,8 @@ pub(super) struct LoadFacts {
     pub(super) plan: Option<Load>,
     /// `None` if not even their number is known.
     pub(super) stages: Option<Vec<StageFacts>>,
-    /// Requests of one journey, on average and on average squared.
-    pub(super) requests: Option<(f64, f64)>,
+    pub(super) journeys: Option<Vec<JourneyFacts>>,
+    pub(super) model: Option<Model>,
     pub(super) arrivals: Option<Arrivals>,
     pub(super) patience: Option<Duration>,
 }
@@ -35,7 +41,7 @@ pub(super) struct StageFacts {
     pub(super) name: String,
     pub(super) start: Option<Duration>,
     pub(super) length: Option<Duration>,
-    rates: Option<(Rate, Rate)>,
+    level: Option<Level>,
 }
 
 impl StageFacts {
@@ -43,27 +49,28 @@ impl StageFacts {
         Some(self.start? + self.length?)
     }
 
-    /// Journeys expected to begin in it.
-    pub(super) fn journeys(&self) -> Option<f64> {
-        self.plan().map(|stage| {
-            f64::midpoint(stage.from.per_second(), stage.to.per_second())
-                * stage.length.as_secs_f64()
-        })
+    /// Journeys expected to begin in it; unknown where users go as fast as they are answered.
+    fn journeys(&self, model: Model) -> Option<f64> {
+        let a_second = match (self.level?, model) {
+            (Level::Rate { from, to }, _) => f64::midpoint(from.per_second(), to.per_second()),
+            (Level::Users { from, to }, Model::Closed { cycle: Some(cycle) }) => {
+                f64::midpoint(f64::from(from), f64::from(to)) / cycle.as_secs_f64()
+            }
+            (Level::Users { .. }, _) => return None,
+        };
+        Some(a_second * self.length?.as_secs_f64())
     }
 
     pub(super) fn is_constant(&self) -> Option<bool> {
-        self.rates
-            .map(|(from, to)| (from.per_second() - to.per_second()).abs() < f64::EPSILON)
+        Some(self.plan()?.is_constant())
     }
 
     fn plan(&self) -> Option<Stage> {
-        let (from, to) = self.rates?;
         Some(Stage {
             name: self.name.clone(),
             start: self.start?,
             length: self.length?,
-            from,
-            to,
+            level: self.level?,
         })
     }
 }
@@ -79,16 +86,26 @@ impl LoadFacts {
         self.stages.as_ref()?.last()?.end()
     }
 
-    /// Requests expected in these stages, and their standard deviation.
-    pub(super) fn requests_in(&self, stages: &[usize]) -> Option<(f64, f64)> {
+    /// How long these stages are together.
+    pub(super) fn length_of(&self, stages: &[usize]) -> Option<Duration> {
         let all = self.stages.as_ref()?;
-        let journeys: f64 = stages
+        stages.iter().map(|index| all.get(*index)?.length).sum()
+    }
+
+    fn journeys_in(&self, stages: &[usize]) -> Option<f64> {
+        let (all, model) = (self.stages.as_ref()?, self.model?);
+        stages
             .iter()
-            .map(|index| all.get(*index)?.journeys())
-            .sum::<Option<f64>>()?;
-        let (mean, square) = self.requests?;
+            .map(|index| all.get(*index)?.journeys(model))
+            .sum()
+    }
+
+    /// Requests expected in a scope, and their standard deviation.
+    pub(super) fn requests_in(&self, scope: &Scope) -> Option<(f64, f64)> {
+        let journeys = self.journeys_in(&scope.stages)?;
+        let (mean, square) = journeys::requests_in(self.journeys.as_ref()?, scope.part)?;
         // A compound Poisson sum has variance n E[x^2]; even arrivals vary only by the mix.
-        let variance = if self.arrivals? == Arrivals::Poisson {
+        let variance = if self.arrivals? == Arrivals::Poisson && self.model? == Model::Open {
             square
         } else {
             (square - mean * mean).max(0.0)
@@ -128,8 +145,9 @@ pub(super) fn resolve(
         stages: group
             .stages
             .get()
-            .map(|given| stages(given, options, problems)),
-        requests: journeys.requests,
+            .map(|given| stages::resolve(given, options, problems)),
+        journeys: journeys.facts,
+        model: stages::model(group, problems),
         arrivals: group.arrivals.or(Arrivals::Poisson),
         patience,
     };
@@ -146,6 +164,7 @@ fn plan(
 ) -> Option<Load> {
     Some(Load {
         name: name?.to_owned(),
+        model: facts.model?,
         arrivals: facts.arrivals?,
         timeout: timeout?,
         patience: facts.patience?,
@@ -178,77 +197,6 @@ fn check_patience(
     }
 }
 
-fn stages(
-    given: &[Located<scenario::Stage>],
-    options: &Options,
-    problems: &mut Diagnostics,
-) -> Vec<StageFacts> {
-    names::distinct(
-        given
-            .iter()
-            .filter_map(Located::get)
-            .map(|stage| &stage.name),
-        "stages",
-        problems,
-    );
-    let mut start = Some(Duration::ZERO);
-    let mut before = Some(Rate::new(0.0));
-    let mut all = Vec::new();
-    for stage in given {
-        let facts = one_stage(stage, start, before, options, problems);
-        start = facts.end();
-        before = facts.rates.map(|(_, to)| to);
-        all.push(facts);
-    }
-    all
-}
-
-fn one_stage(
-    stage: &Located<scenario::Stage>,
-    start: Option<Duration>,
-    before: Option<Rate>,
-    options: &Options,
-    problems: &mut Diagnostics,
-) -> StageFacts {
-    let Some(stage) = stage.get() else {
-        return StageFacts {
-            name: String::new(),
-            start,
-            length: None,
-            rates: None,
-        };
-    };
-    let name = names::name(&stage.name, "a stage", problems)
-        .unwrap_or_default()
-        .to_owned();
-    let length = names::positive(&stage.lasts, "a stage", problems)
-        .and_then(|length| scaled(length, options.time_scale));
-    let to = stage
-        .rate
-        .get()
-        .map(|rate| Rate::new(rate.0.per_second() * options.rate_scale));
-    let shape = stage.shape.or(Shape::Constant);
-    let from = if shape == Some(Shape::Linear) {
-        before
-    } else {
-        to
-    };
-    let rates = shape.and(from.zip(to));
-    if rates.is_some_and(|(from, to)| from.per_second() + to.per_second() <= 0.0) {
-        let problem = codes::ZERO_RATE.at(
-            stage.rate.span,
-            "a stage that sends nothing cannot be judged",
-        );
-        problems.add(problem.help("give a rate above 0, or leave the stage out"));
-    }
-    StageFacts {
-        name,
-        start,
-        length,
-        rates,
-    }
-}
-
 /// A time of the scenario under `--time-scale`; `None` for a scale that was refused.
 pub(super) fn scaled(time: Duration, scale: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(time.as_secs_f64() * scale).ok()
@@ -262,12 +210,8 @@ fn check_size(facts: &LoadFacts, span: Span, problems: &mut Diagnostics) {
                 .help("shorten the stages"),
         );
     }
-    let journeys: Option<f64> = facts
-        .stages
-        .iter()
-        .flatten()
-        .map(StageFacts::journeys)
-        .sum();
+    let all: Vec<usize> = (0..facts.stages.as_ref().map_or(0, Vec::len)).collect();
+    let journeys = facts.journeys_in(&all);
     if let Some(journeys) = journeys.filter(|journeys| *journeys > MAX_JOURNEYS) {
         let problem = codes::LOAD_TOO_LARGE.at(
             span,

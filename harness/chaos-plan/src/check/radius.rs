@@ -30,7 +30,8 @@ pub(super) fn how_many(
                     "a fault has at most one of `count` and `share`",
                 )
                 .label("one too many");
-            problems.add(problem.related(first.span, "`count` is here"));
+            let problem = problem.related(first.span, "`count` is here");
+            problems.add(problem.help("leave `count` or `share` out"));
             None
         }
         (None, Some(given)) => {

@@ -10,7 +10,7 @@ use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
 use crate::file::target as form;
 use crate::file::value::Plain;
-use crate::plan::{PlatformName, Ready, Restart, RestartPolicy, Service};
+use crate::plan::{Limits, PlatformName, Ready, Restart, RestartPolicy, Service};
 use crate::template::Template;
 
 /// Settings by name, as they stand in a file.
@@ -18,6 +18,9 @@ type Env = Located<Map<Text<Template>>>;
 
 /// Slots that have a value in every service, beside `calls.NAME`.
 const SLOTS: [&str; 6] = ["port", "address", "instance", "data", "chaos", "here"];
+
+/// Least memory limit of an instance, in bytes.
+const LEAST_MEMORY: u64 = 1 << 20;
 
 /// Checks the services of one description.
 pub(super) struct Checker<'a> {
@@ -43,6 +46,7 @@ impl Checker<'_> {
         let restart = self.restart(&service.restart);
         let stop = service.stop.or_text(form::STOP);
         let labels = plain(&service.labels);
+        let limits = self.limits(&service.limits);
         let (command, local_env) = self.local(name, service, &known_calls)?;
         let mut env = env?;
         env.extend(local_env);
@@ -57,7 +61,32 @@ impl Checker<'_> {
             command,
             env,
             labels: labels?,
+            limits: limits?,
         })
+    }
+
+    fn limits(&mut self, limits: &Optional<form::Limits>) -> Option<Limits> {
+        let Some(limits) = limits.given() else {
+            return Some(Limits::default());
+        };
+        let limits = limits.get()?;
+        let memory = match limits.memory.given() {
+            None => None,
+            Some(memory) => Some(memory.get()?.0.0),
+        };
+        if let Some(memory) = limits
+            .memory
+            .given()
+            .filter(|_| memory.is_some_and(|bytes| bytes < LEAST_MEMORY))
+        {
+            let problem = codes::OUT_OF_RANGE.at(memory.span, "`memory` must be at least 1MiB");
+            self.problems.add(problem.help("for example `128MiB`"));
+        }
+        let cpu = match limits.cpu.given() {
+            None => None,
+            Some(cpu) => Some(*cpu.get()?),
+        };
+        Some(Limits { cpu, memory })
     }
 
     fn calls(&mut self, calls: &Optional<Vec<Located<String>>>) -> Option<Vec<String>> {
@@ -173,8 +202,9 @@ impl Checker<'_> {
                 .get()
                 .is_some_and(|word| word.0.to_string().is_empty())
         }) {
+            let problem = codes::EMPTY.at(first.span, "the command's program must not be empty");
             self.problems
-                .add(codes::EMPTY.at(first.span, "the command's program must not be empty"));
+                .add(problem.help("write the program first: `[\"{here}/server\"]`"));
         }
         let command: Option<Vec<String>> = words
             .iter()
@@ -229,8 +259,10 @@ impl Checker<'_> {
         }
         let words = template.to_string();
         if words.contains('\0') {
+            let problem =
+                codes::BAD_FORMAT.at(text.span, "no program can be given a NUL character");
             self.problems
-                .add(codes::BAD_FORMAT.at(text.span, "no program can be given a NUL character"));
+                .add(problem.help("leave the NUL character out"));
         }
         Some(words)
     }

@@ -4,18 +4,20 @@
 //! again, because its slots stand inside JSON strings only and the engine escapes the values of a
 //! body whose `content-type` is JSON.
 
+mod operation;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::{self, Unknown};
-use crate::diagnostic::{Diagnostic, Diagnostics, Span, codes, list, quote};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span, closest, codes, list, quote};
 use crate::file::format::Text;
 use crate::file::journey as form;
 use crate::file::located::{Located, Map, Optional};
 use crate::plan::{Check, Extract, Method, Must, StatusRange, Step};
 use crate::template::{Template, TemplateError};
 
-/// Always there: a new one for each use.
-const UUID: &str = "uuid";
+/// Always there: a new one for each use; `uuid.NAME` is one all through a journey.
+pub(super) const UUID: &str = "uuid";
 
 /// Names that may stand in templates.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(super) fn resolve(
             Template::parse("application/json").ok()?,
         ));
     }
+    // Before `extract`: what this step extracts is not there yet when its own request is sent.
+    let acknowledges = operation::resolve(step, slots, problems);
     let (statuses, checks) = expected(&step.expect, problems);
     let extract = extract(&step.extract, slots, problems);
     let think = step.think.or_text("0s");
@@ -59,6 +63,7 @@ pub(super) fn resolve(
         checks: checks?,
         extract: extract?,
         think: think?,
+        acknowledges: acknowledges?,
     })
 }
 
@@ -109,10 +114,11 @@ fn headers(
             }
             let template = &value.get()?.0;
             if template.to_string().chars().any(char::is_control) {
-                problems.add(codes::BAD_FORMAT.at(
+                let problem = codes::BAD_FORMAT.at(
                     value.span,
                     "a header's value must not hold control characters",
-                ));
+                );
+                problems.add(problem.help("leave line ends and other control characters out"));
             }
             check_slots(template, value.span, slots, problems);
             Some((name_text, template.clone()))
@@ -136,7 +142,8 @@ fn body(
             problems.add(
                 problem
                     .label("one too many")
-                    .related(first.span, "`body` is here"),
+                    .related(first.span, "`body` is here")
+                    .help("leave `body` or `json` out"),
             );
             return Err(Unknown);
         }
@@ -147,7 +154,8 @@ fn body(
             let template = write_json(value, &mut text).and_then(|()| Template::parse(&text));
             if let Err(error) = &template {
                 let problem = codes::BAD_FORMAT.at(json.span, error.to_string());
-                problems.add(problem.label("in a text of this JSON"));
+                let help = "write `{name}` for a slot and `{{` or `}}` for a brace";
+                problems.add(problem.label("in a text of this JSON").help(help));
             }
             (template.map_err(|_| Unknown)?, json.span)
         }
@@ -288,16 +296,20 @@ fn extract(
             );
         }
         slots.extracted.insert(text.to_owned());
-        let place = place.get().map(|place| match place {
-            form::Extract::Json(pointer) => Extract::Json(pointer.0.0.clone()),
-            form::Extract::Header(header) => Extract::Header(header.0.0.clone()),
-        });
+        let place = place.get().map(place_of);
         all = all.zip(place).map(|(mut all, place)| {
             all.insert(text.to_owned(), place);
             all
         });
     }
     all
+}
+
+fn place_of(place: &form::Extract) -> Extract {
+    match place {
+        form::Extract::Json(pointer) => Extract::Json(pointer.0.0.clone()),
+        form::Extract::Header(header) => Extract::Header(header.0.0.clone()),
+    }
 }
 
 fn check_slots(template: &Template, span: Span, slots: &Slots, problems: &mut Diagnostics) {
@@ -313,10 +325,13 @@ fn check_slots(template: &Template, span: Span, slots: &Slots, problems: &mut Di
 impl Slots {
     /// Whether a slot has a value, as far as is known.
     fn provide(&self, slot: &str) -> bool {
-        if slot == UUID || self.extracted.contains(slot) {
+        let (list, field) = list_and_field(slot);
+        if list == UUID {
+            return field.is_none_or(|name| !name.is_empty());
+        }
+        if self.extracted.contains(slot) {
             return true;
         }
-        let (list, field) = list_and_field(slot);
         match (self.lists.get(list), field) {
             (None, _) => false,
             (Some(None), _) => true,
@@ -335,6 +350,12 @@ fn list_and_field(slot: &str) -> (&str, Option<&str>) {
 fn unknown_slot(slot: &str, span: Span, slots: &Slots) -> Diagnostic {
     let problem = codes::UNKNOWN_SLOT.at(span, format!("slot `{{{slot}}}` has no value here"));
     let (list_name, field) = list_and_field(slot);
+    if let Some(field) = field.filter(|_| closest(list_name, [UUID]).is_some()) {
+        return problem.help(format!(
+            "did you mean {}?",
+            quote(&format!("{UUID}.{field}"))
+        ));
+    }
     let Some(Some(fields)) = slots.lists.get(list_name) else {
         let known = slots.lists.keys().chain(&slots.extracted);
         let known = known.map(String::as_str).chain([UUID]);

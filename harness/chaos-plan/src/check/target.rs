@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::services::Checker;
-use super::{Library, SourceFile, names};
+use super::{Library, SourceFile, audit, names};
 use crate::diagnostic::{Code, Diagnostics, Span, codes, quote};
 use crate::file::located::{Located, Map, Optional};
 use crate::file::scenario;
 use crate::file::target as form;
 use crate::file::{self};
-use crate::plan::{Description, PlatformName, RestartPolicy, Target};
+use crate::plan::{Audit, Description, PlatformName, RestartPolicy, Target};
 
 /// What can be reached and broken, as far as it is known.
 #[derive(Debug, Default)]
@@ -20,6 +20,9 @@ pub(super) struct Reach {
     /// Services to break; `None` if unknown, empty for an address.
     pub(super) services: Option<Vec<Role>>,
     pub(super) is_url: bool,
+    /// How it can be asked what it holds; `Some(None)` if not at all, `None` if unknown.
+    #[expect(clippy::option_option, reason = "none and unknown are not the same")]
+    pub(super) audit: Option<Option<Audit>>,
 }
 
 /// One service as a fault sees it.
@@ -33,6 +36,12 @@ pub(super) struct Role {
 }
 
 impl Reach {
+    /// Names of all services.
+    pub(super) fn names(&self) -> Option<Vec<String>> {
+        let services = self.services.as_ref()?;
+        Some(services.iter().map(|role| role.name.clone()).collect())
+    }
+
     pub(super) fn role(&self, name: &str) -> Option<&Role> {
         self.services
             .as_ref()?
@@ -78,6 +87,7 @@ pub(super) fn resolve(
             plan: url.get().map(|url| Target::Url(url.0.0.clone())),
             services: Some(Vec::new()),
             is_url: true,
+            audit: Some(None),
         };
     }
     let Some(app) = target.app.given() else {
@@ -171,19 +181,21 @@ pub(super) fn describe(
             plans
         });
     }
-    let entry = target.entry.get().cloned();
+    let audit = audit::resolve(&target.audit, &known, problems);
     let plan = || {
         Some(Target::Deploy(Description {
             name: name?.to_owned(),
             folder: file.folder.clone(),
-            entry: entry?,
+            entry: target.entry.get()?.clone(),
             services: plans?,
+            audit: audit.clone()?,
         }))
     };
     Reach {
         plan: plan(),
         services: Some(roles),
         is_url: false,
+        audit,
     }
 }
 

@@ -54,6 +54,9 @@ codes! {
     NOT_CALLED "E129" Error "A template asks for the address of a service that `calls` does not list."
     BACKOFF "E130" Error "The longest back-off of a restart is shorter than the first."
     ENV_OF_URL "E131" Error "Environment was given for a target that already runs."
+    UNKNOWN_STATE "E132" Error "An audit names a state that its `states` do not list."
+    NO_FINAL_STATE "E133" Error "No state of the audit is final, so the target would never come to rest."
+    NO_ORDERS "E134" Error "No source of the audit tells what was ordered, so no rule could be checked."
 
     GROUPS "E140" Error "There is more than one group of shoppers."
     ZERO_TIME "E141" Error "A time must be longer than zero."
@@ -63,6 +66,10 @@ codes! {
     LOAD_TOO_LARGE "E145" Error "The load is longer than 24 h or has more than 100 million journeys."
     MIXED_ROWS "E146" Error "The rows of a data list have different fields."
     CHECK_WITHOUT_EFFECT "E147" Error "A check of an answer checks nothing."
+    MIXED_STAGES "E148" Error "Some stages give a rate and others a number of users."
+    PACE "E149" Error "`cycle` or `arrivals` does not fit what the stages count."
+    OPERATION_KEY "E150" Error "The key of an operation is not one of its own that the request carries."
+    CSV "E151" Error "The CSV file of a data list cannot be read."
 
     FAULT_ON_URL "E160" Error "Faults need a target that chaos deploys; a `url:` target takes load only."
     UNKNOWN_STAGE "E161" Error "The load has no stage of this name."
@@ -82,9 +89,14 @@ codes! {
 
     NO_CLAIM "E180" Error "The hypothesis claims nothing, so every run would pass."
     EMPTY_SCOPE "E181" Error "A claim is judged on no stage at all."
-    NO_LIMIT "E182" Error "A latency claim names no limit."
+    NO_LIMIT "E182" Error "A claim names no limit."
     TOO_FEW "E183" Error "Too few requests are expected to judge a claim: fewer than 10 could be bad within what it allows."
-    RECOVERY_WITHOUT_FAULT "E184" Error "A recovery claim without any fault holds whatever happens."
+    RECOVERY_WITHOUT_FAULT "E184" Error "A claim about what follows a fault, without any fault, holds whatever happens."
+    UNKNOWN_ENDPOINT "E185" Error "A claim names a step that no journey of the load has, or that several have."
+    NO_AUDIT "E186" Error "An integrity claim, and the target does not tell what would be judged."
+    NO_OPERATION "E187" Error "An integrity claim, and no step of the load says what it acknowledges."
+    NOT_MEASURED "E188" Error "What instances use can be seen only of a target that chaos deploys."
+    TOO_SHORT "E189" Error "The stages are too short for a slope to mean anything."
 
     NO_QUESTION "W201" Warning "The scenario does not open with a comment that says which question it answers."
     PATIENCE_BELOW_TIMEOUT "W202" Warning "Patience ends before the timeout can, so the timeout never acts."

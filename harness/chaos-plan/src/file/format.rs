@@ -9,6 +9,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de::Error};
 
+use super::amount::{Bytes, BytesAnHour, CountAnHour, TimeAnHour};
+use super::claim::AllRules;
 use super::located::Optional;
 use crate::diagnostic::quote;
 use crate::plan::{Moment, StatusRange};
@@ -72,7 +74,7 @@ type Validator = fn(&str) -> Result<(), String>;
 
 /// The validator of a form by its name in the schema; unknown names are no business of ours.
 pub(super) fn validator(name: &str) -> Option<Validator> {
-    const ALL: [(&str, Validator); 12] = [
+    const ALL: [(&str, Validator); 17] = [
         entry::<Duration>(),
         entry::<Rate>(),
         entry::<Share>(),
@@ -85,6 +87,11 @@ pub(super) fn validator(name: &str) -> Option<Validator> {
         entry::<HeaderName>(),
         entry::<Path>(),
         entry::<Url>(),
+        entry::<Bytes>(),
+        entry::<BytesAnHour>(),
+        entry::<CountAnHour>(),
+        entry::<TimeAnHour>(),
+        entry::<AllRules>(),
     ];
     ALL.iter()
         .find(|(known, _)| *known == name)
@@ -430,6 +437,11 @@ mod tests {
         examples::<HeaderName>();
         examples::<Path>();
         examples::<Url>();
+        examples::<Bytes>();
+        examples::<BytesAnHour>();
+        examples::<CountAnHour>();
+        examples::<TimeAnHour>();
+        examples::<AllRules>();
     }
 
     #[test]

@@ -2,10 +2,14 @@
 //!
 //! Doc comments here are the descriptions in the published schema.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::format::{HeaderName, PathTemplate, Pointer, Text};
 use super::located::{Located, Map, Optional};
@@ -23,7 +27,7 @@ pub(crate) struct Journey {
     pub(crate) version: Located<u64>,
     /// Name of the journey: letters, digits, `-` and `_`, a letter first, at most 63.
     pub(crate) name: Located<String>,
-    /// Lists by name; one row of each is drawn for each journey. `{word}` is a plain row, `{shopper.email}` a field.
+    /// Lists by name, or a CSV file whose first line names the fields; one row of each is drawn for each journey. `{word}` is a plain row, `{shopper.email}` a field.
     #[serde(default)]
     pub(crate) data: Optional<Map<DataList>>,
     /// The requests, in order.
@@ -31,10 +35,66 @@ pub(crate) struct Journey {
     pub(crate) steps: Located<Vec<Located<Step>>>,
 }
 
-/// Rows of one list: all plain values, or all mappings with the same fields.
+/// Rows of one list: all plain values, or all mappings with the same fields; or the file they stand in.
+#[derive(Debug)]
+pub(crate) enum DataList {
+    Rows(Vec<Located<Row>>),
+    File(CsvFile),
+}
+
+/// A CSV file of at most 10,000 rows and 1 MiB.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(inline, extend("minItems" = 1))]
-pub(crate) struct DataList(pub(crate) Vec<Located<Row>>);
+#[serde(deny_unknown_fields)]
+pub(crate) struct CsvFile {
+    /// Its path, from the folder of the journey's file.
+    #[schemars(extend("examples" = ["shoppers.csv"]))]
+    pub(crate) csv: Located<String>,
+}
+
+impl<'de> Deserialize<'de> for DataList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DataListVisitor)
+    }
+}
+
+struct DataListVisitor;
+
+impl<'de> Visitor<'de> for DataListVisitor {
+    type Value = DataList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows or `{ csv: PATH }`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<DataList, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(DataList::Rows)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<DataList, A::Error> {
+        CsvFile::deserialize(MapAccessDeserializer::new(entries)).map(DataList::File)
+    }
+}
+
+impl JsonSchema for DataList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "DataList".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = CsvFile::json_schema(generator);
+        let row = generator.subschema_for::<Located<Row>>();
+        schema.insert("type".to_owned(), serde_json::json!(["array", "object"]));
+        schema.insert("items".to_owned(), row.to_value());
+        schema.insert("minItems".to_owned(), 1.into());
+        schema.insert("description".to_owned(), "Rows of one list: all plain values, or all mappings with the same fields; or the CSV file they stand in.".into());
+        schema.insert("examples".to_owned(), serde_json::json!([["one", "two"]]));
+        schema
+    }
+}
 
 /// One request. Exactly one of `get`, `post`, `put`, `patch`, `delete` and `head` gives its path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -82,6 +142,24 @@ pub(crate) struct Step {
     /// Pause after this step; part of the plan, so not counted as response time. Default: none.
     #[serde(default)]
     pub(crate) think: Optional<Text<Duration>>,
+    /// The step is an operation whose answer promises something, such as a purchase; the claim `integrity` goes by it.
+    #[serde(default)]
+    pub(crate) acknowledges: Optional<Acknowledges>,
+}
+
+/// An operation: it is logged under its key before the request is sent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Acknowledges {
+    /// The key the request carries, one for each operation: `{uuid.NAME}` is one value all through a journey.
+    #[schemars(extend("examples" = ["{uuid.purchase}"]))]
+    pub(crate) key: Located<Text<Template>>,
+    /// Where the answer names the order.
+    #[schemars(extend("examples" = [{ "json": "/order_id" }]))]
+    pub(crate) order: Located<Extract>,
+    /// Where the answer says what it costs, in the smallest unit of money.
+    #[serde(default)]
+    pub(crate) amount: Optional<Extract>,
 }
 
 /// What an answer must be to count as expected.

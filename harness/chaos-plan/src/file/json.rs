@@ -20,6 +20,11 @@ impl<'a> Schema<'a> {
         Self { root, here: root }
     }
 
+    /// Whether it describes the whole document.
+    pub(super) fn is_root(self) -> bool {
+        std::ptr::eq(self.root, self.here)
+    }
+
     /// The schema `here` inside the same document; references are followed.
     fn inside(self, here: &'a Json) -> Self {
         let reference = here["$ref"]
@@ -159,6 +164,13 @@ impl<'a> Schema<'a> {
         if let Some(example) = self.here["examples"].get(0) {
             return Some(plain(example));
         }
+        if let Some((tag, schema)) = self.tags().as_deref().and_then(|tags| tags.first()) {
+            let value = schema.example().unwrap_or_else(|| "...".to_owned());
+            return Some(format!("{{ {tag}: {value} }}"));
+        }
+        if self.here["type"].as_str() == Some("boolean") {
+            return Some("true".to_owned());
+        }
         self.words()
             .and_then(|words| words.first().map(|word| (*word).to_owned()))
     }
@@ -169,7 +181,9 @@ impl<'a> Schema<'a> {
             return "a word";
         }
         if self.tags().is_some() || self.takes("object") {
-            return if self.takes("string") {
+            return if self.takes("array") {
+                "a list or a mapping"
+            } else if self.takes("string") {
                 "a plain value or a mapping"
             } else {
                 "a mapping"
@@ -182,6 +196,9 @@ impl<'a> Schema<'a> {
             Some("instant") => "an instant",
             Some("path" | "path-template") => "a path",
             Some("status") => "a status",
+            Some("bytes") => "a size",
+            Some("bytes-an-hour" | "count-an-hour" | "time-an-hour") => "a growth",
+            Some("rules") => "`all` or a list of rules",
             _ if self.takes("array") => "a list",
             _ if self.takes("string") && self.takes("number") => "a plain value",
             _ if self.takes("string") => "text",

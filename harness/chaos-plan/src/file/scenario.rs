@@ -8,17 +8,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::claim::Claim;
 use super::format::{After, Instant, Text, Url};
 use super::located::{Located, Map, Optional};
-use crate::plan::{Arrivals, KillSignal, PlatformName};
+use crate::plan::{Arrivals, KillSignal, Level, PlatformName};
 use crate::template::Template;
 use crate::units::{Rate, Share};
 
 /// Defaults, as a user would write them.
 pub(crate) const TIMEOUT: &str = "2s";
 pub(crate) const PATIENCE: &str = "5s";
-pub(crate) const GOOD: &str = "95%";
-pub(crate) const STEADY_FOR: &str = "3s";
 pub(crate) const MAX_SHARE: &str = "50%";
 pub(crate) const COUNT: u32 = 1;
 pub(crate) const SEED: u64 = 1;
@@ -85,7 +84,7 @@ pub(crate) struct Target {
 #[schemars(inline, extend("minimum" = 1, "maximum" = 100))]
 pub(crate) struct Replicas(pub(crate) u32);
 
-/// A group of shoppers whose journeys arrive at a planned rate, whatever the answers.
+/// A group of shoppers: journeys arrive at the rates of its stages, or its stages say how many users there are.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Group {
@@ -96,6 +95,9 @@ pub(crate) struct Group {
     #[serde(default)]
     #[schemars(extend("default" = "poisson"))]
     pub(crate) arrivals: Optional<Arrivals>,
+    /// Only with `users`: a user's journeys are due this long after each other and measured from then; 10ms or more. Default: the next begins when the last has ended.
+    #[serde(default)]
+    pub(crate) cycle: Optional<Text<Duration>>,
     /// Longest time for one request, counted from when it was written. Default: 2s.
     #[serde(default)]
     #[schemars(extend("default" = TIMEOUT))]
@@ -117,15 +119,21 @@ pub(crate) struct Weight(pub(crate) f64);
 /// A named stretch of load.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["rate"] }, { "required": ["users"] }]))]
 pub(crate) struct Stage {
     /// Its name, distinct among the stages.
     pub(crate) name: Located<String>,
     /// How long it lasts; scaled by `--time-scale`.
     #[serde(rename = "for")]
     pub(crate) lasts: Located<Text<Duration>>,
-    /// Journeys that begin in a time; scaled by `--rate-scale`.
-    pub(crate) rate: Located<Text<Rate>>,
-    /// `constant`, or `linear`: from the rate of the stage before (0 at first) to this one. Default: constant.
+    /// Journeys that begin in a time, whatever the answers; scaled by `--rate-scale`.
+    #[serde(default)]
+    pub(crate) rate: Optional<Text<Rate>>,
+    /// In place of `rate`, in every stage: users that are there, each with one journey after the other; 0 to 10,000, scaled by `--rate-scale`.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 0, "maximum" = Level::MOST_USERS, "examples" = [50]))]
+    pub(crate) users: Optional<u32>,
+    /// `constant`, or `linear`: from the level of the stage before (0 at first) to this one. Default: constant.
     #[serde(default)]
     #[schemars(extend("default" = "constant"))]
     pub(crate) shape: Optional<Shape>,
@@ -141,7 +149,7 @@ pub(crate) enum Shape {
 /// Something broken on purpose, once.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["at"] }, { "required": ["after"] }]))]
+#[schemars(extend("oneOf" = [{ "required": ["at"] }, { "required": ["after"] }, { "required": ["when"] }]))]
 pub(crate) struct Fault {
     /// Its name, distinct among the faults.
     pub(crate) name: Located<String>,
@@ -151,7 +159,10 @@ pub(crate) struct Fault {
     /// Begin when another fault is `effective`, `undone` or `recovered`: `kill-api.recovered + 5s`.
     #[serde(default)]
     pub(crate) after: Optional<Text<After>>,
-    /// With `after`: not begun by this instant, the run is inconclusive.
+    /// `key`: begin when the facilitator says so.
+    #[serde(default)]
+    pub(crate) when: Optional<Cue>,
+    /// With `after` and `when`: not begun by this instant, the run is inconclusive.
     #[serde(default)]
     pub(crate) or_by: Optional<Text<Instant>>,
     /// How long it lasts; only for faults that end, such as `pause`. Not scaled.
@@ -159,6 +170,13 @@ pub(crate) struct Fault {
     pub(crate) lasts: Optional<Text<Duration>>,
     /// What is broken.
     pub(crate) inject: Located<Inject>,
+}
+
+/// What a fault waits for beside time and other faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cue {
+    Key,
 }
 
 /// The faults there are.
@@ -203,102 +221,6 @@ pub(crate) struct Pause {
     /// In place of `count`: share of the instances, rounded down, at least one.
     #[serde(default)]
     pub(crate) share: Optional<Text<Share>>,
-}
-
-/// One claim of the hypothesis.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Claim {
-    /// How reports call it. Default: the claim in words.
-    #[serde(default)]
-    pub(crate) name: Optional<String>,
-    /// What is claimed.
-    pub(crate) expect: Located<Expect>,
-}
-
-/// The kinds of claim.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Expect {
-    /// Response times from the intended instant, failures counted as infinitely slow.
-    Latency(Latency),
-    /// Share of requests that were not answered as expected.
-    Errors(Errors),
-    /// Share of one-second windows in which enough was answered as expected.
-    Availability(Availability),
-    /// Time until the target behaves as before a fault.
-    Recovery(Recovery),
-}
-
-/// At least one limit: `{ p95: 200ms }`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Latency {
-    /// Half of the requests take at most this.
-    #[serde(default)]
-    pub(crate) p50: Optional<Text<Duration>>,
-    /// 90 % of the requests take at most this.
-    #[serde(default)]
-    pub(crate) p90: Optional<Text<Duration>>,
-    /// 95 % of the requests take at most this; needs 200 requests.
-    #[serde(default)]
-    pub(crate) p95: Optional<Text<Duration>>,
-    /// 99 % of the requests take at most this; needs 1,000 requests.
-    #[serde(default)]
-    pub(crate) p99: Optional<Text<Duration>>,
-    /// 99.9 % of the requests take at most this; needs 10,000 requests.
-    #[serde(default, rename = "p99.9")]
-    pub(crate) p999: Optional<Text<Duration>>,
-    /// Judge these stages only.
-    #[serde(default)]
-    pub(crate) during: Optional<Vec<Located<String>>>,
-    /// Judge every stage but these.
-    #[serde(default)]
-    pub(crate) except: Optional<Vec<Located<String>>>,
-}
-
-/// `{ max: 0.1% }`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Errors {
-    /// At most this share of the requests is bad, more than 0%; 0.1% needs 10,000 requests.
-    pub(crate) max: Located<Text<Share>>,
-    /// Judge these stages only.
-    #[serde(default)]
-    pub(crate) during: Optional<Vec<Located<String>>>,
-    /// Judge every stage but these.
-    #[serde(default)]
-    pub(crate) except: Optional<Vec<Located<String>>>,
-}
-
-/// `{ min: 99.9% }`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Availability {
-    /// At least this share of the one-second windows is good.
-    pub(crate) min: Located<Text<Share>>,
-    /// A window is good if at least this share of its requests was answered as expected. Default: 95%.
-    #[serde(default)]
-    #[schemars(extend("default" = GOOD))]
-    pub(crate) good: Optional<Text<Share>>,
-    /// Judge these stages only.
-    #[serde(default)]
-    pub(crate) during: Optional<Vec<Located<String>>>,
-    /// Judge every stage but these.
-    #[serde(default)]
-    pub(crate) except: Optional<Vec<Located<String>>>,
-}
-
-/// `{ within: 10s }`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Recovery {
-    /// Longest time from the fault (for faults that end: from its undo) until all is as before. Not scaled.
-    pub(crate) within: Located<Text<Duration>>,
-    /// All must stay as before for this long to count. Default: 3s. Not scaled.
-    #[serde(default)]
-    #[schemars(extend("default" = STEADY_FOR))]
-    pub(crate) steady_for: Optional<Text<Duration>>,
 }
 
 /// What stops the run, and how far a fault may go.

@@ -110,7 +110,8 @@ fn put(node: &mut Node, path: &Path<'_>, value: Node, problems: &mut Diagnostics
             problems.add(
                 problem
                     .label("no such place")
-                    .related(node.span, "there is a plain value here"),
+                    .related(node.span, "there is a plain value here")
+                    .help("set that value itself, or give the keys on the way as they stand in the file"),
             );
         }
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::amount::Bytes;
 use super::format::{Path, Text};
 use super::located::{Located, Map, Optional};
 use super::scenario::Replicas;
 use super::value::Plain;
-use crate::plan::RestartPolicy;
+use crate::plan::{Holding, RestartPolicy};
 use crate::template::Template;
 
 /// Defaults, as a user would write them.
@@ -24,6 +25,7 @@ pub(crate) const RESTART_DELAY: &str = "0s";
 pub(crate) const BACKOFF: &str = "1s";
 pub(crate) const BACKOFF_MAX: &str = "5m";
 pub(crate) const STOP: &str = "10s";
+pub(crate) const QUIET_WITHIN: &str = "10s";
 
 /// A target: services, how they find each other, and how each platform runs them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -40,6 +42,42 @@ pub(crate) struct Target {
     /// The services by name.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 100))]
     pub(crate) services: Located<Map<Service>>,
+    /// How the target can be asked what it holds; needed by the claim `integrity`.
+    #[serde(default)]
+    pub(crate) audit: Optional<Audit>,
+}
+
+/// Services that answer the audit contract (docs/audit-contract.md), and the states of an order.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Who tells of what.
+    #[schemars(extend("minItems" = 1, "maxItems" = 20))]
+    pub(crate) sources: Located<Vec<Located<AuditSource>>>,
+    /// The states that may follow each state of an order; `[]` for a final one.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 100, "examples" = [{ "pending": ["sold"], "sold": [] }]))]
+    pub(crate) states: Located<Map<Vec<Located<String>>>>,
+    /// The state in which an order counts as sold.
+    #[schemars(extend("examples" = ["sold"]))]
+    pub(crate) sold: Located<String>,
+    /// Longest wait after the load until every order is in a final state. Default: 10s. Not scaled.
+    #[serde(default)]
+    #[schemars(extend("default" = QUIET_WITHIN))]
+    pub(crate) quiet_within: Optional<Text<Duration>>,
+}
+
+/// One service that answers `GET path` with lines of the audit contract.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditSource {
+    /// The service that is asked.
+    pub(crate) service: Located<String>,
+    /// The path that answers.
+    #[schemars(extend("examples" = ["/audit"]))]
+    pub(crate) path: Located<Text<Path>>,
+    /// What its lines tell of.
+    #[schemars(extend("minItems" = 1, "maxItems" = 4, "examples" = [["stock"]]))]
+    pub(crate) holds: Located<Vec<Located<Holding>>>,
 }
 
 /// One role of the target. Instances of it are alike.
@@ -69,6 +107,9 @@ pub(crate) struct Service {
     /// Labels of your own, kept in the record.
     #[serde(default)]
     pub(crate) labels: Optional<Map<Plain>>,
+    /// What one instance may use; the claim `resources` goes by it. Default: as much as the machine has.
+    #[serde(default)]
+    pub(crate) limits: Optional<Limits>,
     /// How it runs as a process of this machine.
     #[serde(default)]
     pub(crate) local: Optional<Local>,
@@ -118,6 +159,19 @@ pub(crate) struct Restart {
     #[serde(default)]
     #[schemars(extend("default" = BACKOFF_MAX))]
     pub(crate) backoff_max: Optional<Text<Duration>>,
+}
+
+/// Limits of one instance.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Cores, 0.01 to 1024.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 0.01, "maximum" = 1024, "examples" = [0.5]))]
+    pub(crate) cpu: Optional<f64>,
+    /// Memory, 1MiB or more.
+    #[serde(default)]
+    pub(crate) memory: Optional<Text<Bytes>>,
 }
 
 /// A process of this machine.

@@ -76,14 +76,11 @@ impl Walk<'_> {
             }
         }
         for keys in schema.one_of() {
-            self.one_of(entries, &keys, what, span);
+            self.one_of(entries, &keys, schema, what, span);
         }
         for key in schema.required() {
             if entries.iter().all(|(name, _)| name.text() != Some(key)) {
-                let example = schema
-                    .property(key)
-                    .and_then(Schema::example)
-                    .unwrap_or_else(|| "...".to_owned());
+                let example = example_of(schema, key);
                 let problem = codes::MISSING_KEY.at(span, format!("missing key `{key}` in {what}"));
                 self.problems.add(
                     problem
@@ -117,11 +114,13 @@ impl Walk<'_> {
             }
             let problem = codes::UNKNOWN_KEY.at(key.span, format!("unknown key {}", quote(name)));
             let problem = problem.label("not a key here");
-            self.problems
-                .add(problem.choices(name, "known keys", schema.properties()));
             let Some(meant) = closest(name, free.iter().copied()) else {
+                self.problems
+                    .add(problem.choices(name, "known keys", schema.properties()));
                 return false;
             };
+            self.problems
+                .add(problem.help(format!("did you mean {}?", quote(meant))));
             free.retain(|known| *known != meant);
             *key = Node::scalar(key.span, meant.to_owned(), true);
             true
@@ -129,30 +128,37 @@ impl Walk<'_> {
     }
 
     /// Of `keys` exactly one must be there; the first one given is kept.
-    fn one_of(&mut self, entries: &mut Vec<(Node, Node)>, keys: &[&str], what: &str, span: Span) {
+    fn one_of(
+        &mut self,
+        entries: &mut Vec<(Node, Node)>,
+        keys: &[&str],
+        schema: Schema<'_>,
+        what: &str,
+        span: Span,
+    ) {
         let is_one = |node: &Node| node.text().is_some_and(|name| keys.contains(&name));
-        let given: Vec<Span> = entries
+        let given: Vec<(&str, Span)> = entries
             .iter()
             .filter(|(key, _)| is_one(key))
-            .map(|(key, _)| key.span)
+            .filter_map(|(key, _)| Some((key.text()?, key.span)))
             .collect();
         let message = format!("{what} needs exactly one of {}", list(keys.iter().copied()));
-        match given.as_slice() {
-            [] => self
-                .problems
-                .add(codes::ONE_OF.at(span, message).label("none is given")),
-            [_] => {}
-            [first, second, ..] => {
-                self.problems.add(
-                    codes::ONE_OF
-                        .at(*second, message)
-                        .label("one too many")
-                        .related(*first, "the first one is here"),
-                );
-                let mut seen = false;
-                entries.retain(|(key, _)| !is_one(key) || !std::mem::replace(&mut seen, true));
+        let problem = match given.as_slice() {
+            [_] => return,
+            [] => {
+                let first = keys.first().copied().unwrap_or_default();
+                let problem = codes::ONE_OF.at(span, message).label("none is given");
+                problem.help(format!("add `{first}: {}`", example_of(schema, first)))
             }
-        }
+            [(first, place), (second, other), ..] => codes::ONE_OF
+                .at(*other, message)
+                .label("one too many")
+                .related(*place, "the first one is here")
+                .help(format!("leave `{first}` or `{second}` out")),
+        };
+        self.problems.add(problem);
+        let mut seen = false;
+        entries.retain(|(key, _)| !is_one(key) || !std::mem::replace(&mut seen, true));
     }
 
     /// `{ tag: value }` with one of the known tags.
@@ -165,19 +171,18 @@ impl Walk<'_> {
     ) -> Option<Diagnostic> {
         let known = || tags.iter().map(|(tag, _)| *tag);
         let [(key, value)] = entries else {
-            let label = if entries.is_empty() {
-                "none is given"
-            } else {
-                "more than one is given"
+            let (label, help) = match tags.first().filter(|_| entries.is_empty()) {
+                Some((first, schema)) => {
+                    let example = schema.example().unwrap_or_else(|| "...".to_owned());
+                    ("none is given", format!("add `{first}: {example}`"))
+                }
+                None => (
+                    "more than one is given",
+                    "keep one of them; write the others as items of their own".to_owned(),
+                ),
             };
-            return Some(
-                codes::ONE_OF
-                    .at(
-                        span,
-                        format!("{what} needs exactly one of {}", list(known())),
-                    )
-                    .label(label),
-            );
+            let message = format!("{what} needs exactly one of {}", list(known()));
+            return Some(codes::ONE_OF.at(span, message).label(label).help(help));
         };
         let name = key.text().unwrap_or_default();
         if !known().any(|tag| tag == name) {
@@ -201,15 +206,25 @@ impl Walk<'_> {
 
     fn count(&mut self, found: usize, least: usize, most: usize, what: &str, span: Span) {
         if found < least {
-            self.problems
-                .add(codes::EMPTY.at(span, format!("{what} must not be empty")));
+            let problem = codes::EMPTY.at(span, format!("{what} must not be empty"));
+            self.problems.add(problem.help("add at least one entry"));
         } else if found > most {
-            self.problems.add(codes::OUT_OF_RANGE.at(
+            let problem = codes::OUT_OF_RANGE.at(
                 span,
                 format!("{what} has {found} entries; at most {most} are allowed"),
-            ));
+            );
+            self.problems
+                .add(problem.help("leave some out, or split the file"));
         }
     }
+}
+
+/// A value of a key, as a user would write it.
+fn example_of(schema: Schema<'_>, key: &str) -> String {
+    schema
+        .property(key)
+        .and_then(Schema::example)
+        .unwrap_or_else(|| "...".to_owned())
 }
 
 /// What is wrong with a scalar.
@@ -247,7 +262,7 @@ fn scalar(
     if schema.takes("string") || schema.takes("integer") {
         match schema.check_format(text) {
             Some(Ok(())) => return None,
-            Some(Err(why)) => return Some(bad_format(&why, span)),
+            Some(Err(why)) => return Some(bad_format(&why, schema, span)),
             None => {}
         }
     }
@@ -265,6 +280,8 @@ fn scalar(
         let problem = wrong_type(schema, what, found, span);
         return Some(if schema.takes("string") {
             problem.help(format!("put it in quotes: \"{text}\""))
+        } else if schema.takes("array") && !schema.takes("object") {
+            problem.help(format!("write a list: `[{text}]`"))
         } else {
             problem
         });
@@ -291,15 +308,16 @@ fn out_of_range(number: f64, schema: Schema<'_>, what: &str, span: Span) -> Opti
     Some(
         codes::OUT_OF_RANGE
             .at(span, format!("{what} must be {allowed}"))
-            .label("out of range"),
+            .label("out of range")
+            .help(format!("give a number that is {allowed}")),
     )
 }
 
 /// The form's own words say what is wrong and, after the last colon, how to write it.
-fn bad_format(why: &str, span: Span) -> Diagnostic {
+fn bad_format(why: &str, schema: Schema<'_>, span: Span) -> Diagnostic {
     match why.rsplit_once(": ") {
         Some((message, help)) => codes::BAD_FORMAT.at(span, message).help(help),
-        None => codes::BAD_FORMAT.at(span, why),
+        None => with_example(schema, codes::BAD_FORMAT.at(span, why)),
     }
 }
 
@@ -321,8 +339,12 @@ fn unexpected_mapping(schema: Schema<'_>, what: &str, span: Span) -> Diagnostic 
 }
 
 fn with_example(schema: Schema<'_>, problem: Diagnostic) -> Diagnostic {
-    match schema.example() {
-        Some(example) => problem.help(format!("for example `{example}`")),
-        None => problem,
-    }
+    let help = match schema.example() {
+        Some(example) => format!("for example `{example}`"),
+        None if schema.is_root() => {
+            "begin with `version: 1`; `chaos init` writes a first scenario".to_owned()
+        }
+        None => format!("give {}", schema.expected()),
+    };
+    problem.help(help)
 }

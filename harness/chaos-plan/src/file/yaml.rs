@@ -198,8 +198,11 @@ impl Builder<'_> {
 
     fn alias(&mut self, id: usize, span: Span) -> Option<()> {
         let Some(target) = self.anchors.get(&id) else {
-            self.problems
-                .add(codes::UNSUPPORTED_YAML.at(span, "an alias inside the value it stands for"));
+            self.problems.add(
+                codes::UNSUPPORTED_YAML
+                    .at(span, "an alias inside the value it stands for")
+                    .help("write the value out in place of the alias"),
+            );
             return None;
         };
         let (count, depth) = target.size();
@@ -246,7 +249,9 @@ impl Builder<'_> {
                 span,
                 format!("more than {MAX_NODES} values, counting what aliases repeat"),
             );
-            self.problems.add(problem.label("the limit is passed here"));
+            let problem = problem.label("the limit is passed here");
+            self.problems
+                .add(problem.help("leave out what is not needed, or use fewer aliases"));
             return None;
         }
         Some(())
@@ -254,8 +259,11 @@ impl Builder<'_> {
 
     fn depth(&mut self, more: usize, span: Span) -> Option<()> {
         if self.open.len() + more > MAX_DEPTH {
-            self.problems
-                .add(codes::TOO_LARGE.at(span, format!("nested deeper than {MAX_DEPTH} levels")));
+            self.problems.add(
+                codes::TOO_LARGE
+                    .at(span, format!("nested deeper than {MAX_DEPTH} levels"))
+                    .help("nest less: no file of chaos needs ten levels"),
+            );
             return None;
         }
         Some(())
@@ -265,8 +273,11 @@ impl Builder<'_> {
         let at = error.marker().byte_offset().unwrap_or(text.len());
         let span = self.origin.span(at..at + 1);
         if *error.kind() == ErrorKind::RecursionLimitExceeded {
-            self.problems
-                .add(codes::TOO_LARGE.at(span, format!("nested deeper than {MAX_DEPTH} levels")));
+            self.problems.add(
+                codes::TOO_LARGE
+                    .at(span, format!("nested deeper than {MAX_DEPTH} levels"))
+                    .help("nest less: no file of chaos needs ten levels"),
+            );
             return;
         }
         let problem = codes::SYNTAX
@@ -286,7 +297,8 @@ fn accept(
     let Some(text) = node.text() else {
         problems.add(
             codes::UNSUPPORTED_YAML
-                .at(node.span, "a key must be plain text, not a list or mapping"),
+                .at(node.span, "a key must be plain text, not a list or mapping")
+                .help("write a name before the colon; put a text that begins with `{` or `[` in quotes"),
         );
         return Key::Refused;
     };

@@ -45,6 +45,7 @@ fn bundled_targets_and_journeys_check_clean() {
             &folder
                 .read(&format!("journeys/{name}.yaml"))
                 .expect("a journey"),
+            &folder,
         );
         assert!(problems.problems.is_empty(), "{problems}");
     }
@@ -83,4 +84,18 @@ fn killing_the_only_instance_is_refused_unless_allowed() {
         tried += 1;
     }
     assert!(tried > 0);
+}
+
+#[test]
+fn a_soak_can_be_tried_out_in_a_minute() {
+    let folder = Folder::new("../../scenarios");
+    let file = folder.read("soak.yaml").expect("the scenario");
+    for time_scale in [0.1, 6.0] {
+        let options = Options {
+            time_scale,
+            ..Options::default()
+        };
+        let outcome = folder.examine(file.clone(), &options);
+        assert!(outcome.plan.is_some(), "{}", outcome.diagnostics);
+    }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use chaos_plan::check::{Options, Outcome};
 use chaos_plan::diagnostic::codes::ALL;
 
+use crate::corpus;
 use crate::folder::Folder;
 
 #[test]
@@ -29,6 +30,9 @@ fn every_case_gives_what_its_snapshot_says() {
             plan["source"]["text"] = "...".into();
             text += &serde_json::to_string_pretty(&plan).expect("JSON");
         }
+        for problem in &diagnostics.problems {
+            assert!(problem.help.is_some(), "{name}: a fix for {problem:?}");
+        }
         for problem in diagnostics.render(false).split("\n\n") {
             assert!(
                 problem.lines().count() <= 8,
@@ -38,6 +42,9 @@ fn every_case_gives_what_its_snapshot_says() {
         insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "../cases/expected", omit_expression => true }, {
             insta::assert_snapshot!(name, text);
         });
+    }
+    for (_, said) in corpus::all() {
+        seen.extend(said.problems.iter().map(|problem| problem.code.id));
     }
     // Limits have tests of their own, and no text is known that leads to E119.
     let missing: Vec<&str> = ALL

@@ -5,12 +5,27 @@ use std::path::{Path, PathBuf};
 use chaos_plan::check::{Library, Options, Outcome, SourceFile, Sources, examine};
 
 #[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// One file that reads otherwise than on disk.
+    other: Option<(&'static str, String)>,
+}
 
 impl Folder {
     /// A folder given relative to this crate.
     pub(crate) fn new(path: &str) -> Self {
-        Self(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        Self {
+            path: Path::new(env!("CARGO_MANIFEST_DIR")).join(path),
+            other: None,
+        }
+    }
+
+    /// The same with another text of one file.
+    pub(crate) fn with(self, path: &'static str, text: String) -> Self {
+        Self {
+            other: Some((path, text)),
+            ..self
+        }
     }
 
     /// `tests/cases`.
@@ -19,7 +34,10 @@ impl Folder {
     }
 
     pub(crate) fn read(&self, path: &str) -> Option<SourceFile> {
-        let text = std::fs::read_to_string(self.0.join(path)).ok()?;
+        let text = match &self.other {
+            Some((other, text)) if *other == path => text.clone(),
+            _ => std::fs::read_to_string(self.path.join(path)).ok()?,
+        };
         Some(SourceFile {
             name: path.to_owned(),
             folder: "/here".to_owned(),
@@ -29,7 +47,7 @@ impl Folder {
 
     /// Names of the YAML files in a folder below, in order.
     pub(crate) fn names(&self, below: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.0.join(below)) else {
+        let Ok(entries) = std::fs::read_dir(self.path.join(below)) else {
             return Vec::new();
         };
         let names = entries.filter_map(|entry| {
@@ -63,6 +81,10 @@ impl Library for Folder {
 
     fn journey(&self, name: &str) -> Option<SourceFile> {
         self.read(&format!("journeys/{name}.yaml"))
+    }
+
+    fn data(&self, _: &SourceFile, path: &str) -> Option<SourceFile> {
+        self.read(&format!("journeys/{path}"))
     }
 
     fn targets(&self) -> Vec<String> {

@@ -2,7 +2,9 @@
 
 mod bundled;
 mod cases;
+mod corpus;
 mod folder;
 mod limits;
 mod mutations;
 mod plans;
+mod typos;

@@ -154,6 +154,9 @@ fn check(mutations: &[Mutation]) -> usize {
     let outcome = examine_text(&text, &Options::default());
     let all = &outcome.diagnostics;
     assert!(outcome.plan.is_none(), "{mutations:?} gave a plan");
+    for problem in &all.problems {
+        assert!(problem.help.is_some(), "a fix for {problem:?}");
+    }
     let lines: BTreeSet<usize> = all
         .problems
         .iter()

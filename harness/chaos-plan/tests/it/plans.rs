@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chaos_plan::check::Options;
-use chaos_plan::plan::{HowMany, Plan, Row, Target, When};
+use chaos_plan::plan::{Expect, HowMany, Part, Plan, Row, Rule, Stage, Target, When};
 
-use crate::folder::{examine_text, good};
+use crate::folder::{Folder, examine_text, good};
 
 fn plan(text: &str, options: &Options) -> Plan {
     let outcome = examine_text(text, options);
@@ -58,9 +58,71 @@ fn scales_touch_stages_and_offsets_only() {
     assert_eq!(plan.load.length(), Duration::from_secs(200));
     assert_eq!(plan.faults[0].when, When::At(Duration::from_secs(90)));
     assert_eq!(plan.faults[1].lasts, as_written.faults[1].lasts);
-    assert!((plan.load.stages[3].to.per_second() - 100.0).abs() < 1e-9);
+    assert!((plan.load.stages[3].rates().expect("rates").1.per_second() - 100.0).abs() < 1e-9);
     assert_eq!(plan.load.timeout, as_written.load.timeout);
     assert!(plan.scale.is_scaled());
+}
+
+#[test]
+fn claims_know_their_part_and_their_rules() {
+    let folder = Folder::cases();
+    let file = folder.read("market-day.yaml").expect("the case");
+    let plan = folder
+        .examine(file, &Options::default())
+        .plan
+        .expect("a plan");
+    let expect = |index: usize| &plan.claims[index].expect;
+    assert_eq!(
+        *expect(0),
+        Expect::Integrity {
+            rules: Rule::ALL.to_vec()
+        }
+    );
+    // In the order of reports, whatever the order in the file.
+    assert_eq!(
+        *expect(1),
+        Expect::Integrity {
+            rules: vec![Rule::AcknowledgedIsStored, Rule::StockConserved]
+        }
+    );
+    let check_out = Part::Endpoint {
+        journey: 1,
+        step: 2,
+    };
+    assert_eq!(
+        (expect(2).stages(), expect(2).part()),
+        (&[1, 2][..], check_out)
+    );
+    assert_eq!(expect(3).part(), Part::Journey(0));
+    assert_eq!(plan.claims[3].name, "errors at most 2% (browse)");
+    let purchase = &plan.load.journeys[1];
+    assert_eq!(purchase.data["shopper"].len(), 2);
+    let operation = purchase.steps[2]
+        .acknowledges
+        .as_ref()
+        .expect("an operation");
+    assert_eq!(operation.key.to_string(), "{uuid.purchase}");
+    assert_eq!(plan.faults[0].when.latest(), Duration::from_mins(1));
+    let Target::Deploy(description) = &plan.target else {
+        panic!("the target is deployed");
+    };
+    assert_eq!(description.services[0].limits.memory, Some(128 << 20));
+    let audit = description.audit.as_ref().expect("an audit");
+    assert!(audit.is_final("done") && !audit.is_final("paid") && !audit.is_final("gone"));
+}
+
+#[test]
+fn users_are_scaled_as_rates_are() {
+    let folder = Folder::cases();
+    let file = folder.read("as-they-can.yaml").expect("the case");
+    let options = Options {
+        rate_scale: 0.01,
+        ..Options::default()
+    };
+    let plan = folder.examine(file, &options).plan.expect("a plan");
+    let users: Vec<_> = plan.load.stages.iter().map(Stage::users).collect();
+    assert_eq!(users, [Some((1, 1)), Some((1, 1))]);
+    assert!(!plan.load.model.is_paced());
 }
 
 #[test]
@@ -87,7 +149,9 @@ fn options_go_before_the_file() {
         (plan(&text, &set("load.shoppers.stages.spike.rate", "150/s"))
             .load
             .stages[3]
-            .to
+            .rates()
+            .expect("rates")
+            .1
             .per_second()
             - 150.0)
             .abs()

@@ -46,14 +46,11 @@ impl LocalPlatform {
         let proxy = proxy::start(&self.shared, &self.proxy_tasks, &self.proxy_close).await?;
         let entry = proxy.listen(SHOPPERS, &description.entry).await?;
         let instances = self.plan_instances(&description.services, &proxy).await?;
-        let waits: Vec<Wait> = instances
-            .iter()
-            .map(|instance| self.wait_for(instance))
-            .collect();
+        self.bound_logs();
         for instance in instances {
             self.tasks.spawn(instance.run());
         }
-        self.all_ready(waits).await?;
+        self.all_ready().await?;
         Ok(Deployment {
             address: format!("http://{entry}"),
         })
@@ -83,6 +80,7 @@ impl LocalPlatform {
                 self.members.push(Member {
                     service: service.name.clone(),
                     instance: name.clone(),
+                    ready_within: service.ready.within,
                     status: known,
                 });
                 instances.push(Instance {
@@ -98,21 +96,28 @@ impl LocalPlatform {
         Ok(instances)
     }
 
-    fn wait_for(&self, instance: &Instance) -> Wait {
-        Wait {
-            instance: instance.name.clone(),
-            within: instance.service.ready.within,
-            status: instance.status.subscribe(),
-            logs: self.shared.config.logs.clone(),
-        }
+    /// As long as the proxy process lives, which outlives the instances.
+    fn bound_logs(&self) {
+        let instances = self.members.iter().map(|member| member.instance.clone());
+        let names = instances.chain([proxy::NAME.to_owned()]).collect();
+        let folder = self.shared.config.logs.clone();
+        self.proxy_tasks
+            .spawn(logs::bound(folder, names, self.proxy_close.clone()));
     }
 
-    /// Waits for all at once; the first that fails ends the wait.
-    async fn all_ready(&self, waits: Vec<Wait>) -> Result<(), PlatformError> {
+    /// Waits until every instance was ready since the deploy, or since it was parked. For all at once;
+    /// the first that fails ends the wait.
+    pub(super) async fn all_ready(&self) -> Result<(), PlatformError> {
+        let wait = |member: &Member| Wait {
+            instance: member.instance.clone(),
+            within: member.ready_within,
+            status: member.status.clone(),
+            logs: self.shared.config.logs.clone(),
+        };
         let mut ready: JoinSet<Result<(), PlatformError>> =
-            waits.into_iter().map(Wait::ready).collect();
+            self.members.iter().map(wait).map(Wait::ready).collect();
         let lost = PlatformError::Proxy {
-            why: "it was lost while the target was being deployed".to_owned(),
+            why: "it was lost while the target was being started".to_owned(),
         };
         let all = async {
             while let Some(joined) = ready.join_next().await {

@@ -1,10 +1,12 @@
 //! One instance over all its lives: started, asked whether it is ready, started again, ended.
 //!
 //! Invariant: an instance is told ready only after the proxy sends connections to it, and told
-//! exited only after the proxy no longer does. Once teardown has begun no life begins.
+//! exited only after the proxy no longer does. Once teardown has begun, and while the power is off, no
+//! life begins.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitStatus;
@@ -18,7 +20,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::clock::monotonic_ns;
+use super::group::{self, Group};
 use super::launch::{self, Slots, Streams};
+use super::power::Supply;
 use super::process::ProcessId;
 use super::ready::{self, Change, Readiness};
 use super::restart::Backoff;
@@ -60,34 +64,64 @@ struct Ended {
 }
 
 impl Instance {
-    /// Lives until teardown, or until its restart policy leaves it down.
+    /// Lives until teardown. If its restart policy leaves it down, only a restart of everything gives
+    /// it another life.
     pub(super) async fn run(self) {
+        let mut power = self.shared.power.subscribe();
         let mut backoff = Backoff::new(&self.service.restart);
-        while !self.shared.stop.is_cancelled() {
-            let Some(ended) = self.live().await else {
-                return;
+        while self.powered(&mut power).await {
+            let undisturbed = match self.live().await {
+                Some(ended) => self.rest(backoff.next(ended.failed, ended.ready_for)).await,
+                None => false,
             };
-            let Some(wait) = backoff.next(ended.failed, ended.ready_for) else {
-                self.status.send_modify(|status| status.down = true);
-                return self.tell(Seen::Down).await;
-            };
-            let after_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-            self.tell(Seen::Restarting { after_ns }).await;
-            self.shared
-                .stop
-                .run_until_cancelled(tokio::time::sleep(wait))
-                .await;
+            if !undisturbed {
+                backoff = Backoff::new(&self.service.restart);
+            }
         }
     }
 
-    /// One life; `None` if teardown ended it.
+    /// Waits until it may start; false once teardown has begun.
+    async fn powered(&self, power: &mut watch::Receiver<Supply>) -> bool {
+        while !self.shared.stop.is_cancelled() {
+            let supply = *power.borrow_and_update();
+            if supply.on {
+                return true;
+            }
+            self.status.send_modify(|status| status.park(supply.cut));
+            self.shared.stop.run_until_cancelled(power.changed()).await;
+        }
+        false
+    }
+
+    /// Between two lives: waits so long, or for ever. False if teardown or a power cut came first.
+    async fn rest(&self, wait: Option<Duration>) -> bool {
+        let Some(wait) = wait else {
+            self.status.send_modify(|status| status.down = true);
+            self.tell(Seen::Down).await;
+            self.asked_to_end().await;
+            return false;
+        };
+        let after_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.tell(Seen::Restarting { after_ns }).await;
+        timeout(wait, self.asked_to_end()).await.is_err()
+    }
+
+    /// Comes when teardown begins or the power is cut.
+    async fn asked_to_end(&self) {
+        tokio::select! {
+            () = self.shared.stop.cancelled() => {}
+            () = self.shared.power.cut() => {}
+        }
+    }
+
+    /// One life; `None` if it was asked to end.
     async fn live(&self) -> Option<Ended> {
         let mut life = match self.start() {
             Ok(life) => life,
             Err(why) => return Some(self.never_lived(why).await),
         };
         self.status
-            .send_modify(|status| status.begin(life.process.clone()));
+            .send_modify(|status| status.begin(life.process.clone(), life.address));
         let incarnation = self.status.borrow().incarnation;
         let address = life.address.to_string();
         self.tell(Seen::Started {
@@ -99,7 +133,7 @@ impl Instance {
         let exited = tokio::select! {
             biased;
             exited = life.child.wait() => exited,
-            () = self.shared.stop.cancelled() => {
+            () = self.asked_to_end() => {
                 self.stop(life).await;
                 return None;
             }
@@ -110,7 +144,7 @@ impl Instance {
 
     fn start(&self) -> Result<Life, String> {
         let config = &self.shared.config;
-        let text = |error: std::io::Error| error.to_string();
+        let text = |error: io::Error| error.to_string();
         let port = self.shared.ports.free().map_err(text)?;
         let data = self.shared.data(&self.service.name);
         let here = std::path::absolute(Path::new(self.here())).map_err(text)?;
@@ -201,7 +235,7 @@ impl Instance {
         self.tell(Seen::Unready { why }).await;
     }
 
-    async fn exited(&self, process: &ProcessId, exited: std::io::Result<ExitStatus>) -> Ended {
+    async fn exited(&self, process: &ProcessId, exited: io::Result<ExitStatus>) -> Ended {
         let at_ns = monotonic_ns();
         let ready_for = self
             .status
@@ -214,11 +248,11 @@ impl Instance {
         self.status.send_modify(|known| known.end(status.clone()));
         let asked = self.shared.stop.is_cancelled();
         self.tell_at(at_ns, Seen::Exited { status, asked }).await;
-        self.kill_rest(process);
+        self.kill_rest(process).await;
         Ended { failed, ready_for }
     }
 
-    /// Ends a life on teardown: asks, waits, kills.
+    /// Ends a life on teardown or a power cut: asks, waits, kills.
     async fn stop(&self, mut life: Life) {
         self.leave().await;
         self.signal(&life.process, Signal::TERM);
@@ -230,7 +264,7 @@ impl Instance {
             exited = timeout(KILLED, life.child.wait()).await;
         }
         let at_ns = monotonic_ns();
-        self.kill_rest(&life.process);
+        self.kill_rest(&life.process).await;
         let Ok(exited) = exited else {
             let Life { process, .. } = life;
             tracing::error!(
@@ -264,8 +298,17 @@ impl Instance {
     }
 
     /// A program's children do not outlive it, as they would not in a container.
-    fn kill_rest(&self, process: &ProcessId) {
-        if let Err(source) = signal::kill_rest(process, &self.shared.config.run) {
+    async fn kill_rest(&self, process: &ProcessId) {
+        let config = &self.shared.config;
+        let killed = async {
+            let group = Group::led_by(process)?;
+            let empty = signal::kill_rest(&group, &config.run).await?;
+            if empty {
+                return group::unlist(&config.work, &self.name);
+            }
+            Err(io::Error::other("they are still there after SIGKILL"))
+        };
+        if let Err(source) = killed.await {
             tracing::warn!(%source, instance = self.name, "failed to end what {process} left");
         }
     }

@@ -16,6 +16,7 @@ use chaos_plan::template::Template;
 use tokio::process::{Child, Command};
 
 use super::LocalConfig;
+use super::group::{self, Group};
 use super::mark;
 use super::process::ProcessId;
 
@@ -123,11 +124,23 @@ pub(super) fn spawn(
         .ok_or_else(|| io::ErrorKind::NotFound.into())
         .and_then(ProcessId::of);
     match identified {
-        Ok(process) => Ok((child, process)),
+        Ok(process) => {
+            list(config, instance, &process);
+            Ok((child, process))
+        }
         Err(error) => {
             child.start_kill()?;
             Err(error)
         }
+    }
+}
+
+/// The list is the second way to find a process again, so a full disk does not keep it from starting.
+fn list(config: &LocalConfig, instance: &str, process: &ProcessId) {
+    let listed =
+        Group::led_by(process).and_then(|group| group::list(&config.work, instance, &group));
+    if let Err(source) = listed {
+        tracing::warn!(%source, instance, "failed to list the group of {process}");
     }
 }
 

@@ -75,9 +75,14 @@ impl ProcessId {
         Ok(any)
     }
 
+    /// Whether the machine has not been started again since.
+    pub(crate) fn is_of_this_boot(&self) -> io::Result<bool> {
+        Ok(boot()? == self.boot)
+    }
+
     /// What `/proc` tells of it; `None` once it is gone, also if another has its number.
     pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
-        if boot()? != self.boot {
+        if !self.is_of_this_boot()? {
             return Ok(None);
         }
         Ok(stat(self.pid)?.filter(|stat| stat.start == self.start))
@@ -103,8 +108,13 @@ pub(crate) struct Stat {
     state: u8,
     /// Its process group.
     pub(crate) group: u32,
+    pub(crate) session: u32,
     threads: u64,
     start: u64,
+    /// CPU time of all its threads and of the children it has waited for, clock ticks.
+    pub(super) cpu: u64,
+    /// Resident memory, pages.
+    pub(super) resident: u64,
 }
 
 impl Stat {
@@ -119,35 +129,50 @@ impl Stat {
         let rest = std::str::from_utf8(&text[end + 1..]).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
+        // A process that is just being reaped is in group and session -1.
+        let id = |text: &str| Some(u32::try_from(text.parse::<i64>().ok()?).unwrap_or(0));
+        let count = |number: usize| field(number)?.parse::<u64>().ok();
         Some(Self {
             state: *field(3)?.as_bytes().first()?,
-            group: field(5)?.parse().ok()?,
-            threads: field(20)?.parse().ok()?,
-            start: field(22)?.parse().ok()?,
+            group: id(field(5)?)?,
+            session: id(field(6)?)?,
+            threads: count(20)?,
+            start: count(22)?,
+            cpu: count(14)? + count(15)? + count(16)? + count(17)?,
+            resident: count(24)?,
         })
     }
 }
 
-/// Every process there is now, own ones and others.
-pub(crate) fn all() -> io::Result<Vec<ProcessId>> {
-    let mut found = Vec::new();
-    each(|process, _| found.push(process))?;
-    Ok(found)
-}
-
-/// The members of a process group that have not ended.
-pub(crate) fn group(leader: u32) -> io::Result<Vec<ProcessId>> {
-    let mut found = Vec::new();
-    each(|process, stat| {
-        if stat.group == leader && stat.is_alive() {
-            found.push(process);
+/// How many descriptors a process has open, and how many of them are sockets. Counts no further than
+/// `most`.
+pub(super) fn descriptors(pid: u32, most: u32) -> io::Result<(u32, u32)> {
+    let (mut open, mut sockets) = (0, 0);
+    let entries = match fs::read_dir(folder(pid).join("fd")) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok((0, 0)),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let link = match entry.and_then(|entry| fs::read_link(entry.path())) {
+            Ok(link) => link,
+            // Closed meanwhile, or the process has ended.
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        open += 1;
+        sockets += u32::from(link.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
+        if open == most {
+            break;
         }
-    })?;
-    Ok(found)
+    }
+    Ok((open, sockets))
 }
 
-fn each(mut visit: impl FnMut(ProcessId, Stat)) -> io::Result<()> {
+/// Every process there is now, own ones and others.
+pub(crate) fn all() -> io::Result<Vec<(ProcessId, Stat)>> {
     let boot = boot()?;
+    let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?
             .file_name()
@@ -157,17 +182,28 @@ fn each(mut visit: impl FnMut(ProcessId, Stat)) -> io::Result<()> {
             continue;
         };
         if let Some(stat) = stat(pid)? {
-            visit(
-                ProcessId {
-                    pid,
-                    start: stat.start,
-                    boot: boot.to_owned(),
-                },
-                stat,
-            );
+            let process = ProcessId {
+                pid,
+                start: stat.start,
+                boot: boot.to_owned(),
+            };
+            found.push((process, stat));
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// The members of a process group that have not ended.
+pub(crate) fn group(leader: u32) -> io::Result<Vec<ProcessId>> {
+    let member = |stat: &Stat| stat.group == leader && stat.is_alive();
+    let found = all()?.into_iter().filter(|(_, stat)| member(stat));
+    Ok(found.map(|(process, _)| process).collect())
+}
+
+/// The session of this process.
+pub(crate) fn own_session() -> io::Result<u32> {
+    let own = stat(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(own.session)
 }
 
 fn stat(pid: u32) -> io::Result<Option<Stat>> {
@@ -217,6 +253,13 @@ fn is_gone(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn cpu_time_includes_children_waited_for_and_memory_is_in_pages() {
+        let text = "9 (a) S 7 8 8 0 -1 4194560 1 0 0 0 1000 200 30 4 20 0 3 0 555 1000 77";
+        let stat = Stat::parse(text.as_bytes()).expect("a stat");
+        assert_eq!((stat.cpu, stat.resident), (1234, 77));
+    }
+
     fn check(text: &str, expected: Option<(u8, u32, u64, u64, bool)>) {
         let parsed = Stat::parse(text.as_bytes());
         let got = parsed.map(|stat| {
@@ -239,6 +282,10 @@ mod tests {
             &format!("9 (a) S) Z 1) T {rest}"),
             Some((b'T', 8, 3, 555, true)),
         );
+        check(
+            &format!("9 (a) X {}", rest.replacen("7 8 8", "0 -1 -1", 1)),
+            Some((b'X', 0, 3, 555, true)),
+        );
         check("9 (a) S 7", None);
         check("", None);
     }
@@ -258,7 +305,8 @@ mod tests {
         let own = ProcessId::of(std::process::id()).expect("it runs");
         assert!(own.is_alive().expect("readable"));
         assert!(!own.is_stopped().expect("readable"));
-        assert!(all().expect("readable").contains(&own));
+        let all = all().expect("readable");
+        assert!(all.iter().any(|(process, _)| *process == own));
         assert!(own.variable("PATH").expect("readable").is_some());
         assert_eq!(own.variable("PAT").expect("readable"), None);
         for other in [

@@ -6,54 +6,21 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::http;
 
 /// Most bytes read of an answer; what it says is its status.
 const MAX_BODY: usize = 64 * 1024;
 
 /// Asks once; an error tells in words why the instance is not ready.
 pub(super) async fn ask(address: SocketAddr, path: &str, within: Duration) -> Result<(), String> {
-    match timeout(within, get(address, path)).await {
-        Ok(Ok(status)) if status.is_success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("`{path}` answered {}", status.as_u16())),
+    // A body that is too long or broken off does not change the status.
+    match timeout(within, http::get(address, path, MAX_BODY)).await {
+        Ok(Ok(answer)) if answer.status.is_success() => Ok(()),
+        Ok(Ok(answer)) => Err(format!("`{path}` answered {}", answer.status.as_u16())),
         Ok(Err(why)) => Err(why),
         Err(_) => Err(format!("`{path}` gave no answer within {within:?}")),
-    }
-}
-
-async fn get(address: SocketAddr, path: &str) -> Result<StatusCode, String> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| format!("no connection: {error}"))?;
-    let request = Request::get(path)
-        .header(HOST, address.to_string())
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("`{path}` cannot be asked: {error}"))?;
-    let broken = |error: hyper::Error| format!("`{path}` gave no answer: {error}");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        // Read to its end, so that the service sees a caller that took its answer. One that is too
-        // long or broken off does not change the status.
-        drop(Limited::new(response.into_body(), MAX_BODY).collect().await);
-        Ok(status)
-    };
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        biased;
-        status = &mut answer => status.map_err(broken),
-        _ = &mut connection => answer.await.map_err(broken),
     }
 }
 

@@ -12,13 +12,16 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
 use super::clock::monotonic_ns;
-use super::mark;
+use super::group::Group;
+use super::mark::{self, Mark};
 use super::process::{self, ProcessId};
 use crate::undo::Reverted;
 
 /// Longest wait for a continued process to be seen running.
 const RESUME: Duration = Duration::from_secs(2);
-/// Between two looks at it.
+/// Longest wait for the killed rest of a group to end.
+const REST: Duration = Duration::from_millis(500);
+/// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 /// How often a group is searched for members that were forked while the signal was sent.
 const ROUNDS: usize = 3;
@@ -89,14 +92,20 @@ pub(crate) fn send_group(leader: &ProcessId, signal: Signal) -> io::Result<Optio
     Ok(Some(at))
 }
 
-/// Kills what an ended leader has left of its group, as far as it bears the mark.
-pub(crate) fn kill_rest(leader: &ProcessId, run: &str) -> io::Result<()> {
-    for member in process::group(leader.pid)? {
-        if mark::bears(&member, run)? {
-            send(&member, Signal::KILL)?;
+/// Kills what is left of the group of an ended leader, except what bears the mark of another run.
+/// True once nothing is left; a moment is waited for that.
+pub(crate) async fn kill_rest(group: &Group, run: &str) -> io::Result<bool> {
+    let deadline = Instant::now() + REST;
+    loop {
+        let members = group.members(run)?;
+        for member in &members {
+            send(member, Signal::KILL)?;
         }
+        if members.is_empty() || Instant::now() >= deadline {
+            return Ok(members.is_empty());
+        }
+        sleep(LOOK).await;
     }
-    Ok(())
 }
 
 fn others(leader: &ProcessId) -> io::Result<Vec<Handle>> {
@@ -111,7 +120,7 @@ fn others(leader: &ProcessId) -> io::Result<Vec<Handle>> {
         .collect()
 }
 
-/// Lets a stopped process of the run that is named by `mark` go on, with the group it leads.
+/// Lets a stopped process go on, with the group it leads, unless it bears another mark than `mark`.
 pub async fn resume(mark: &str, instance: &str, process: &ProcessId) -> Reverted {
     match try_resume(mark, process).await {
         Ok(reverted) => reverted,
@@ -128,14 +137,10 @@ async fn try_resume(mark: &str, process: &ProcessId) -> io::Result<Reverted> {
     if !process.is_alive()? {
         return Ok(gone());
     }
-    if !mark::bears(process, mark)? {
-        // It may have ended between the two reads; then there is nothing to restore.
-        let why = format!("{process} does not bear the mark of run {mark}, left as it is");
-        return Ok(if process.is_alive()? {
-            Reverted::Foreign { why }
-        } else {
-            gone()
-        });
+    // Number, start and boot say already that it is the one; its mark it may have erased.
+    if let Mark::Other(other) = mark::look(process, mark)? {
+        let why = format!("{process} bears the mark of run {other}, not of {mark}, left as it is");
+        return Ok(Reverted::Foreign { why });
     }
     let was_stopped = any_stopped(process)?;
     // Sent even if it seems to run: a stop that was sent a moment ago may not show yet, and this

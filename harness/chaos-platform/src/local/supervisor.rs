@@ -4,6 +4,7 @@
 //! whoever has heard an observation does not find an older status.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::LocalConfig;
 use super::observer::Observer;
 use super::ports::Ports;
+use super::power::Power;
 use super::process::ProcessId;
 use super::proxy;
 use crate::observation::Seen;
@@ -28,6 +30,8 @@ pub(super) struct Shared {
     /// Cancelled when the data plane is gone.
     pub(super) lost: CancellationToken,
     pub(super) ports: Ports,
+    /// Off while all instances are down for a restart of everything.
+    pub(super) power: Power,
 }
 
 impl Shared {
@@ -56,34 +60,55 @@ pub(super) struct Status {
     pub(super) incarnation: u32,
     /// Its process, between start and exit.
     pub(super) process: Option<ProcessId>,
+    /// Where that process is reached.
+    pub(super) address: Option<SocketAddr>,
     /// Since when it has been ready without a break.
     pub(super) ready_since: Option<Instant>,
+    /// Since the deploy, or since it was parked last.
     pub(super) was_ready: bool,
-    /// Exits and failed starts.
+    /// Exits and failed starts, since the deploy or since it was parked last.
     pub(super) ends: u32,
     /// It is not started again.
     pub(super) down: bool,
     /// What went wrong last: an exit, or the answer to a readiness probe.
     pub(super) trouble: String,
+    /// The power cut for which it was last ended and is, or was, kept from starting; 0 before the first.
+    pub(super) parked: u64,
     lives: BTreeMap<u32, ProcessId>,
 }
 
 impl Status {
-    pub(super) fn begin(&mut self, process: ProcessId) {
+    pub(super) fn begin(&mut self, process: ProcessId, address: SocketAddr) {
         self.incarnation += 1;
         self.lives.insert(self.incarnation, process.clone());
         if self.lives.len() > LIVES {
             self.lives.pop_first();
         }
         self.process = Some(process);
+        self.address = Some(address);
         self.ready_since = None;
     }
 
     pub(super) fn end(&mut self, trouble: String) {
         self.process = None;
+        self.address = None;
         self.ready_since = None;
         self.ends = self.ends.saturating_add(1);
         self.trouble = trouble;
+    }
+
+    /// Where it is reached, while it is ready.
+    pub(super) fn ready_at(&self) -> Option<SocketAddr> {
+        self.address.filter(|_| self.ready_since.is_some())
+    }
+
+    /// It waits for the power to come back, and begins anew then: nothing is held against it.
+    pub(super) fn park(&mut self, cut: u64) {
+        self.parked = cut;
+        self.was_ready = false;
+        self.ends = 0;
+        self.down = false;
+        self.trouble.clear();
     }
 
     /// The process of one life, also one that has ended.

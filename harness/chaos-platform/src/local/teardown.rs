@@ -12,10 +12,10 @@ use super::instance::KILLED;
 use super::{LocalPlatform, sweep};
 
 /// What the tasks may take on top of the waits they bound themselves.
-const SLACK: Duration = Duration::from_secs(5);
+pub(super) const SLACK: Duration = Duration::from_secs(5);
 /// Longest wait for the proxy process and its tasks.
 const PROXY: Duration = Duration::from_secs(5);
-/// Longest wait for what is found by its mark at the end.
+/// Longest wait for what is found by its mark or group at the end.
 const SWEEP: Duration = Duration::from_secs(3);
 
 impl LocalPlatform {
@@ -35,12 +35,13 @@ impl LocalPlatform {
         if timeout(PROXY, self.proxy_tasks.wait()).await.is_err() {
             tracing::error!("the proxy process does not end; it is swept up now");
         }
-        let mut left = sweep::sweep(&self.shared.config.run, &[], SWEEP).await;
+        let config = &self.shared.config;
+        let mut left = sweep::sweep_with(&config.run, &config.work, &[], SWEEP).await;
         left.extend(self.remove_work().await);
         left
     }
 
-    fn longest_stop(&self) -> Duration {
+    pub(super) fn longest_stop(&self) -> Duration {
         let services = self
             .shared
             .config

@@ -5,7 +5,7 @@
 //!
 //! The kernel sends that signal when the *thread* that started the process ends, and clears it on
 //! exec of a setuid program. The harness therefore starts processes from its main thread only, and
-//! whatever slips through is found again by its mark.
+//! whatever slips through is found again by its mark or its group.
 
 use std::ffi::OsString;
 use std::io;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{
-    Arrivals, Description, Load, PlatformName, Ready, Resolved, Restart, RestartPolicy, Safety,
-    Scale, Service, Source, Target,
+    Arrivals, Description, Limits, Load, Model, PlatformName, Ready, Resolved, Restart,
+    RestartPolicy, Safety, Scale, Service, Source, Target,
 };
 use chaos_plan::units::Share;
 use chaos_platform::local::{LocalConfig, LocalPlatform, sweep};
@@ -66,6 +66,7 @@ impl Bench {
             folder: String::new(),
             entry: "front".to_owned(),
             services: vec![service("front", &["api"]), service("api", &[])],
+            audit: None,
         };
         let bench = Self {
             folder: TempDir::new().expect("a folder"),
@@ -119,7 +120,7 @@ impl Bench {
 /// A test that fails must not leave anything running.
 impl Drop for Bench {
     fn drop(&mut self) {
-        for (process, _) in sweep::marked(&self.run) {
+        for (process, _) in sweep::known(&self.run, &self.work()) {
             let pid = i32::try_from(process.pid)
                 .ok()
                 .and_then(Pid::from_raw)
@@ -137,7 +138,7 @@ impl Builder for Bench {
     }
 
     fn left(&self) -> Vec<String> {
-        let mut left: Vec<String> = sweep::marked(&self.run)
+        let mut left: Vec<String> = sweep::known(&self.run, &self.work())
             .iter()
             .map(|(process, _)| process.to_string())
             .collect();
@@ -188,6 +189,7 @@ fn service(name: &str, calls: &[&str]) -> Service {
         command: ["{chaos}", "serve", "{port}"].map(str::to_owned).to_vec(),
         env: env.collect(),
         labels: BTreeMap::new(),
+        limits: Limits::default(),
     }
 }
 
@@ -204,6 +206,7 @@ fn plan(description: Description) -> Plan {
         target: Target::Deploy(description),
         load: Load {
             name: "shoppers".to_owned(),
+            model: Model::default(),
             arrivals: Arrivals::Even,
             timeout: Duration::from_secs(1),
             patience: Duration::from_secs(1),

@@ -32,6 +32,11 @@ contract!(
     an_undo_after_the_target_is_gone_is_clean,
     prepare_changes_nothing,
     an_act_on_a_life_that_is_over_is_refused,
+    the_harness_reaches_a_service_while_one_of_it_is_ready,
+    what_an_instance_uses_is_seen,
+    a_restart_of_all_ends_every_life_before_the_next_begins,
+    a_restart_of_all_needs_a_target,
+    a_restart_of_all_that_is_given_up_leaves_nothing_down,
     teardown_leaves_nothing,
     teardown_works_when_a_deploy_was_given_up,
 );
@@ -409,4 +414,38 @@ async fn a_stopped_process_is_resumed_only_if_it_is_the_one_that_was_meant() {
         Reverted::Clean { .. }
     ));
     child.wait().expect("it ends");
+}
+
+#[tokio::test]
+async fn a_log_is_cut_and_goes_on() {
+    let bench = Bench::alone(|service| {
+        service.command = sh(
+            "cd {data}; test -e said || yes | head -c 80000000; touch said; exec {chaos} serve {port}",
+        );
+    });
+    let mut platform = bench.local();
+    let mut watcher = Watcher::of(&mut platform);
+    platform.deploy().await.expect("a deployment");
+    let path = bench.path().join("api-1.log");
+    until("it is cut", async || {
+        let length = std::fs::metadata(&path).expect("a log").len();
+        (1..1 << 20).contains(&length)
+    })
+    .await;
+    watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
+    let target = life(&platform, "api-1").await;
+    let kill = Act::Signal {
+        target,
+        signal: Signal::Kill,
+    };
+    platform.apply(&kill).await.expect("it is done");
+    watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
+    let log = bench.log("api-1");
+    let mut lines = log.lines();
+    let first = lines.next().expect("a line");
+    assert!(first.starts_with("log cut at 64 MiB"), "{first}");
+    assert_eq!(lines.next(), Some("y"), "what it said last is kept");
+    let last = lines.last().expect("a line");
+    assert!(last.ends_with("serves"), "the next life goes on: {last}");
+    clean(&bench, &mut platform).await;
 }

@@ -2,4 +2,6 @@
 
 mod bench;
 mod contract;
+mod erased;
 mod local;
+mod restart;

@@ -2,9 +2,11 @@
 //!
 //! Invariant: a window in which something was planned and nothing is known is a bad window.
 
+use chaos_plan::plan::Scope;
 use chaos_plan::units::Share;
 
 use super::claims::Ground;
+use super::population::{self, Population};
 use super::requests::{blame, sent_by_target, unbelievable};
 use crate::facts::{Facts, cells_of_seconds};
 use crate::outcome::Counts;
@@ -32,22 +34,24 @@ fn at_least(part: u64, whole: u64, share: Share) -> bool {
     u128::from(part) * u128::from(PARTS) >= u128::from(share.floor_of(whole.saturating_mul(PARTS)))
 }
 
-/// All requests together, then each journey.
+/// A finding for each group of the scope.
 pub(super) fn findings(
     ground: &Ground<'_>,
     min: Share,
     good: Share,
-    stages: &[usize],
+    scope: &Scope,
 ) -> Vec<Finding> {
-    let journeys = ground.facts.plan.load.journeys.iter().enumerate();
-    let each =
-        journeys.map(|(number, journey)| (format!("journey {}", journey.name), Some(number)));
-    std::iter::once(("all requests".to_owned(), None))
-        .chain(each)
-        .map(|(of, journey)| {
-            let tally = tally(ground.facts, journey, good, stages);
+    let stages = &scope.stages;
+    population::of_part(ground.facts, scope.part)
+        .into_iter()
+        .map(|population| {
+            let tally = tally(ground.facts, &population, good, stages);
             let (status, why) = decide(ground, &tally, min, stages);
-            let (status, why) = match journey.and_then(|_| sparse(&tally, good)) {
+            let listed_only = population
+                .is_beside()
+                .then(|| sparse(&tally, good))
+                .flatten();
+            let (status, why) = match listed_only {
                 Some(why) => (Status::NotJudged, why),
                 None => (status, why),
             };
@@ -58,7 +62,7 @@ pub(super) fn findings(
                 words::counted(tally.windows, "second")
             );
             Finding {
-                of,
+                of: population.of,
                 status,
                 n: tally.windows,
                 bad: tally.bad,
@@ -118,7 +122,7 @@ fn sparse(tally: &Tally, good: Share) -> Option<String> {
     })
 }
 
-fn tally(facts: &Facts<'_>, journey: Option<usize>, good: Share, stages: &[usize]) -> Tally {
+fn tally(facts: &Facts<'_>, population: &Population, good: Share, stages: &[usize]) -> Tally {
     let seconds_of_cells = |cells: u64| cells * crate::CELL_NS / crate::SECOND_NS;
     let (seen, length) = (
         seconds_of_cells(facts.horizon()),
@@ -127,23 +131,14 @@ fn tally(facts: &Facts<'_>, journey: Option<usize>, good: Share, stages: &[usize
     let mut tally = Tally::default();
     for second in (0..length).filter(|second| in_stages(facts, *second, stages)) {
         let cells = cells_of_seconds(&(second..second + 1));
-        let planned = match journey {
-            None => facts.record.planned.journeys(cells.start, cells.end),
-            Some(journey) => facts
-                .record
-                .planned
-                .of_journey(journey, cells.start, cells.end),
-        };
+        let planned = population.planned(facts, &cells);
         if second >= seen {
             tally.unseen += u64::from(planned > 0);
             continue;
         }
-        let sum = journey.map_or_else(
-            || facts.requests(&cells),
-            |journey| facts.journey(journey, &cells),
-        );
-        if planned > 0 || sum.counts.judged() > 0 {
-            tally.add(&sum.counts, good);
+        let counts = population.counts(facts, &cells);
+        if planned > 0 || counts.judged() > 0 {
+            tally.add(&counts, good);
         }
     }
     tally
@@ -166,6 +161,8 @@ fn in_stages(facts: &Facts<'_>, second: u64, stages: &[usize]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use chaos_plan::plan::Part;
+
     use super::*;
     use crate::fixture::{Answer, MS, Run, SEC, forget};
     use crate::judge::judge;
@@ -248,7 +245,8 @@ mod tests {
         let mut record = Run::kill().record();
         forget(&mut record, 130..150);
         let facts = Facts::of(&record);
-        assert_eq!(tally(&facts, None, Share::from_ratio(0.95), &[1]).bad, 2);
+        let all = population::of_part(&facts, Part::All).remove(0);
+        assert_eq!(tally(&facts, &all, Share::from_ratio(0.95), &[1]).bad, 2);
     }
 
     #[test]

@@ -3,13 +3,16 @@
 //! Invariant: unknown is where every path begins. A finding holds only if the record is complete,
 //! everything planned is accounted for, and the numbers say so.
 
-use chaos_plan::plan::{Claim, Expect};
+use chaos_plan::plan::{Claim, Expect, Part};
 use chaos_plan::units::Share;
 
+use super::drift::Growth;
 use super::fault::JudgedFault;
 use super::generator::Health;
-use super::{availability, recovery, requests};
+use super::goodput::Asked;
+use super::{availability, drift, goodput, integrity, population, recovery, requests, resources};
 use crate::facts::Facts;
+use crate::integrity::Examined;
 use crate::verdict::{ClaimVerdict, Conservation, Finding, Status};
 use crate::words;
 
@@ -20,6 +23,8 @@ pub(super) struct Ground<'a> {
     pub(super) conservation: &'a Conservation,
     pub(super) health: &'a Health,
     pub(super) faults: &'a [JudgedFault<'a>],
+    /// Present if the plan has an integrity claim.
+    pub(super) integrity: Option<&'a Examined>,
 }
 
 /// The share of requests that may be bad.
@@ -69,8 +74,8 @@ impl Allowance {
 pub(super) struct Tally {
     pub(super) n: u64,
     pub(super) bad: u64,
-    /// What the whole plan holds; matters if the run ended early.
-    pub(super) planned: u64,
+    /// What the whole plan holds, if that is known; matters if the run ended early.
+    pub(super) planned: Option<u64>,
     pub(super) whole: bool,
     /// A journey by itself.
     pub(super) alone: bool,
@@ -85,7 +90,11 @@ pub(super) fn weigh(tally: Tally, allowance: Allowance) -> (Status, u64, String)
         whole,
         alone,
     } = tally;
-    let base = if whole { n } else { n.max(planned) };
+    let base = if whole {
+        n
+    } else {
+        n.max(planned.unwrap_or(n))
+    };
     let allowed = allowance.of(base);
     let one_is_too_many = allowance.is_nothing() && bad > 0;
     if allowed < ALLOWED_MIN && !one_is_too_many {
@@ -104,7 +113,8 @@ pub(super) fn weigh(tally: Tally, allowance: Allowance) -> (Status, u64, String)
             format!("{title}too few requests: {}, {needs}", words::count(base)),
         );
     }
-    if bad > allowed {
+    let can_be_saved = !whole && planned.is_none();
+    if bad > allowed && !can_be_saved {
         let why = format!(
             "{} of {} were bad, at most {} may be",
             words::count(bad),
@@ -135,27 +145,13 @@ pub(super) fn judge(ground: &Ground<'_>) -> Vec<ClaimVerdict> {
 }
 
 fn one(ground: &Ground<'_>, claim: &Claim) -> ClaimVerdict {
-    let (target, findings) = match &claim.expect {
-        Expect::Latency { limits, stages } => (
-            requests::latency_target(limits),
-            requests::latency(ground, limits, stages),
-        ),
-        Expect::Errors { max, stages } => (
-            format!("errors <= {max}"),
-            requests::errors(ground, *max, stages),
-        ),
-        Expect::Availability { min, good, stages } => (
-            format!("available in {min} of the seconds, {good} good in each"),
-            availability::findings(ground, *min, *good, stages),
-        ),
-        Expect::Recovery { within, steady_for } => (
-            recovery::target(*within, *steady_for),
-            recovery::findings(ground, *within),
-        ),
-    };
-    let findings: Vec<Finding> = findings
+    let findings: Vec<Finding> = findings(ground, &claim.expect)
         .into_iter()
-        .map(|finding| doubted(ground, finding))
+        .map(|finding| match &claim.expect {
+            // What was acknowledged is owed, whatever became of the numbers.
+            Expect::Integrity { .. } => finding,
+            _ => doubted(ground, finding),
+        })
         .collect();
     let status = status(&findings);
     ClaimVerdict {
@@ -163,10 +159,99 @@ fn one(ground: &Ground<'_>, claim: &Claim) -> ClaimVerdict {
         kind: claim.expect.kind().to_owned(),
         line: claim.line,
         status,
-        target: target + &stage_names(ground.facts, claim.expect.stages()),
-        measured: measured(&findings),
+        target: target(ground.facts, &claim.expect) + &scope_words(ground.facts, &claim.expect),
+        measured: match (&claim.expect, ground.integrity) {
+            (Expect::Integrity { .. }, Some(examined)) => {
+                integrity::measured(&examined.verdict, &findings)
+            }
+            (Expect::Resources { .. } | Expect::Drift { .. }, _) => resources::measured(&findings),
+            _ => measured(&findings),
+        },
         why: why(&findings, status),
         findings,
+    }
+}
+
+/// The claim in words.
+fn target(facts: &Facts<'_>, expect: &Expect) -> String {
+    match expect {
+        Expect::Latency { limits, .. } => requests::latency_target(limits),
+        Expect::Errors { max, .. } => format!("errors <= {max}"),
+        Expect::Availability { min, good, .. } => {
+            format!("available in {min} of the seconds, {good} good in each")
+        }
+        Expect::Recovery { within, steady_for } => recovery::target(*within, *steady_for),
+        Expect::Integrity { rules } => integrity::target(rules),
+        Expect::Resources {
+            cpu,
+            memory,
+            services,
+            ..
+        } => resources::target(*cpu, *memory, services),
+        Expect::Goodput { .. } => {
+            asked(expect).map_or_else(String::new, |asked| goodput::target(facts, &asked))
+        }
+        Expect::Drift { .. } => {
+            growth(expect).map_or_else(String::new, |growth| drift::target(&growth))
+        }
+    }
+}
+
+fn findings(ground: &Ground<'_>, expect: &Expect) -> Vec<Finding> {
+    match expect {
+        Expect::Latency { limits, scope } => requests::latency(ground, limits, scope),
+        Expect::Errors { max, scope } => requests::errors(ground, *max, scope),
+        Expect::Availability { min, good, scope } => {
+            availability::findings(ground, *min, *good, scope)
+        }
+        Expect::Recovery { within, .. } => recovery::findings(ground, *within),
+        Expect::Integrity { rules } => integrity::findings(ground, rules),
+        Expect::Resources {
+            cpu,
+            memory,
+            services,
+            stages,
+        } => resources::findings(ground, (*cpu, *memory), services, stages),
+        Expect::Goodput { stages, .. } => {
+            asked(expect).map_or_else(Vec::new, |asked| goodput::findings(ground, &asked, stages))
+        }
+        Expect::Drift { stages, .. } => {
+            growth(expect).map_or_else(Vec::new, |growth| drift::findings(ground, &growth, stages))
+        }
+    }
+}
+
+fn asked(expect: &Expect) -> Option<Asked> {
+    match expect {
+        Expect::Goodput {
+            journey,
+            min,
+            at_least,
+            ..
+        } => Some(Asked {
+            journey: *journey,
+            min: *min,
+            at_least: *at_least,
+        }),
+        _ => None,
+    }
+}
+
+fn growth(expect: &Expect) -> Option<Growth> {
+    match expect {
+        Expect::Drift {
+            memory,
+            descriptors,
+            connections,
+            p95,
+            ..
+        } => Some(Growth {
+            memory: *memory,
+            descriptors: *descriptors,
+            connections: *connections,
+            p95: *p95,
+        }),
+        _ => None,
     }
 }
 
@@ -230,16 +315,28 @@ fn why(findings: &[Finding], status: Status) -> String {
     }
 }
 
-fn stage_names(facts: &Facts<'_>, stages: &[usize]) -> String {
-    let names: Vec<&str> = stages
+/// ` (endpoint buy/pay, baseline, spike)`: the part if it is not all, and the stages.
+fn scope_words(facts: &Facts<'_>, expect: &Expect) -> String {
+    let part = match expect.part() {
+        Part::All => None,
+        // The goodput of a journey says so itself.
+        Part::Journey(_) if matches!(expect, Expect::Goodput { .. }) => None,
+        part => population::of_part(facts, part).pop(),
+    };
+    let stages = expect
+        .stages()
         .iter()
         .filter_map(|stage| facts.plan.load.stages.get(*stage))
-        .map(|stage| stage.name.as_str())
+        .map(|stage| stage.name.clone());
+    let words: Vec<String> = part
+        .map(|population| population.of)
+        .into_iter()
+        .chain(stages)
         .collect();
-    if names.is_empty() {
+    if words.is_empty() {
         String::new()
     } else {
-        format!(" ({})", names.join(", "))
+        format!(" ({})", words.join(", "))
     }
 }
 
@@ -251,7 +348,7 @@ mod tests {
         Tally {
             n,
             bad,
-            planned: n,
+            planned: Some(n),
             whole: true,
             alone: false,
         }
@@ -299,7 +396,7 @@ mod tests {
                 Tally {
                     n,
                     bad,
-                    planned: 1_000,
+                    planned: Some(1_000),
                     whole: false,
                     alone: false,
                 },

@@ -1,9 +1,11 @@
 //! What was planned against what is accounted for, exactly.
 //!
-//! Invariant: the planned side is the closed-form schedule, never our own sum.
+//! Invariant: the planned side is the closed-form schedule, never our own sum; in a closed model
+//! without a cycle, which has none, it is what the workers began.
 
 use std::ops::Range;
 
+use crate::event::Event;
 use crate::facts::Facts;
 use crate::outcome::Counts;
 use crate::verdict::Conservation;
@@ -13,6 +15,7 @@ use crate::words;
 pub(super) fn check(facts: &Facts<'_>) -> Conservation {
     let cells = 0..facts.seen();
     let mut differences = unknown_series(facts);
+    differences.extend(begun_elsewhere(facts));
     for (journey, content) in facts.plan.load.journeys.iter().enumerate() {
         let planned = due(facts, journey, &cells);
         let found = facts.journey(journey, &cells).counts;
@@ -62,6 +65,26 @@ pub(super) fn check(facts: &Facts<'_>) -> Conservation {
         requests: facts.requests(&cells).counts,
         differences,
     }
+}
+
+/// Without a schedule, what the workers say they began is what the counts are held against.
+fn begun_elsewhere(facts: &Facts<'_>) -> Option<String> {
+    if facts.is_paced() || !facts.complete {
+        return None;
+    }
+    let reports = facts
+        .record
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            Event::Worker(report) => Some(report.journeys),
+            _ => None,
+        });
+    let found = facts.journeys(&(0..u64::MAX)).total();
+    let (begun_by_workers, accounts) = reports.fold((0, 0), |(sum, n), one| (sum + one, n + 1));
+    let (begun_text, found_text) = (words::count(begun_by_workers), words::count(found));
+    (accounts >= facts.workers && begun_by_workers != found)
+        .then(|| format!("journeys: {begun_text} begun, {found_text} accounted for"))
 }
 
 /// Arrivals of a journey in these cells; none if the load was never started.
@@ -128,7 +151,7 @@ fn last_cell(facts: &Facts<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Stamped};
+    use crate::event::Stamped;
     use crate::fixture::{Answer, MS, Run, SEC};
     use crate::line::Line;
     use crate::record::Record;
@@ -197,6 +220,32 @@ mod tests {
         assert_eq!((conservation.exact, conservation.cells), (true, 150));
         assert!(conservation.planned_journeys > 1_000);
         record.windows.cells.remove(&90);
+        assert!(!exact(&record));
+    }
+
+    #[test]
+    fn a_closed_model_is_exact_with_a_cycle_and_without() {
+        let half = std::time::Duration::from_millis(500);
+        for cycle in [Some(half), None] {
+            let record = Run::calm().users(20, cycle).record();
+            let conservation = check(&Facts::of(&record));
+            assert!(conservation.exact, "{:?}", conservation.differences);
+            assert!(conservation.planned_journeys > 500);
+            let cut = Run::calm().users(20, cycle).cut_short(17_345 * MS).record();
+            assert!(exact(&cut));
+        }
+        let mut record = Run::calm().users(20, None).record();
+        for event in &mut record.events {
+            if let Event::Worker(report) = &mut event.what {
+                report.journeys += 1;
+            }
+        }
+        assert!(!exact(&record));
+        // A step that is not accounted for is missed in either.
+        let mut record = Run::calm().users(20, None).record();
+        let series = record.series.of_step(0, 1);
+        let cells = record.windows.cells.get_mut(&130).expect("a busy cell");
+        cells.get_mut(&series).expect("a busy series").counts.ok -= 1;
         assert!(!exact(&record));
     }
 

@@ -180,7 +180,11 @@ fn recovery(course: &Course) -> Recovery {
 }
 
 /// Cells from the effect until shoppers were back in band, or as far as was seen.
-fn felt(facts: &Facts<'_>, life: &Life<'_>, course: Option<&Course>) -> Option<Range<u64>> {
+pub(super) fn felt(
+    facts: &Facts<'_>,
+    life: &Life<'_>,
+    course: Option<&Course>,
+) -> Option<Range<u64>> {
     let from = life.effective? / CELL_NS;
     let until = match course.map(|course| (course.steady_from(), course.symptom_at(), course)) {
         // Absorbed: the stretch that showed it.

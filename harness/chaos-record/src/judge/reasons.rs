@@ -91,6 +91,7 @@ fn of_event(event: &Event) -> Option<Reason> {
         Event::Interrupted {
             signal: StopSignal::Terminate,
         } => Some((exit::TERMINATED, "stopped by the user (SIGTERM)".to_owned())),
+        Event::Halted { by } => Some((exit::INTERRUPTED, format!("halted by {by}"))),
         Event::EnvironmentFailed { what } => Some((exit::ENVIRONMENT, what.clone())),
         Event::GuardianLost => Some((
             exit::ENVIRONMENT,
@@ -159,6 +160,7 @@ fn of_fault(fault: &JudgedFault<'_>) -> Option<Reason> {
 fn of_claim(claim: &ClaimVerdict) -> Option<Reason> {
     let code = match claim.status {
         Status::Held => return None,
+        Status::NotHeld if claim.kind == "integrity" => exit::INTEGRITY,
         Status::NotHeld => exit::NOT_HELD,
         Status::Unknown | Status::NotJudged => exit::INCONCLUSIVE,
     };
@@ -264,6 +266,17 @@ mod tests {
             NotHeld,
             130,
         );
+    }
+
+    #[test]
+    fn halted_from_elsewhere_is_stopped_by_the_user() {
+        let by = "operator".to_owned();
+        let run = Run::kill()
+            .cut_short(20 * SEC)
+            .event(40 * SEC, Event::Halted { by });
+        check(&run, RunOutcome::Inconclusive, 130);
+        let because = judge(&run.record()).exit.because;
+        assert_eq!(because[0].why, "halted by operator");
     }
 
     #[test]

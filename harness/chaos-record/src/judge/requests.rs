@@ -2,119 +2,44 @@
 //!
 //! Invariant: a failure counts as slower than any limit, so it can never improve a claim.
 
-use std::ops::Range;
-
-use chaos_plan::plan::{LatencyLimit, Quantile};
+use chaos_plan::plan::{LatencyLimit, Quantile, Scope};
 use chaos_plan::units::{Share, duration_to_text};
 
-use super::claims::{Allowance, Ground, Tally, weigh};
-use crate::facts::{Facts, cells_of_seconds};
-use crate::histogram::new_histogram;
+use super::claims::{Allowance, Ground, weigh};
+use super::population::{self, Population};
+use crate::facts::Facts;
 use crate::outcome::{Counts, FailKind};
 use crate::quantile;
 use crate::verdict::{Finding, Status};
 use crate::words;
 
-/// Those a claim is judged on: all requests, or one journey as a whole.
-#[derive(Debug)]
-pub(super) struct Population {
-    pub(super) of: String,
-    pub(super) journey: Option<usize>,
-    pub(super) counts: Counts,
-    /// What the whole plan holds in these stages.
-    pub(super) planned: u64,
-}
-
-/// All requests together, then each journey.
-pub(super) fn populations(facts: &Facts<'_>, stages: &[usize]) -> Vec<Population> {
-    let journeys = facts.plan.load.journeys.iter().enumerate();
-    let each =
-        journeys.map(|(number, journey)| (format!("journey {}", journey.name), Some(number)));
-    std::iter::once(("all requests".to_owned(), None))
-        .chain(each)
-        .map(|(of, journey)| {
-            let mut counts = Counts::default();
-            for stage in stages {
-                let cells = facts.stage_cells(*stage);
-                counts.merge(
-                    &journey
-                        .map_or_else(
-                            || facts.requests(&cells),
-                            |journey| facts.journey(journey, &cells),
-                        )
-                        .counts,
-                );
-            }
-            let planned = stages
-                .iter()
-                .map(|stage| planned(facts, journey, *stage))
-                .sum();
-            Population {
-                of,
-                journey,
-                counts,
-                planned,
-            }
-        })
-        .collect()
-}
-
-/// By the whole schedule, also beyond where the run ended.
-fn planned(facts: &Facts<'_>, journey: Option<usize>, stage: usize) -> u64 {
-    let whole = &facts.record.planned;
-    let Range { start, end } = facts.planned_cells(stage);
-    journey.map_or_else(
-        || whole.requests(start, end),
-        |journey| whole.of_journey(journey, start, end),
-    )
-}
-
-impl Population {
-    fn tally(&self, bad: u64, whole: bool) -> Tally {
-        Tally {
-            n: self.counts.judged(),
-            bad,
-            planned: self.planned,
-            whole,
-            alone: self.journey.is_some(),
+/// The quantile over all, failures as infinitely slow, with the successful ones beside it if any failed.
+fn measured(
+    population: &Population,
+    facts: &Facts<'_>,
+    stages: &[usize],
+    asked: Quantile,
+) -> String {
+    let (answers, bad) = population.responses(facts, stages);
+    let over = asked.over_per_mille();
+    let name = if facts.is_paced() {
+        asked.name().to_owned()
+    } else {
+        format!("service time {}", asked.name())
+    };
+    let of_successful = quantile::response(&answers, 0, over).map(words::duration);
+    let failed = words::share(bad, bad + answers.len());
+    match (quantile::response(&answers, bad, over), of_successful) {
+        (Some(all), _) if bad == 0 => format!("{name} {}", words::duration(all)),
+        (Some(all), Some(some)) => format!(
+            "{name} {} ({failed} failed; successful only {some})",
+            words::duration(all)
+        ),
+        (_, Some(some)) => {
+            format!("{name} undefined: {failed} failed (successful only {some})")
         }
-    }
-
-    /// The quantile over all, failures as infinitely slow, with the successful ones beside it if any failed.
-    fn measured(&self, facts: &Facts<'_>, stages: &[usize], asked: Quantile) -> String {
-        let series = self
-            .journey
-            .map(|journey| facts.record.series.of_journey(journey));
-        let mut answers = new_histogram();
-        let mut bad = 0;
-        for seconds in stages.iter().map(|stage| facts.stage_seconds(*stage)) {
-            answers
-                .add(facts.responses(series, &seconds))
-                .expect("all histograms share one layout");
-            let cells = cells_of_seconds(&seconds);
-            bad += series
-                .map_or_else(
-                    || facts.requests(&cells),
-                    |series| facts.series(series, &cells),
-                )
-                .counts
-                .bad();
-        }
-        let (name, over) = (asked.name(), asked.over_per_mille());
-        let of_successful = quantile::response(&answers, 0, over).map(words::duration);
-        let failed = words::share(bad, bad + answers.len());
-        match (quantile::response(&answers, bad, over), of_successful) {
-            (Some(all), _) if bad == 0 => format!("{name} {}", words::duration(all)),
-            (Some(all), Some(some)) => format!(
-                "{name} {} ({failed} failed; successful only {some})",
-                words::duration(all)
-            ),
-            (_, Some(some)) => {
-                format!("{name} undefined: {failed} failed (successful only {some})")
-            }
-            (_, None) if bad > 0 => format!("{name} undefined: {failed} failed"),
-            (_, None) => format!("{name} not measured"),
-        }
+        (_, None) if bad > 0 => format!("{name} undefined: {failed} failed"),
+        (_, None) => format!("{name} not measured"),
     }
 }
 
@@ -133,13 +58,9 @@ pub(super) fn latency_target(limits: &[LatencyLimit]) -> String {
 }
 
 /// A finding for each limit and population.
-pub(super) fn latency(
-    ground: &Ground<'_>,
-    limits: &[LatencyLimit],
-    stages: &[usize],
-) -> Vec<Finding> {
-    let facts = ground.facts;
-    let populations = populations(facts, stages);
+pub(super) fn latency(ground: &Ground<'_>, limits: &[LatencyLimit], scope: &Scope) -> Vec<Finding> {
+    let (facts, stages) = (ground.facts, &scope.stages);
+    let populations = population::of_part(facts, scope.part);
     let several = limits.len() > 1;
     let pairs = limits.iter().flat_map(|limit| {
         populations
@@ -155,10 +76,11 @@ pub(super) fn latency(
             else {
                 return unknown(&population.of, "the limit was not counted");
             };
-            let bad = population.counts.bad_or_over(number);
+            let counts = population.over(facts, stages);
+            let bad = counts.bad_or_over(number);
             let allowance = Allowance::PerMille(limit.quantile.over_per_mille());
             let (status, allowed, why) =
-                weigh(population.tally(bad, facts.whole(stages)), allowance);
+                weigh(population.tally(facts, stages, &counts, bad), allowance);
             let limit_words = format!(
                 "were bad or slower than {}",
                 duration_to_text(limit.at_most)
@@ -175,11 +97,11 @@ pub(super) fn latency(
             } else {
                 population.of.clone()
             };
-            let measured = population.measured(facts, stages, limit.quantile);
+            let measured = measured(population, facts, stages, limit.quantile);
             Finding {
                 of,
                 status,
-                n: population.counts.judged(),
+                n: counts.judged(),
                 bad,
                 allowed,
                 measured,
@@ -190,12 +112,12 @@ pub(super) fn latency(
 }
 
 /// A finding for each population.
-pub(super) fn errors(ground: &Ground<'_>, max: Share, stages: &[usize]) -> Vec<Finding> {
-    let facts = ground.facts;
+pub(super) fn errors(ground: &Ground<'_>, max: Share, scope: &Scope) -> Vec<Finding> {
+    let (facts, stages) = (ground.facts, &scope.stages);
     let judge = |population: Population| {
-        let counts = &population.counts;
+        let counts = &population.over(facts, stages);
         let (status, allowed, why) = weigh(
-            population.tally(counts.bad(), facts.whole(stages)),
+            population.tally(facts, stages, counts, counts.bad()),
             Allowance::Share(max),
         );
         let (status, why) = match status {
@@ -227,7 +149,10 @@ pub(super) fn errors(ground: &Ground<'_>, max: Share, stages: &[usize]) -> Vec<F
             why,
         }
     };
-    populations(facts, stages).into_iter().map(judge).collect()
+    population::of_part(facts, scope.part)
+        .into_iter()
+        .map(judge)
+        .collect()
 }
 
 /// A claim that does not hold: if the generator is sick, only what the target itself sent stands.
@@ -296,6 +221,8 @@ fn unknown(of: &str, why: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use chaos_plan::plan::{Expect, Part};
+
     use super::*;
     use crate::fixture::{Answer, MS, Request, Run, SEC};
     use crate::judge::judge;
@@ -429,5 +356,91 @@ mod tests {
             .cut_short(20 * SEC)
             .answer(every(2, Answer::reset()));
         assert_eq!(claim(&lost, "latency").status, Status::NotHeld);
+    }
+
+    fn scoped(run: Run, part: Part, max: &str) -> ClaimVerdict {
+        let scope = Scope {
+            stages: vec![1],
+            part,
+        };
+        let max = Share::parse(max).expect("a share");
+        let record = run.claims(vec![Expect::Errors { max, scope }]).record();
+        judge(&record).claims.remove(0)
+    }
+
+    #[test]
+    fn a_scope_judges_its_own_requests_and_no_others() {
+        // Only purchases fail: one in ten of them, one in ninety of all requests.
+        let failing = || {
+            Run::kill().answer(|request| {
+                if request.journey == 1 && request.number % 10 == 0 {
+                    Answer::reset()
+                } else {
+                    Answer::Ok(5 * MS)
+                }
+            })
+        };
+        let check = |part, expected: Status, findings: &[&str], target: &str| {
+            let claim = scoped(failing(), part, "3%");
+            assert_eq!(claim.status, expected, "{}", claim.why);
+            let of: Vec<&str> = claim
+                .findings
+                .iter()
+                .map(|finding| finding.of.as_str())
+                .collect();
+            assert_eq!((of.as_slice(), claim.target.as_str()), (findings, target));
+        };
+        let pay = Part::Endpoint {
+            journey: 1,
+            step: 0,
+        };
+        let look = Part::Endpoint {
+            journey: 0,
+            step: 1,
+        };
+        check(
+            Part::Journey(0),
+            Status::Held,
+            &["requests of browse", "journey browse"],
+            "errors <= 3% (journey browse, main)",
+        );
+        check(
+            look,
+            Status::Held,
+            &["endpoint browse/look"],
+            "errors <= 3% (endpoint browse/look, main)",
+        );
+        check(
+            Part::Journey(1),
+            Status::NotHeld,
+            &["requests of buy", "journey buy"],
+            "errors <= 3% (journey buy, main)",
+        );
+        check(
+            pay,
+            Status::NotHeld,
+            &["endpoint buy/pay"],
+            "errors <= 3% (endpoint buy/pay, main)",
+        );
+    }
+
+    #[test]
+    fn a_closed_model_without_a_cycle_measures_service_time() {
+        let latency = |cycle| claim(&Run::calm().users(50, cycle), "latency");
+        let paced = latency(Some(std::time::Duration::from_secs(1)));
+        assert!(paced.measured.starts_with("p95 "), "{}", paced.measured);
+        let unpaced = latency(None);
+        assert!(
+            unpaced.measured.starts_with("service time p95 "),
+            "{}",
+            unpaced.measured
+        );
+        assert_eq!((paced.status, unpaced.status), (Status::Held, Status::Held));
+        // Nobody knows what the rest would have brought.
+        let lost = Run::calm()
+            .users(50, None)
+            .cut_short(20 * SEC)
+            .answer(every(2, Answer::reset()));
+        assert_eq!(claim(&lost, "latency").status, Status::Unknown);
     }
 }

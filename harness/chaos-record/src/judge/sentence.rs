@@ -4,6 +4,7 @@
 
 use chaos_plan::plan::{Inject, Stage, Target};
 
+use super::claims::Ground;
 use super::fault::JudgedFault;
 use crate::CELL_NS;
 use crate::event::Event;
@@ -17,17 +18,17 @@ const TOLD_MAX: usize = 3;
 
 /// Writes it, with a capital letter and a full stop.
 pub(super) fn write(
-    facts: &Facts<'_>,
+    ground: &Ground<'_>,
     outcome: RunOutcome,
     exit: &Exit,
     claims: &[ClaimVerdict],
-    faults: &[JudgedFault<'_>],
 ) -> String {
+    let (facts, faults) = (ground.facts, ground.faults);
     let mut parts: Vec<String> = Vec::new();
     if facts.load_started.is_none() {
         parts.push("no load was offered".to_owned());
     } else if faults.is_empty() {
-        parts.push(format!("under up to {} journeys a second", peak(facts)));
+        parts.push(format!("under up to {}", peak(facts)));
     } else if faults.len() > TOLD_MAX {
         parts.push(counted(faults));
     } else {
@@ -35,6 +36,7 @@ pub(super) fn write(
     }
     parts.push(end(facts, outcome, exit, claims));
     let text = parts.join(if faults.is_empty() { ": " } else { "; " });
+    let text = violated(ground).map_or(text.clone(), |first| format!("{first}; {text}"));
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         format!(
@@ -45,18 +47,36 @@ pub(super) fn write(
     })
 }
 
-fn peak(facts: &Facts<'_>) -> String {
-    let rates = facts
-        .plan
-        .load
-        .stages
+/// Nothing else matters as much, so it comes first: `integrity is violated: stock_conserved once`.
+fn violated(ground: &Ground<'_>) -> Option<String> {
+    let verdict = &ground.integrity?.verdict;
+    let broken: Vec<String> = verdict
+        .rules
         .iter()
-        .flat_map(|stage| [stage.from.per_second(), stage.to.per_second()]);
-    let peak = rates.fold(0.0_f64, f64::max);
+        .filter(|rule| rule.status == Status::NotHeld)
+        .map(|rule| match rule.violations {
+            1 => format!("{} once", rule.rule.name()),
+            n => format!("{} {} times", rule.rule.name(), words::count(n)),
+        })
+        .collect();
+    (!broken.is_empty()).then(|| format!("integrity is violated: {}", words::list(&broken)))
+}
+
+/// `100 journeys a second`, `50 users`.
+fn peak(facts: &Facts<'_>) -> String {
+    let stages = &facts.plan.load.stages;
+    let users = stages.iter().filter_map(Stage::users);
+    if let Some(most) = users.map(|(from, to)| from.max(to)).max() {
+        return words::counted(u64::from(most), "user");
+    }
+    let rates = stages.iter().filter_map(Stage::rates);
+    let peak = rates.fold(0.0_f64, |peak, (from, to)| {
+        peak.max(from.per_second()).max(to.per_second())
+    });
     if peak.fract() < 0.05 {
-        format!("{peak:.0}")
+        format!("{peak:.0} journeys a second")
     } else {
-        format!("{peak:.1}")
+        format!("{peak:.1} journeys a second")
     }
 }
 
@@ -254,6 +274,10 @@ mod tests {
         check(
             &Run::calm(),
             "Under up to 100 journeys a second: every claim held.",
+        );
+        check(
+            &Run::calm().users(40, None),
+            "Under up to 40 users: every claim held.",
         );
         check(
             &Run::pause().without_undo(),

@@ -5,10 +5,12 @@
 use std::ops::Range;
 
 use super::generator::{achieved, judged_stages};
+use crate::consumption::{self, Room, Track};
+use crate::event::{Event, Stamped};
 use crate::facts::{Facts, cells_of_seconds, ns};
 use crate::outcome::Counts;
 use crate::quantile;
-use crate::verdict::{SeriesSummary, StageSummary};
+use crate::verdict::{NoteLine, SeriesSummary, StageSummary, UsageSummary};
 
 /// Every stage, all requests together.
 pub(super) fn stages(facts: &Facts<'_>) -> Vec<StageSummary> {
@@ -90,6 +92,48 @@ pub(super) fn series(facts: &Facts<'_>) -> Vec<SeriesSummary> {
         .collect()
 }
 
+/// Every instance over the judged stages; over the whole load if no claim names a stage.
+pub(super) fn usage(facts: &Facts<'_>) -> Vec<UsageSummary> {
+    let mut stages: Vec<usize> = judged_stages(facts).into_iter().collect();
+    if stages.is_empty() {
+        stages = (0..facts.plan.load.stages.len()).collect();
+    }
+    let stretches = consumption::stretches(facts, &stages);
+    let tracks = consumption::tracks(facts, &stretches);
+    let of = |track: &Track<'_>| {
+        let room = Room::of(facts, track.service);
+        let cores = track.cores(&stretches).zip(room.cores);
+        let memory_max = track.memory_max();
+        UsageSummary {
+            service: track.service.to_owned(),
+            instance: track.instance.to_owned(),
+            cpu_share: cores.map(|((mean, _), room)| mean / room),
+            cpu_peak: cores.map(|((_, peak), room)| peak / room),
+            memory_max,
+            memory_share: room.memory.map(|room| memory_max as f64 / room as f64),
+            descriptors_max: track.seen().map(|seen| seen.descriptors).max().unwrap_or(0),
+            connections_max: track.seen().map(|seen| seen.connections).max().unwrap_or(0),
+        }
+    };
+    tracks.iter().map(of).collect()
+}
+
+/// What people noted, in order of time.
+pub(super) fn notes(facts: &Facts<'_>) -> Vec<NoteLine> {
+    let noted = |event: &Stamped| match &event.what {
+        Event::Note { kind, text, by } => Some(NoteLine {
+            at: event.at,
+            kind: *kind,
+            text: text.clone(),
+            by: by.clone(),
+        }),
+        _ => None,
+    };
+    let mut notes: Vec<NoteLine> = facts.record.events.iter().filter_map(noted).collect();
+    notes.sort_by_key(|note| note.at);
+    notes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +187,61 @@ mod tests {
             names,
             expected.map(|(journey, step)| (journey.to_owned(), step.map(str::to_owned)))
         );
+    }
+
+    #[test]
+    fn notes_and_usage_are_passed_on() {
+        let note = |at, text: &str| {
+            let note = Event::Note {
+                kind: crate::event::NoteKind::Surprise,
+                text: text.to_owned(),
+                by: "anna".to_owned(),
+            };
+            (at, note)
+        };
+        let seen = |cpu_ns, memory| crate::usage::InstanceUsage {
+            service: "api".to_owned(),
+            instance: "api-1".to_owned(),
+            incarnation: 1,
+            cpu_ns,
+            memory,
+            descriptors: 12,
+            connections: 4,
+        };
+        let look = |at, seen| {
+            let usage = crate::usage::Usage {
+                at,
+                instances: vec![seen],
+            };
+            crate::line::Line::Usage(usage)
+        };
+        let [late, early] = [note(20_000 * MS, "late"), note(9_000 * MS, "early")];
+        let run = Run::kill()
+            .event(late.0, late.1)
+            .event(early.0, early.1)
+            .line(look(10_000 * MS, seen(0, 64 << 20)))
+            .line(look(12_000 * MS, seen(500 * MS, 32 << 20)))
+            .limits(chaos_plan::plan::Limits {
+                cpu: Some(0.5),
+                memory: None,
+            });
+        let verdict = crate::judge::judge(&run.record());
+        let texts: Vec<&str> = verdict
+            .notes
+            .iter()
+            .map(|note| note.text.as_str())
+            .collect();
+        assert_eq!(texts, ["early", "late"]);
+        let expected = UsageSummary {
+            service: "api".to_owned(),
+            instance: "api-1".to_owned(),
+            cpu_share: Some(0.5),
+            cpu_peak: Some(0.5),
+            memory_max: 64 << 20,
+            memory_share: None,
+            descriptors_max: 12,
+            connections_max: 4,
+        };
+        assert_eq!(verdict.usage, [expected]);
     }
 }

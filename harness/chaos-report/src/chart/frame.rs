@@ -2,6 +2,7 @@
 //!
 //! Invariant: the same instant lies at the same place in every chart of one paper.
 
+mod lanes;
 mod scenery;
 
 use std::convert::Infallible;
@@ -15,20 +16,25 @@ use plotters::element::{PathElement, Rectangle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{IntoTextStyle, TextStyle};
 
+pub(super) use self::lanes::Shape;
 use super::ChartError;
 use super::ink::Ink;
 use super::scale::{Axis, clock_marks};
 use super::svg::{Svg, TENTHS};
-use crate::clean::clean;
+use crate::clean::clean_to;
 use crate::view::{FaultSpan, Story, spans};
 
 /// What drawing on the frame gives.
 pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<Infallible>>;
 type Plot = ChartContext<'static, Svg, Cartesian2d<Axis, Axis>>;
 
+/// Most characters of a name in a drawing.
+const NAME_MAX: usize = 60;
 /// Height of the rows above the plot, units.
 const ROW: i32 = 17;
 const ROW_GAP: i32 = 4;
+/// Between names at the ends of lines, tenths.
+const NAME_GAP: i32 = 13 * TENTHS;
 
 /// How large a drawing is and how much fits on it, units.
 #[derive(Debug, Clone, Copy)]
@@ -63,9 +69,33 @@ pub(super) const NARROW: Paper = Paper {
     value_marks: 4,
 };
 
+/// For a third of the width, and for a telephone.
+pub(super) const THIRD: Paper = Paper {
+    name: "third",
+    width: 330,
+    font: 11.0,
+    left: 46,
+    right: 18,
+    time_marks: 4,
+    value_marks: 3,
+};
+/// For one column of a card.
+pub(super) const SMALL: Paper = Paper {
+    name: "small",
+    width: 420,
+    font: 11.5,
+    left: 52,
+    right: 26,
+    time_marks: 5,
+    value_marks: 4,
+};
+
 /// What a chart wants of its frame.
 pub(super) struct Axes<'a> {
-    pub(super) chart: &'static str,
+    /// Unique in the report.
+    pub(super) chart: &'a str,
+    /// Kind of chart, for errors.
+    pub(super) kind: &'static str,
     /// Height of the plot itself, units.
     pub(super) height: i32,
     pub(super) values: (f64, f64),
@@ -73,28 +103,49 @@ pub(super) struct Axes<'a> {
     pub(super) label: &'a dyn Fn(&f64) -> String,
     /// Whether there is a row for requests without answer.
     pub(super) cap_row: bool,
+    /// Whether the faults are drawn behind the data.
+    pub(super) windows: bool,
 }
 
 /// Stages and faults of a run, with their names made clean.
 pub(super) struct Scene {
-    /// Seconds.
-    length: f64,
+    /// Seconds of the load.
+    from: f64,
+    until: f64,
     stages: Vec<(String, f64, f64)>,
     faults: Vec<FaultSpan>,
 }
 
 impl Scene {
     pub(super) fn of(story: &Story<'_>) -> Self {
-        let stages = story
-            .verdict
-            .stages
-            .iter()
-            .map(|stage| (clean(&stage.name), seconds(stage.start), seconds(stage.end)));
-        let length = seconds(story.verdict.load_length);
+        Self::span(story, 0, story.verdict.load_length)
+    }
+
+    /// The part from `from` to `until`, nanoseconds of the load.
+    pub(super) fn span(story: &Story<'_>, from: u64, until: u64) -> Self {
+        let (mut faults, until) = (spans(story), until.max(from));
+        faults.sort_by_key(|fault| fault.from);
+        let (from_s, until_s) = (seconds(from), seconds(until));
+        let stages = story.verdict.stages.iter().map(|stage| {
+            let (start, end) = (seconds(stage.start), seconds(stage.end));
+            (
+                short(&stage.name),
+                start.clamp(from_s, until_s),
+                end.clamp(from_s, until_s),
+            )
+        });
         Self {
-            length,
-            stages: stages.filter(|(_, start, _)| *start < length).collect(),
-            faults: spans(story),
+            from: from_s,
+            until: until_s,
+            stages: stages.filter(|(_, start, end)| start < end).collect(),
+            faults: faults
+                .into_iter()
+                .filter(|fault| fault.from <= until && fault.until >= from)
+                .map(|fault| FaultSpan {
+                    name: short(&fault.name),
+                    ..fault
+                })
+                .collect(),
         }
     }
 
@@ -102,6 +153,11 @@ impl Scene {
     pub(super) fn has_faults(&self) -> bool {
         !self.faults.is_empty()
     }
+}
+
+/// A name that is drawn or pointed at, once in every drawing.
+pub(super) fn short(name: &str) -> String {
+    clean_to(NAME_MAX, name)
 }
 
 pub(super) fn seconds(ns: u64) -> f64 {
@@ -127,7 +183,7 @@ pub(super) fn draw(
     content: impl FnOnce(&mut Frame) -> Drawn,
 ) -> Result<String, ChartError> {
     let failed = |error: DrawingAreaErrorKind<Infallible>| ChartError::Draw {
-        chart: axes.chart,
+        chart: axes.kind,
         what: error.to_string(),
     };
     let mut frame = Frame::new(scene, paper, axes).map_err(failed)?;
@@ -157,9 +213,9 @@ impl Frame {
             .x_label_area_size(bottom * TENTHS)
             .y_label_area_size(paper.left * TENTHS);
         let time = Axis {
-            from: 0.0,
-            until: scene.length.max(0.1),
-            marks: clock_marks(scene.length, paper.time_marks),
+            from: scene.from,
+            until: scene.until.max(scene.from + 0.1),
+            marks: clock_marks((scene.from, scene.until), paper.time_marks),
         };
         let values = Axis {
             from: axes.values.0,
@@ -238,16 +294,19 @@ impl Frame {
     }
 
     /// Names at the right ends of lines, moved apart where they would touch: value, name, ink.
-    pub(super) fn end_names(&self, mut names: Vec<(f64, &'static str, Ink)>) -> Drawn {
+    pub(super) fn end_names(&self, mut names: Vec<(f64, String, Ink)>) -> Drawn {
         names.sort_by(|a, b| b.0.total_cmp(&a.0));
         let right = self.x(self.plot.x_range().end) + 5 * TENTHS;
+        let floor = self.plot_edges().1 - 3 * TENTHS;
         let mut free = i32::MIN;
-        for (value, name, ink) in names {
+        for (below, (value, name, ink)) in (1..=names.len()).rev().zip(names) {
             let (_, y) = self.plot.backend_coord(&(0.0, value));
-            let y = y.max(free);
-            free = y + 13 * TENTHS;
+            // Those below need their room above the floor too.
+            let lowest = floor - (i32::try_from(below).unwrap_or(1) - 1) * NAME_GAP;
+            let y = y.min(lowest).max(free);
+            free = y + NAME_GAP;
             self.sheet.draw_text(
-                name,
+                &name,
                 &self.sized_text(ink, HPos::Left, VPos::Center, 0.96),
                 (right, y),
             )?;
@@ -263,8 +322,10 @@ impl Frame {
         self.svg.end_group();
     }
 
+    /// Where an instant lies; one outside the drawing lies at its edge.
     fn x(&self, at: f64) -> i32 {
-        let range = self.plot.y_range();
+        let (time, range) = (self.plot.x_range(), self.plot.y_range());
+        let at = at.clamp(time.start, time.end);
         self.plot.backend_coord(&(at, range.start)).0
     }
 

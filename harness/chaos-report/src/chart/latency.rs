@@ -1,12 +1,13 @@
-//! Latency over time: p50, p95 and p99 of all requests, the limit, and what got no answer.
+//! Latency over time: p50, p95 and p99 of all outcomes and of successes alone, and the limit.
 //!
 //! Invariant: a request that failed is infinitely slow here, so failing fast never looks like being
 //! fast. Where a quantile is infinite its line has a gap and the row above the plot a stroke.
+//! Both panels have one scale, so what the first adds to the second is what failing hides.
 
 use super::frame::{Axes, Drawn, Frame, NARROW, Paper, Scene, WIDE, draw, seconds};
 use super::ink::Ink;
 use super::scale::LatencyScale;
-use super::{ChartError, Figure, Key, Sign, Table};
+use super::{ChartError, Figure, Key, Panel, Sign, Table, key};
 use crate::timeline::{Bucket, Response, Timeline};
 use crate::view::Story;
 use crate::words;
@@ -20,7 +21,24 @@ struct Quantile {
     name: &'static str,
     ink: Ink,
     sign: Sign,
-    of: fn(&Bucket) -> Response,
+    all: fn(&Bucket) -> Response,
+    ok: fn(&Bucket) -> Response,
+}
+
+impl Quantile {
+    fn of(self, outcomes: Outcomes) -> fn(&Bucket) -> Response {
+        match outcomes {
+            Outcomes::All => self.all,
+            Outcomes::Successes => self.ok,
+        }
+    }
+}
+
+/// Which requests a panel shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcomes {
+    All,
+    Successes,
 }
 
 /// From the slowest to the fastest, which is the order of their lanes.
@@ -29,19 +47,22 @@ const QUANTILES: [Quantile; 3] = [
         name: "p99",
         ink: Ink::P99,
         sign: Sign::Dotted,
-        of: |bucket| bucket.p99,
+        all: |bucket| bucket.p99,
+        ok: |bucket| bucket.ok_p99,
     },
     Quantile {
         name: "p95",
         ink: Ink::P95,
         sign: Sign::Solid,
-        of: |bucket| bucket.p95,
+        all: |bucket| bucket.p95,
+        ok: |bucket| bucket.ok_p95,
     },
     Quantile {
         name: "p50",
         ink: Ink::P50,
         sign: Sign::Dashed,
-        of: |bucket| bucket.p50,
+        all: |bucket| bucket.p50,
+        ok: |bucket| bucket.ok_p50,
     },
 ];
 
@@ -54,12 +75,11 @@ pub(super) fn figure(story: &Story<'_>, timeline: &Timeline) -> Result<Figure, C
         finding: finding(timeline, limit),
     };
     Ok(Figure {
-        id: CHART,
+        id: CHART.to_owned(),
         title: TITLE,
         caption: chart.caption(WIDE),
         legend: chart.legend(),
-        wide: chart.draw(WIDE, 250)?,
-        narrow: chart.draw(NARROW, 190)?,
+        panels: chart.panels()?,
         table: table(timeline),
         finding: chart.finding,
     })
@@ -72,7 +92,7 @@ struct Latency<'a> {
     finding: String,
 }
 
-fn ms(ns: u64) -> f64 {
+pub(super) fn ms(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
@@ -82,7 +102,10 @@ impl Latency<'_> {
             .timeline
             .buckets
             .iter()
-            .flat_map(|bucket| QUANTILES.map(|quantile| (quantile.of)(bucket)));
+            .flat_map(|bucket| {
+                QUANTILES.map(|quantile| [(quantile.all)(bucket), (quantile.ok)(bucket)])
+            })
+            .flatten();
         let mut values: Vec<f64> = answered
             .filter_map(|response| {
                 if let Response::Answered(ns) = response {
@@ -103,28 +126,58 @@ impl Latency<'_> {
             .any(|bucket| bucket.p99 == Response::Unanswered)
     }
 
-    fn draw(&self, paper: Paper, height: i32) -> Result<String, ChartError> {
+    /// Both panels; one is enough where nothing failed.
+    fn panels(&self) -> Result<Vec<Panel>, ChartError> {
+        let all = Panel {
+            title: "All outcomes: a failed request is infinitely slow".to_owned(),
+            note: String::new(),
+            wide: self.draw(WIDE, 220, Outcomes::All)?,
+            narrow: self.draw(NARROW, 180, Outcomes::All)?,
+        };
+        if self.timeline.buckets.iter().all(|bucket| bucket.bad == 0) {
+            return Ok(vec![Panel {
+                title: String::new(),
+                ..all
+            }]);
+        }
+        let successes = Panel {
+            title: "Successes only: what those felt who got an answer".to_owned(),
+            note: String::new(),
+            wide: self.draw(WIDE, 150, Outcomes::Successes)?,
+            narrow: self.draw(NARROW, 140, Outcomes::Successes)?,
+        };
+        Ok(vec![all, successes])
+    }
+
+    fn draw(&self, paper: Paper, height: i32, outcomes: Outcomes) -> Result<String, ChartError> {
         let scale = self.scale(paper);
         let label = |place: &f64| scale.label(*place);
+        let (chart, title) = match outcomes {
+            Outcomes::All => (CHART, TITLE),
+            Outcomes::Successes => ("latency-ok", "Latency over time, successes only"),
+        };
         let axes = Axes {
-            chart: CHART,
+            chart,
+            kind: CHART,
             height,
             values: scale.range(),
-            marks: scale.places(),
+            marks: thinned(scale.places(), usize::try_from(height / 24).unwrap_or(1)),
             label: &label,
-            cap_row: self.any_unanswered(),
+            cap_row: outcomes == Outcomes::All && self.any_unanswered(),
+            windows: true,
         };
-        draw(&self.scene, paper, &axes, (TITLE, &self.finding), |frame| {
-            self.content(frame, &scale)
+        draw(&self.scene, paper, &axes, (title, &self.finding), |frame| {
+            self.content(frame, &scale, outcomes)
         })
     }
 
-    fn content(&self, frame: &mut Frame, scale: &LatencyScale) -> Drawn {
+    fn content(&self, frame: &mut Frame, scale: &LatencyScale, outcomes: Outcomes) -> Drawn {
         frame.cap_row()?;
         let mut names = Vec::new();
         for (lane, quantile) in (0..).zip(QUANTILES) {
+            let of = quantile.of(outcomes);
             frame.begin_group("series", quantile.name);
-            for line in lines(&self.timeline.buckets, quantile.of) {
+            for line in lines(&self.timeline.buckets, of) {
                 frame.line(
                     line.iter()
                         .map(|(at, ns)| (*at, scale.place(ms(*ns))))
@@ -136,7 +189,7 @@ impl Latency<'_> {
                 .timeline
                 .buckets
                 .iter()
-                .filter(|bucket| (quantile.of)(bucket) == Response::Unanswered)
+                .filter(|bucket| of(bucket) == Response::Unanswered)
             {
                 frame.cap(
                     (seconds(bucket.start), seconds(bucket.end)),
@@ -145,8 +198,8 @@ impl Latency<'_> {
                 )?;
             }
             frame.end_group();
-            if let Some(Response::Answered(ns)) = self.timeline.buckets.last().map(quantile.of) {
-                names.push((scale.place(ms(ns)), quantile.name, quantile.ink));
+            if let Some(Response::Answered(ns)) = self.timeline.buckets.last().map(of) {
+                names.push((scale.place(ms(ns)), quantile.name.to_owned(), quantile.ink));
             }
         }
         if let Some(limit) = self.limit {
@@ -159,11 +212,6 @@ impl Latency<'_> {
     }
 
     fn legend(&self) -> Vec<Key> {
-        let key = |ink: Ink, sign, label: &str| Key {
-            class: ink.class(),
-            sign,
-            label: label.to_owned(),
-        };
         let mut legend: Vec<Key> = QUANTILES
             .iter()
             .rev()
@@ -198,13 +246,19 @@ impl Latency<'_> {
             format!("{} seconds", self.timeline.width)
         };
         format!(
-            "All requests of each {step} by the instant at which they were due, so waiting counts. A failed request counts as infinitely slow.{scale}"
+            "Requests of each {step} by the instant at which they were due, so waiting counts.{scale}"
         )
     }
 }
 
+/// At most `most` marks, as far apart as they were apart from each other.
+fn thinned(marks: Vec<f64>, most: usize) -> Vec<f64> {
+    let step = marks.len().div_ceil(most.max(2)).max(1);
+    marks.into_iter().step_by(step).collect()
+}
+
 /// The stretches in which a quantile is answered: seconds and nanoseconds. A single point becomes a short stroke.
-fn lines(buckets: &[Bucket], of: fn(&Bucket) -> Response) -> Vec<Vec<(f64, u64)>> {
+pub(super) fn lines(buckets: &[Bucket], of: fn(&Bucket) -> Response) -> Vec<Vec<(f64, u64)>> {
     let mut lines: Vec<Vec<(f64, u64)>> = Vec::new();
     for stretch in buckets.chunk_by(|left, right| is_answered(of(left)) == is_answered(of(right))) {
         let points = stretch.iter().filter_map(|bucket| match of(bucket) {
@@ -275,12 +329,24 @@ fn table(timeline: &Timeline) -> Table {
             text(bucket.p50),
             text(bucket.p95),
             text(bucket.p99),
+            text(bucket.ok_p50),
+            text(bucket.ok_p95),
+            text(bucket.ok_p99),
         ]
     };
-    Table {
-        head: vec!["from", "requests", "p50", "p95", "p99"],
-        rows: timeline.buckets.iter().map(row).collect(),
-    }
+    Table::new(
+        [
+            "from",
+            "requests",
+            "p50",
+            "p95",
+            "p99",
+            "p50 of ok",
+            "p95 of ok",
+            "p99 of ok",
+        ],
+        timeline.buckets.iter().map(row).collect(),
+    )
 }
 
 #[cfg(test)]
@@ -292,13 +358,9 @@ mod tests {
         Bucket {
             start,
             end,
-            offered: 1,
-            achieved: 1,
             requests: 1,
-            bad: 0,
-            p50: Response::Nothing,
             p95,
-            p99: Response::Nothing,
+            ..Bucket::EMPTY
         }
     }
 

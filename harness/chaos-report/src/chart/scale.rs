@@ -49,15 +49,17 @@ const CLOCK: [f64; 15] = [
     7_200.0,
 ];
 
-/// Marks for a time axis of `length` seconds, at most `most` of them.
-pub(super) fn clock_marks(length: f64, most: usize) -> Vec<f64> {
+/// Marks for a time axis between two instants in seconds, at most `most` and one of them.
+pub(super) fn clock_marks((from, until): (f64, f64), most: usize) -> Vec<f64> {
+    let length = until - from;
     let step = CLOCK
         .into_iter()
         .find(|step| length / step <= most as f64)
         .unwrap_or_else(|| (length / most as f64 / 3_600.0).ceil() * 3_600.0);
+    let first = (from / step).ceil() * step;
     (0..=most)
-        .map(|i| i as f64 * step)
-        .filter(|mark| *mark <= length)
+        .map(|i| first + i as f64 * step)
+        .filter(|mark| *mark <= until)
         .collect()
 }
 
@@ -198,12 +200,13 @@ mod tests {
         assert_eq!(marks(0.9, 4), [0.0, 0.5, 1.0]);
         assert_eq!(marks(200.0, 4), [0.0, 50.0, 100.0, 150.0, 200.0]);
         assert_eq!(
-            clock_marks(100.0, 10),
+            clock_marks((0.0, 100.0), 10),
             (0..=10).map(|i| f64::from(i) * 10.0).collect::<Vec<_>>()
         );
-        assert_eq!(clock_marks(0.5, 10), [0.0]);
+        assert_eq!(clock_marks((0.0, 0.5), 10), [0.0]);
+        assert_eq!(clock_marks((31.0, 60.0), 4), [40.0, 50.0, 60.0]);
         assert_eq!(
-            clock_marks(90_000.0, 5),
+            clock_marks((0.0, 90_000.0), 5),
             [0.0, 18_000.0, 36_000.0, 54_000.0, 72_000.0, 90_000.0]
         );
     }

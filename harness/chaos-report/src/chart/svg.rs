@@ -69,8 +69,9 @@ impl Svg {
     pub(super) fn finish(&self, class: &str, title: &str, description: &str) -> String {
         let sheet = self.0.borrow();
         let (id, (width, height)) = (&sheet.id, sheet.size);
-        let hatches: String = [Ink::Fault, Ink::FaultTail]
+        let hatches: String = [Ink::Gap, Ink::Fault, Ink::FaultTail]
             .into_iter()
+            .filter(|ink| sheet.body.contains(&format!("#{id}-{})", ink.class())))
             .filter_map(|ink| hatch(id, ink))
             .collect();
         format!(

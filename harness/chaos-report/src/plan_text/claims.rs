@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Claim, Expect};
+use chaos_plan::plan::{Claim, Expect, Model, Part, Rule};
 use chaos_plan::schedule::Schedule;
 use chaos_plan::units::{Share, duration_to_text};
 
-use crate::clean::clean;
+use crate::clean::{clean, clean_all};
 use crate::columns::row;
 use crate::words;
 
@@ -52,14 +52,64 @@ fn expects(expect: &Expect) -> String {
             duration_to_text(*within),
             duration_to_text(*steady_for)
         ),
+        Expect::Integrity { rules } if rules.len() == Rule::ALL.len() => {
+            "every integrity rule".to_owned()
+        }
+        Expect::Integrity { rules } => {
+            let names: Vec<&str> = rules.iter().map(|rule| rule.name()).collect();
+            names.join(", ")
+        }
+        Expect::Resources { cpu, memory, .. } => listed([
+            cpu.map(|share| format!("cpu <= {share}")),
+            memory.map(|share| format!("memory <= {share}")),
+        ]),
+        Expect::Goodput { min, at_least, .. } => listed([
+            min.map(|share| format!("goodput >= {share} of before")),
+            at_least.map(|rate| format!("goodput >= {rate}")),
+        ]),
+        Expect::Drift {
+            memory,
+            descriptors,
+            connections,
+            p95,
+            ..
+        } => listed([
+            memory.map(|bytes| format!("memory <= +{} MiB/h", mib(bytes))),
+            descriptors.map(|n| format!("descriptors <= +{n}/h")),
+            connections.map(|n| format!("connections <= +{n}/h")),
+            p95.map(|p95| format!("p95 <= +{}/h", duration_to_text(p95))),
+        ]),
     }
+}
+
+/// What is there, with commas.
+fn listed<const N: usize>(parts: [Option<String>; N]) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn mib(bytes: u64) -> String {
+    let mib = bytes as f64 / (1024.0 * 1024.0);
+    format!("{mib:.1}").trim_end_matches(".0").to_owned()
 }
 
 fn stages(plan: &Plan, claim: &Claim) -> String {
     let judged = claim.expect.stages();
     let name = |stage: &usize| plan.load.stages.get(*stage).map(|stage| clean(&stage.name));
-    if judged.is_empty() {
-        "after each fault".to_owned()
+    let part = match claim.expect.part() {
+        Part::All => String::new(),
+        Part::Journey(journey) => format!(", journey {}", journey_name(plan, journey)),
+        Part::Endpoint { journey, step } => {
+            let steps = plan.load.journeys.get(journey).map(|own| &own.steps);
+            let step = steps.and_then(|steps| steps.get(step));
+            let step = step.map_or_else(String::new, |step| clean(&step.name));
+            format!(", endpoint {}/{step}", journey_name(plan, journey))
+        }
+    };
+    let stages = if judged.is_empty() {
+        match claim.expect {
+            Expect::Integrity { .. } => "after the run".to_owned(),
+            _ => "after each fault".to_owned(),
+        }
     } else if judged.len() == plan.load.stages.len() {
         "all stages".to_owned()
     } else {
@@ -68,7 +118,13 @@ fn stages(plan: &Plan, claim: &Claim) -> String {
             .filter_map(name)
             .collect::<Vec<_>>()
             .join(", ")
-    }
+    };
+    stages + &part
+}
+
+fn journey_name(plan: &Plan, journey: usize) -> String {
+    let journey = plan.load.journeys.get(journey);
+    journey.map_or_else(String::new, |journey| clean(&journey.name))
 }
 
 fn evidence(plan: &Plan, claim: &Claim) -> String {
@@ -83,13 +139,23 @@ fn evidence(plan: &Plan, claim: &Claim) -> String {
         }
         Expect::Errors { max, .. } => requests(plan, claim, max.ratio()),
         Expect::Availability { min, .. } => windows(plan, claim, *min),
-        Expect::Recovery { .. } => words::counted(plan.faults.len() as u64, "fault"),
+        Expect::Recovery { .. } | Expect::Goodput { .. } => {
+            words::counted(plan.faults.len() as u64, "fault")
+        }
+        Expect::Integrity { rules } => words::counted(rules.len() as u64, "rule"),
+        Expect::Resources { services, .. } => {
+            format!("instances of {}", clean_all(services).join(", "))
+        }
+        Expect::Drift { stages, .. } => words::counted(stages.len() as u64, "stage"),
     }
 }
 
 /// `needs 200 requests, planned about 9,850`.
 fn requests(plan: &Plan, claim: &Claim, allowed: f64) -> String {
-    let planned = whole_count(stage_journeys(plan, claim) * steps_per_journey(plan));
+    let planned = match plan.load.model {
+        Model::Open => whole_count(stage_journeys(plan, claim) * steps_per_journey(plan, claim)),
+        Model::Closed { .. } => return "as many requests as the target answers".to_owned(),
+    };
     if allowed <= 0.0 {
         return format!("allows none, planned about {planned} requests");
     }
@@ -142,19 +208,18 @@ fn stage_journeys(plan: &Plan, claim: &Claim) -> f64 {
         .sum()
 }
 
-/// Steps of a journey, weighted by how often each is taken.
-fn steps_per_journey(plan: &Plan) -> f64 {
-    let weights: f64 = plan
-        .load
-        .journeys
+/// Steps of a journey that the claim is about, weighted by how often each journey is taken.
+fn steps_per_journey(plan: &Plan, claim: &Claim) -> f64 {
+    let part = claim.expect.part();
+    let journeys = &plan.load.journeys;
+    let weights: f64 = journeys.iter().map(|journey| journey.weight).sum();
+    let steps: f64 = journeys
         .iter()
-        .map(|journey| journey.weight)
-        .sum();
-    let steps: f64 = plan
-        .load
-        .journeys
-        .iter()
-        .map(|journey| journey.weight * journey.steps.len() as f64)
+        .enumerate()
+        .map(|(number, journey)| {
+            let judged = (0..journey.steps.len()).filter(|step| part.holds(number, *step));
+            journey.weight * judged.count() as f64
+        })
         .sum();
     if weights > 0.0 { steps / weights } else { 0.0 }
 }

@@ -6,9 +6,9 @@ use chaos_record::exit::{INCONCLUSIVE, NOT_HELD};
 use chaos_record::verdict::{ClaimVerdict, FaultFinding, Status};
 
 use super::paint::Paint;
-use crate::clean::{clean, clean_composed, redact};
+use crate::clean::{clean, clean_composed};
 use crate::timeline::Timeline;
-use crate::view::{Mark, Number, Story, Tone, exit, outcome, summary, worst_second};
+use crate::view::{Mark, Number, Story, Tone, exit, outcome, scenario, summary, worst_second};
 use crate::words;
 
 /// Most lines of the block.
@@ -133,11 +133,4 @@ fn next(story: &Story<'_>) -> String {
         70 => "please report this with the run's record.jsonl".to_owned(),
         _ => format!("the whole run: {again}"),
     }
-}
-
-/// The scenario as `chaos run` takes it.
-fn scenario(story: &Story<'_>) -> String {
-    let path = redact(&clean(&story.plan().source.path));
-    path.strip_prefix("bundled:")
-        .map_or_else(|| path.clone(), str::to_owned)
 }

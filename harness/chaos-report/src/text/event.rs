@@ -3,7 +3,8 @@
 //! Invariant: a line says who and what in words; measurements of the engine about itself have none.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::Target;
+use chaos_plan::plan::{Level, Target};
+use chaos_record::audit::Reading;
 use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSignal};
 
 use crate::clean::{clean, clean_all};
@@ -79,7 +80,6 @@ pub fn event_text(event: &Event, plan: &Plan) -> Option<String> {
                 words::duration(*until)
             )
         }
-        Event::Worker(_) => return None,
         Event::Aborted { why } => format!("aborted by a safety limit: {}", clean(why)),
         Event::Interrupted {
             signal: StopSignal::Interrupt,
@@ -102,8 +102,74 @@ pub fn event_text(event: &Event, plan: &Plan) -> Option<String> {
             "clean-up: NOT VERIFIED, may be left behind: {}",
             clean(&left.join(", "))
         ),
+        Event::Worker(_) => return None,
+        // Named one by one, so that a new event cannot be forgotten.
+        Event::Halted { .. }
+        | Event::AuditStarted { .. }
+        | Event::AuditRead { .. }
+        | Event::AuditFailed { .. }
+        | Event::OperationsLogged { .. }
+        | Event::OperationLogFailed { .. }
+        | Event::Restarting
+        | Event::Restarted
+        | Event::Note { .. }
+        | Event::KeyAwaited { .. }
+        | Event::KeyPressed { .. } => return audit_or_facilitator(event),
     };
     Some(text)
+}
+
+/// What the audit, the operation log and the people around a run say.
+fn audit_or_facilitator(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Halted { by } => format!("stopped by `chaos halt`, {}", clean(by)),
+        Event::AuditStarted { reading } => {
+            format!("audit: asking what the target holds {}", reading.words())
+        }
+        Event::AuditRead {
+            reading,
+            quiet,
+            orders,
+        } => audit_read(*reading, *quiet, *orders),
+        Event::AuditFailed { reading, why } => {
+            format!("audit: no answer {}: {}", reading.words(), clean(why))
+        }
+        Event::OperationsLogged { count } => {
+            format!(
+                "operation log: {} read back",
+                words::counted(*count, "operation")
+            )
+        }
+        Event::OperationLogFailed { why } => {
+            format!("operation log: not whole: {}", clean(why))
+        }
+        Event::Restarting => "restart: every instance, for the last audit".to_owned(),
+        Event::Restarted => "restart: every instance is ready again".to_owned(),
+        Event::Note { kind, text, by } => {
+            format!("{} ({}): {}", kind.name(), clean(by), clean(text))
+        }
+        Event::KeyAwaited { fault } => {
+            format!("fault {}: waits for the facilitator", clean(fault))
+        }
+        Event::KeyPressed { fault } => {
+            format!("fault {}: the facilitator lets it begin", clean(fault))
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn audit_read(reading: Reading, quiet: bool, orders: u64) -> String {
+    let rest = if quiet {
+        ""
+    } else {
+        ", which had not come to rest"
+    };
+    format!(
+        "audit: read {} {}{rest}",
+        words::counted(orders, "order"),
+        reading.words()
+    )
 }
 
 fn deploy(plan: &Plan) -> String {
@@ -162,17 +228,20 @@ fn load_started(plan: &Plan, workers: usize) -> String {
 fn stage_started(plan: &Plan, stage: usize) -> Option<String> {
     let stage = plan.load.stages.get(stage)?;
     let length = u64::try_from(stage.length.as_nanos()).unwrap_or(u64::MAX);
-    let rate = if stage.is_constant() {
-        words::rate(stage.to.per_second())
-    } else {
-        format!(
+    let level = match stage.level {
+        Level::Rate { to, .. } if stage.is_constant() => words::rate(to.per_second()),
+        Level::Rate { from, to } => format!(
             "{} to {}",
-            words::rate(stage.from.per_second()),
-            words::rate(stage.to.per_second())
-        )
+            words::rate(from.per_second()),
+            words::rate(to.per_second())
+        ),
+        Level::Users { from, to } if from == to => words::counted(to.into(), "user"),
+        Level::Users { from, to } => {
+            format!("{from} to {}", words::counted(to.into(), "user"))
+        }
     };
     Some(format!(
-        "stage {}: {rate} for {}",
+        "stage {}: {level} for {}",
         clean(&stage.name),
         words::duration(length)
     ))

@@ -3,6 +3,9 @@
 //! Invariant: a block has the same number of lines for the same number of active faults, so that it
 //! can be drawn over; no line is longer than asked for.
 
+mod sketch;
+
+use self::sketch::Sketch;
 use super::paint::Paint;
 use crate::clean::clean;
 use crate::view::Tone;
@@ -10,6 +13,10 @@ use crate::words;
 
 /// Most active faults that are shown.
 const FAULTS_MAX: usize = 3;
+/// Characters before what a line says.
+const LABEL_WIDTH: usize = 9;
+/// Lines of a block up to p95.
+const AFTER_P95: usize = 4;
 /// Longest stage bar, characters.
 const BAR_MAX: usize = 48;
 
@@ -58,12 +65,32 @@ pub fn status_line(glance: &Glance) -> String {
     )
 }
 
+/// The live block of one run: it remembers p95 of the last minute for its sketch.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    sketch: Sketch,
+}
+
+impl Live {
+    /// The lines of the block at this moment, as [`block`] with the sketch below p95.
+    pub fn block(&mut self, glance: &Glance, color: bool, width: usize) -> Vec<String> {
+        let share = glance.bad_share;
+        self.sketch.see(glance.elapsed, glance.p95_ns, share);
+        let mut lines = block(glance, color, width);
+        let room = width.saturating_sub(LABEL_WIDTH);
+        let sketch = self.sketch.line(glance.limit_ns, room);
+        let label = Paint::new(color).dim(&format!("{:<LABEL_WIDTH$}", ""));
+        lines.insert(AFTER_P95, format!("{label}{sketch}").trim_end().to_owned());
+        lines
+    }
+}
+
 /// The lines of the live block, each at most `width` characters wide.
 pub fn block(glance: &Glance, color: bool, width: usize) -> Vec<String> {
     let paint = Paint::new(color);
     let fit = |text: String| -> String { text.chars().take(width).collect() };
     let row = |label: &str, text: String, tone: Option<Tone>| {
-        let label = format!("{label:<9}");
+        let label = format!("{label:<LABEL_WIDTH$}");
         let text = fit(text)
             .chars()
             .take(width.saturating_sub(label.len()))
@@ -203,6 +230,23 @@ mod tests {
                     .all(|line| line.chars().count() <= width.max(9)),
                 "{width}"
             );
+        }
+    }
+
+    #[test]
+    fn the_sketch_stands_below_p95_and_keeps_the_number_of_lines() {
+        let mut live = Live::default();
+        for second in 0..3 {
+            let glance = Glance {
+                elapsed: second * 1_000_000_000,
+                p95_ns: Some(100_000_000 * second),
+                ..glance()
+            };
+            let lines = live.block(&glance, false, 60);
+            assert_eq!(lines.len(), block(&glance, false, 60).len() + 1);
+            if second == 2 {
+                assert_eq!(lines[4], "         \u{2581}\u{2584}\u{2587}");
+            }
         }
     }
 

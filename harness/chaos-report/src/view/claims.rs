@@ -6,6 +6,7 @@ use chaos_record::verdict::{ClaimVerdict, Finding, Verdict};
 use serde::Serialize;
 
 use super::Mark;
+use super::budget::times;
 use crate::clean::{clean, clean_composed};
 use crate::words;
 
@@ -20,7 +21,21 @@ pub struct ClaimRow {
     pub target: String,
     pub measured: String,
     pub why: String,
+    /// Section or chart that shows it.
+    pub anchor: &'static str,
+    /// How much of what is allowed was used; absent if that cannot be said.
+    pub margin: Option<Margin>,
     pub findings: Vec<FindingRow>,
+}
+
+/// How much of what a claim allows was used, as a bar of 100 units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Margin {
+    pub text: String,
+    /// Length of the bar.
+    pub used: u64,
+    /// Where all that is allowed ends.
+    pub allowed: u64,
 }
 
 /// One part of a claim: all requests together, a journey, or a fault.
@@ -47,8 +62,38 @@ fn claim(claim: &ClaimVerdict) -> ClaimRow {
         target: clean_composed(&claim.target),
         measured: clean_composed(&claim.measured),
         why: clean_composed(&claim.why),
+        anchor: anchor(&claim.kind),
+        margin: margin(claim),
         findings: claim.findings.iter().map(finding).collect(),
     }
+}
+
+fn anchor(kind: &str) -> &'static str {
+    match kind {
+        "errors" => "errors",
+        "availability" => "budget",
+        "recovery" => "faults",
+        "integrity" => "integrity",
+        "resources" => "usage",
+        "goodput" => "load",
+        _ => "latency",
+    }
+}
+
+/// Of the first finding, which is all that is judged together.
+fn margin(claim: &ClaimVerdict) -> Option<Margin> {
+    let counted = matches!(claim.kind.as_str(), "latency" | "errors" | "availability");
+    let finding = claim.findings.first().filter(|_| counted)?;
+    if finding.n == 0 || finding.allowed == 0 {
+        return None;
+    }
+    let whole = finding.bad.max(finding.allowed);
+    let share = finding.bad as f64 / finding.allowed as f64;
+    Some(Margin {
+        text: format!("{} of what is allowed", times(share)),
+        used: finding.bad * 100 / whole,
+        allowed: finding.allowed * 100 / whole,
+    })
 }
 
 fn finding(finding: &Finding) -> FindingRow {

@@ -4,11 +4,13 @@
 
 use chaos_plan::plan::{PlatformName, Target};
 use chaos_record::event::Stamped;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Story;
 use super::faults::Fact;
 use crate::clean::{clean, clean_lines, redact};
+use crate::plan_text::plan_yaml;
 use crate::text::event_text;
 use crate::words;
 
@@ -20,6 +22,8 @@ const EVENTS_MAX: usize = 150;
 pub struct EventRow {
     /// `00:41.3`, with a minus before the load.
     pub at: String,
+    /// Wall clock, UTC.
+    pub clock: String,
     pub what: String,
 }
 
@@ -30,10 +34,12 @@ pub struct Reproduce {
     pub facts: Vec<Fact>,
     /// The scenario as written, without secrets.
     pub scenario: String,
+    /// The plan it became, as YAML, without secrets; empty if it cannot be written.
+    pub plan: String,
 }
 
 /// The events worth a line, and how many more there are.
-pub(super) fn events(story: &Story<'_>) -> (Vec<EventRow>, u64) {
+pub fn event_rows(story: &Story<'_>) -> (Vec<EventRow>, u64) {
     let zero = story.verdict.load_started.unwrap_or(0);
     let clock = |at: u64| {
         if at >= zero {
@@ -48,6 +54,7 @@ pub(super) fn events(story: &Story<'_>) -> (Vec<EventRow>, u64) {
     let told = events.into_iter().filter_map(|event| {
         Some(EventRow {
             at: clock(event.at),
+            clock: wall(story, event.at),
             what: event_text(&event.what, story.plan())?,
         })
     });
@@ -63,8 +70,14 @@ pub(super) fn reproduce(story: &Story<'_>) -> Reproduce {
         label: label.to_owned(),
         value,
     };
+    let end = story.events.iter().map(|event| event.at).max();
     let mut facts = vec![
         fact("Scenario", redact(&clean(&plan.source.path))),
+        fact("Began", super::wall_clock(&header.started)),
+        fact(
+            "Ended",
+            end.map_or_else(|| "not known".to_owned(), |at| wall(story, at)),
+        ),
         fact("Seed", plan.seed.to_string()),
         fact("Platform", platform(plan.platform).to_owned()),
         fact("Target", target(&plan.target)),
@@ -99,7 +112,28 @@ pub(super) fn reproduce(story: &Story<'_>) -> Reproduce {
         command,
         facts,
         scenario: clean_lines(&plan.source.text),
+        plan: clean_lines(&plan_yaml(plan).unwrap_or_default()),
     }
+}
+
+/// Wall clock `at` nanoseconds after the start of the run: `09:31:02 UTC`.
+pub(super) fn wall(story: &Story<'_>, at: u64) -> String {
+    let started: Result<Timestamp, _> = story.header.started.parse();
+    let after = SignedDuration::from_nanos(i64::try_from(at).unwrap_or(i64::MAX));
+    started
+        .ok()
+        .and_then(|started| started.checked_add(after).ok())
+        .map_or_else(
+            || "not known".to_owned(),
+            |at| at.strftime("%H:%M:%S UTC").to_string(),
+        )
+}
+
+/// The scenario as `chaos run` takes it.
+pub fn scenario(story: &Story<'_>) -> String {
+    let path = redact(&clean(&story.plan().source.path));
+    path.strip_prefix("bundled:")
+        .map_or_else(|| path.clone(), str::to_owned)
 }
 
 /// The word the scenario uses for a platform.

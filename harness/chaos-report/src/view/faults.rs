@@ -9,7 +9,7 @@ use chaos_record::event::NotInjected;
 use chaos_record::verdict::{FaultFinding, Recovery};
 use serde::Serialize;
 
-use super::{Mark, Story, Tone};
+use super::{Mark, Story, Tone, budgets};
 use crate::clean::{clean, clean_all};
 use crate::words;
 
@@ -61,6 +61,37 @@ pub struct FaultSpan {
     pub undone: u64,
     /// End of what shoppers felt.
     pub until: u64,
+}
+
+/// A fault on the timeline strip, whether or not it took effect. Times are nanoseconds of the load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultLane {
+    pub letter: String,
+    pub name: String,
+    /// All of it in words.
+    pub title: String,
+    pub requested: Option<u64>,
+    pub effective: Option<u64>,
+    pub undone: u64,
+    pub until: u64,
+}
+
+/// Every fault in the order of their letters.
+pub fn fault_lanes(story: &Story<'_>) -> Vec<FaultLane> {
+    let lane = |(i, fault): (usize, &FaultFinding)| {
+        let span = span(story, i, fault);
+        let end = |of: fn(&FaultSpan) -> u64| span.as_ref().map_or(0, of);
+        FaultLane {
+            letter: words::letter(i),
+            name: clean(&fault.name),
+            title: format!("{}: {}", clean(&fault.name), summary(fault)),
+            requested: fault.requested,
+            effective: fault.effective,
+            undone: end(|span| span.undone),
+            until: end(|span| span.until),
+        }
+    };
+    story.verdict.faults.iter().enumerate().map(lane).collect()
 }
 
 /// The spans of all faults that took effect, in the order of their letters.
@@ -122,7 +153,7 @@ fn card(story: &Story<'_>, number: usize, fault: &FaultFinding) -> FaultCard {
         summary: summary(fault),
         targets: words::list(&clean_all(&fault.targets)),
         times: times(story, fault),
-        effects: effects(fault),
+        effects: effects(story, fault),
         effect_proof: clean_all(&fault.effect_proof),
         undo_proof: clean_all(&fault.undo_proof),
         trouble: clean(fault.trouble.as_deref().unwrap_or_default()),
@@ -250,7 +281,7 @@ fn times(story: &Story<'_>, fault: &FaultFinding) -> Vec<Fact> {
     times
 }
 
-fn effects(fault: &FaultFinding) -> Vec<Fact> {
+fn effects(story: &Story<'_>, fault: &FaultFinding) -> Vec<Fact> {
     // Without an effect there is nothing to count: 0 and "no answer" would both be untrue.
     let counted = |text: String| {
         if fault.effective.is_some() {
@@ -283,6 +314,7 @@ fn effects(fault: &FaultFinding) -> Vec<Fact> {
             "Bad beyond the usual",
             counted(words::counted(fault.excess_bad, "request")),
         ),
+        fact("Error budget it spent", counted(spent(story, fault))),
         fact(
             "Caught in flight",
             counted(format!(
@@ -293,6 +325,14 @@ fn effects(fault: &FaultFinding) -> Vec<Fact> {
         ),
         fact("Before it", reference(fault)),
     ]
+}
+
+/// Of the first claim on errors, else of the first with a budget in requests.
+fn spent(story: &Story<'_>, fault: &FaultFinding) -> String {
+    budgets(story).first().map_or_else(
+        || "no claim has one".to_owned(),
+        |budget| budget.share_of(fault.excess_bad),
+    )
 }
 
 fn back_to_normal(recovery: &Recovery) -> String {

@@ -3,9 +3,11 @@
 //! Invariant: a number that is not known says so in words and is never 0.
 
 use chaos_plan::plan::Expect;
-use chaos_record::verdict::{FaultFinding, Recovery};
+use chaos_record::verdict::{FaultFinding, Recovery, Status};
 use serde::Serialize;
 
+use super::budget::{budgets, times};
+use super::evidence::Evidence;
 use super::{Mark, Story, Tone};
 use crate::clean::clean;
 use crate::timeline::{Response, Timeline};
@@ -33,11 +35,11 @@ pub fn tightest_limit(story: &Story<'_>) -> Option<u64> {
 /// The numbers of the banner.
 pub(super) fn numbers(story: &Story<'_>, timeline: &Timeline) -> Vec<Number> {
     vec![
-        slowest_stage(story),
-        worst_second(story, timeline),
+        slowest_stage(story, timeline),
         bad_requests(story),
         back_to_normal(story),
-        delivered(story),
+        budget(story),
+        integrity(story),
     ]
 }
 
@@ -58,7 +60,7 @@ fn against(ns: Option<u64>, limit: Option<u64>) -> Tone {
     }
 }
 
-fn slowest_stage(story: &Story<'_>) -> Number {
+fn slowest_stage(story: &Story<'_>, timeline: &Timeline) -> Number {
     let label = "p95, slowest stage";
     let judged = story.plan().judged_stages();
     let stages = story
@@ -80,10 +82,15 @@ fn slowest_stage(story: &Story<'_>) -> Number {
         format!(", limit {}", words::duration(limit))
     });
     let value = words::duration_or(stage.p95, "no answer");
+    let worst = worst_second(story, timeline);
     number(
         label,
         value,
-        format!("in {}{note}", clean(&stage.name)),
+        format!(
+            "in {}{note}; worst second: {}",
+            clean(&stage.name),
+            worst.value
+        ),
         against(stage.p95, limit),
     )
 }
@@ -128,21 +135,21 @@ pub fn worst_second(story: &Story<'_>, timeline: &Timeline) -> Number {
 fn bad_requests(story: &Story<'_>) -> Number {
     let requests = &story.verdict.conservation.requests;
     let (bad, judged) = (requests.bad(), requests.judged());
+    if judged == 0 {
+        let note = "no request was judged";
+        return number(
+            "Bad requests",
+            "not known".to_owned(),
+            note.to_owned(),
+            Tone::Unknown,
+        );
+    }
     let note = format!(
         "of {}, {}",
         words::count(judged),
         words::percent_of(bad, judged)
     );
-    number(
-        "Bad requests",
-        words::count(bad),
-        note,
-        if judged == 0 {
-            Tone::Unknown
-        } else {
-            Tone::Plain
-        },
-    )
+    number("Bad requests", words::count(bad), note, Tone::Plain)
 }
 
 fn back_to_normal(story: &Story<'_>) -> Number {
@@ -208,56 +215,89 @@ fn rank(fault: &FaultFinding) -> (u8, u64) {
     }
 }
 
-fn delivered(story: &Story<'_>) -> Number {
-    let offered: u64 = story.verdict.stages.iter().map(|stage| stage.offered).sum();
-    let achieved: u64 = story
-        .verdict
-        .stages
-        .iter()
-        .map(|stage| stage.achieved)
-        .sum();
-    let note = format!("of {} journeys sent in time", words::count(offered));
-    let tone = if offered == 0 {
-        Tone::Unknown
-    } else if story.verdict.generator.healthy {
+/// Of the first claim that allows a number of bad ones.
+fn budget(story: &Story<'_>) -> Number {
+    let label = "Error budget spent";
+    let Some(budget) = budgets(story).into_iter().next() else {
+        let note = "no claim allows a number of bad ones";
+        return number(label, "-".to_owned(), note.to_owned(), Tone::Plain);
+    };
+    let note = format!(
+        "{} bad, {} allowed by \u{201c}{}\u{201d}",
+        words::count(budget.bad),
+        words::count(budget.allowed),
+        budget.claim
+    );
+    let tone = if budget.bad <= budget.allowed {
         Tone::Good
     } else {
         Tone::Bad
     };
-    number(
-        "Load delivered",
-        words::percent_of(achieved, offered),
-        note,
-        tone,
-    )
+    let value = match budget.spent() {
+        Some(spent) => times(spent),
+        None if budget.bad == 0 => "0 %".to_owned(),
+        None => "all of it".to_owned(),
+    };
+    number(label, value, note, tone)
+}
+
+fn integrity(story: &Story<'_>) -> Number {
+    let label = "Integrity";
+    let Some(integrity) = &story.verdict.integrity else {
+        let note = "no claim on integrity";
+        return number(
+            label,
+            "not checked".to_owned(),
+            note.to_owned(),
+            Tone::Plain,
+        );
+    };
+    let violations: u64 = integrity.rules.iter().map(|rule| rule.violations).sum();
+    let operations = integrity.ok + integrity.failed + integrity.unknown;
+    let operations = words::counted(operations, "operation");
+    let (value, tone) = match integrity.status {
+        Status::Held => ("intact", Tone::Good),
+        Status::NotHeld => ("violated", Tone::Bad),
+        Status::Unknown | Status::NotJudged => ("not known", Tone::Unknown),
+    };
+    let note = match violations {
+        0 => format!("{operations} checked after the run"),
+        n => format!("{} in {operations}", words::counted(n, "violation")),
+    };
+    number(label, value.to_owned(), note, tone)
 }
 
 /// What the reader may trust, in a word each.
-pub(super) fn chips(story: &Story<'_>) -> Vec<Mark> {
+pub(super) fn chips(story: &Story<'_>, evidence: &[Evidence]) -> Vec<Mark> {
     let verdict = story.verdict;
-    let or = |good: bool, yes: &str, no: &str| {
+    let judged = || evidence.iter().filter(|line| line.mark.tone != Tone::Plain);
+    let (good, all) = (
+        judged().filter(|line| line.mark.tone == Tone::Good).count(),
+        judged().count(),
+    );
+    let or = |good: bool, yes: String, no: String| {
         if good {
             Mark::new(Tone::Good, yes)
         } else {
             Mark::new(Tone::Bad, no)
         }
     };
-    vec![
-        or(
-            verdict.generator.healthy,
-            "generator kept pace",
-            "generator fell behind",
-        ),
-        or(
-            verdict.conservation.exact,
-            "every request accounted for",
-            "requests unaccounted for",
-        ),
-        or(
-            verdict.cleanup.verified,
-            "clean-up verified",
-            "clean-up not verified",
-        ),
-        Mark::new(Tone::Plain, format!("seed {}", story.plan().seed)),
-    ]
+    let trust = format!("trust {good} of {all}");
+    let mut chips = vec![or(good == all, trust.clone(), trust)];
+    if !verdict.generator.healthy {
+        chips.push(Mark::new(Tone::Bad, "generator fell behind"));
+    }
+    if !verdict.conservation.exact {
+        chips.push(Mark::new(Tone::Bad, "requests unaccounted for"));
+    }
+    chips.push(or(
+        verdict.cleanup.verified,
+        "clean-up verified".to_owned(),
+        "clean-up not verified".to_owned(),
+    ));
+    chips.push(Mark::new(
+        Tone::Plain,
+        format!("seed {}", story.plan().seed),
+    ));
+    chips
 }

@@ -1,13 +1,11 @@
 //! Foreign texts that try to be more than text.
 
-use std::collections::BTreeMap;
-
 use chaos_report::clean::clean;
 use chaos_report::html::report_html;
 use chaos_report::plan_text::plan_text;
 use chaos_report::text::{EventLines, closing_block};
 
-use crate::html::tags;
+use crate::dom::read;
 use crate::story::{benign, run};
 
 /// Ends of names, messages, proofs and logs that mean harm somewhere.
@@ -44,21 +42,92 @@ pub(crate) const TEXTS: [&str; 30] = [
     "\u{1f4a5}\u{e0041}\u{fe0f}\u{301}\u{301}\u{301}",
 ];
 
-#[test]
-fn no_text_changes_the_structure_of_the_page() {
-    let mut benign: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    for suffix in TEXTS {
-        let page = report_html(&run(suffix).story()).expect("a report");
-        // A name is drawn into a chart only where it fits, so the benign one is as long.
-        let expected = benign
-            .entry(clean(suffix).chars().count())
-            .or_insert_with_key(|length| {
-                tags(&report_html(&run(&"x".repeat(*length)).story()).expect("a report"))
-            });
-        let found = tags(&page);
+/// Elements that change how a parser reads what follows.
+const ELEMENTS: [&str; 34] = [
+    "script",
+    "style",
+    "iframe",
+    "object",
+    "embed",
+    "base",
+    "meta",
+    "link",
+    "form",
+    "math",
+    "template",
+    "textarea",
+    "title",
+    "noscript",
+    "plaintext",
+    "xmp",
+    "frameset",
+    "body",
+    "html",
+    "head",
+    "table",
+    "td",
+    "select",
+    "option",
+    "button",
+    "input",
+    "marquee",
+    "video",
+    "details",
+    "dialog",
+    "img",
+    "a",
+    "p",
+    "svg",
+];
+/// Ways out of where a text stands.
+const WAYS_OUT: [&str; 12] = [
+    "</td></tr></table>",
+    "</code></pre>",
+    "</text></g></svg>",
+    "</dd></div></dl>",
+    "</details></section></main>",
+    "</title></head>",
+    "\"/>",
+    "'/>",
+    "&quot;&gt;",
+    "\\x3c\\u003c",
+    "%3Cscript%3E",
+    "\u{fffd}\u{fffd}<",
+];
+
+/// A hundred texts that mean harm.
+fn hostile() -> Vec<String> {
+    let mut texts: Vec<String> = TEXTS.iter().map(|text| (*text).to_owned()).collect();
+    for element in ELEMENTS {
+        texts.push(format!("</{element}><{element} onload=alert(1) src=//x>"));
+    }
+    for way in WAYS_OUT {
+        texts.push(format!("{way}<script>alert(1)</script>"));
+        texts.push(format!("{way}<img src=x onerror=alert(1)>"));
+        texts.push(format!("{way}\u{1b}]8;;http://x\u{7}<!--"));
+    }
+    texts
+}
+
+/// Long enough for every hostile text: one benign run then does for all.
+const LENGTH: usize = 80;
+
+/// Filled up to one length as it is after cleaning.
+fn filled(text: &str) -> String {
+    let missing = LENGTH - clean(text).chars().count();
+    format!("{text}{}", "x".repeat(missing))
+}
+
+/// Every `step`th hostile text from `first` gives a page of the same elements and attributes.
+fn check_structure(first: usize, step: usize) {
+    let page = |suffix: &str| report_html(&run(suffix).story()).expect("a report");
+    let (expected, _) = read(&page(&filled("")));
+    for suffix in hostile().iter().skip(first).step_by(step) {
+        let page = page(&filled(suffix));
+        let (found, text) = read(&page);
         let differs = found
             .iter()
-            .zip(&*expected)
+            .zip(&expected)
             .find(|(found, expected)| found != expected);
         assert!(
             differs.is_none() && found.len() == expected.len(),
@@ -70,7 +139,29 @@ fn no_text_changes_the_structure_of_the_page() {
                 || ('\u{2066}'..='\u{2069}').contains(&c)
         };
         assert!(!page.contains(acts), "{suffix:?}");
+        assert!(
+            text.contains(&clean(&format!("kill-api{suffix}"))),
+            "{suffix:?} is not told"
+        );
     }
+}
+
+#[test]
+fn there_are_a_hundred_hostile_texts() {
+    let mut texts = hostile();
+    texts.sort();
+    texts.dedup();
+    assert!(texts.len() >= 100, "{}", texts.len());
+}
+
+#[test]
+fn no_text_changes_the_elements_of_the_page() {
+    check_structure(0, 2);
+}
+
+#[test]
+fn no_other_text_changes_the_elements_of_the_page() {
+    check_structure(1, 2);
 }
 
 #[test]

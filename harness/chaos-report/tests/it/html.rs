@@ -78,7 +78,13 @@ fn the_page_has_its_sections_and_asks_for_nothing() {
         "charts",
         "latency",
         "load",
-        "bad",
+        "errors",
+        "timeline",
+        "budget",
+        "fault-a",
+        "integrity",
+        "usage",
+        "debrief",
         "faults",
         "details",
         "evidence",
@@ -208,8 +214,8 @@ fn a_run_without_load_still_has_a_report() {
         .nth(1)
         .expect("the faults' section");
     let unseen = cards.matches("<dd>not observed</dd>").count();
-    // Seven effects of each fault, the times of a kill and of a pause.
-    assert_eq!(unseen, 2 * 7 + 2 + 3, "{cards}");
+    // Eight effects of each fault, the times of a kill and of a pause.
+    assert_eq!(unseen, 2 * 8 + 2 + 3, "{cards}");
 }
 
 #[test]

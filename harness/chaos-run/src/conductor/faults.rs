@@ -1,5 +1,6 @@
 //! The conductor's part of a fault's life: is it time, is it steady, inject, take back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
@@ -7,12 +8,17 @@ use chaos_plan::plan::{Moment, Target};
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
 
-use super::{ActiveFault, Conductor, beating};
+use super::{ActiveFault, Conductor};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
 
 impl Conductor<'_> {
+    /// One that was queued when the run began to stop is not begun any more.
     pub(super) async fn inject(&mut self, fault: usize) -> Vec<Action> {
+        if !self.state.may_inject() {
+            self.skip(fault, NotInjected::Stopping);
+            return self.state.next(&Input::NotInjected { fault });
+        }
         match self.try_inject(fault).await {
             Ok(applied) => self.injected(fault, applied),
             Err(not_applied) => self.not_injected(fault, not_applied).await,
@@ -20,7 +26,7 @@ impl Conductor<'_> {
     }
 
     async fn try_inject(&mut self, fault: usize) -> Result<Applied, NotApplied> {
-        let plan = std::sync::Arc::clone(&self.plan);
+        let plan = Arc::clone(&self.plan);
         let planned = &plan.faults[fault];
         if self.lease_lost || self.lease.is_lost() {
             return Err(NotApplied::before_any_act(
@@ -28,48 +34,39 @@ impl Conductor<'_> {
                 &"the guardian is gone: nobody would undo it",
             ));
         }
-        let Some(platform) = self.platform.take() else {
-            return Err(NotApplied::before_any_act(
+        let platform = self.platform.as_ref().map(Arc::clone).ok_or_else(|| {
+            NotApplied::before_any_act(
                 NotInjected::Failed,
                 &"nothing was deployed that a fault could hit",
-            ));
-        };
-        let grace = self.grace(fault);
+            )
+        })?;
+        let stopping = self.stopping.clone();
         let tools = Tools {
             platform: platform.as_ref(),
             safety: &plan.safety,
             seed: plan.seed,
-            grace,
+            grace: self.grace(fault),
+            stopping: &stopping,
         };
         let hurt: Vec<_> = self
             .active
             .iter()
             .flat_map(|active| active.targets.clone())
             .collect();
-        let result = match inject::choose(tools, planned, &hurt).await {
-            Ok(targets) => {
-                let names = targets
-                    .iter()
-                    .map(|target| target.instance.clone())
-                    .collect();
-                self.fault_event_now(fault, FaultChange::Requested { targets: names });
-                match self.check_steady(fault) {
-                    Ok(()) => {
-                        let first_id = self.next_undo;
-                        self.next_undo += targets.len() as u64;
-                        beating(
-                            &mut self.lease,
-                            inject::apply(tools, &mut self.ledger, planned, targets, first_id),
-                        )
-                        .await
-                    }
-                    Err(not_steady) => Err(not_steady),
-                }
-            }
-            Err(refused) => Err(refused),
-        };
-        self.platform = Some(platform);
-        result
+        let targets = self
+            .meanwhile(inject::choose(tools, planned, &hurt))
+            .await?;
+        let names = targets
+            .iter()
+            .map(|target| target.instance.clone())
+            .collect();
+        self.fault_event_now(fault, FaultChange::Requested { targets: names });
+        self.check_steady(fault)?;
+        let first_id = self.next_undo;
+        self.next_undo += targets.len() as u64;
+        let ledger = self.ledger.clone();
+        let apply = inject::apply(tools, &ledger, planned, targets, first_id);
+        Box::pin(self.meanwhile(apply)).await
     }
 
     /// How long targets may take to end: only signals that ask need it.
@@ -137,7 +134,16 @@ impl Conductor<'_> {
     }
 
     async fn not_injected(&mut self, fault: usize, not_applied: NotApplied) -> Vec<Action> {
-        let NotApplied { reason, why, undos } = not_applied;
+        let NotApplied {
+            reason,
+            why,
+            undos,
+            ledger_failed,
+        } = not_applied;
+        let mut actions = Vec::new();
+        if ledger_failed {
+            actions.extend(self.environment_failed(why.clone()));
+        }
         self.fault_event_now(fault, FaultChange::NotInjected { reason, why });
         if !undos.is_empty() {
             self.active.push(ActiveFault {
@@ -148,7 +154,8 @@ impl Conductor<'_> {
             });
             self.take_back(fault).await;
         }
-        self.state.next(&Input::NotInjected { fault })
+        actions.extend(self.state.next(&Input::NotInjected { fault }));
+        actions
     }
 
     pub(super) fn skip(&mut self, fault: usize, reason: NotInjected) {
@@ -183,17 +190,12 @@ impl Conductor<'_> {
             return;
         };
         let active = self.active.remove(position);
-        let Some(platform) = self.platform.take() else {
+        let Some(platform) = self.platform.as_ref().map(Arc::clone) else {
             return;
         };
-        let undo = inject::undo(
-            platform.as_ref(),
-            &mut self.ledger,
-            &active.undos,
-            &active.undone,
-        );
-        let result = beating(&mut self.lease, undo).await;
-        self.platform = Some(platform);
+        let ledger = self.ledger.clone();
+        let undo = inject::undo(platform.as_ref(), &ledger, &active.undos, &active.undone);
+        let result = Box::pin(self.meanwhile(undo)).await;
         let change = match result {
             Ok(proof) => FaultChange::Undone { proof },
             Err(why) => FaultChange::UndoFailed { why },

@@ -1,30 +1,33 @@
 //! The beginning of a run, in the one order that leaves no gap: ledger, guardian, folders, record.
+//!
+//! Invariant: what may take long comes before the guardian, which waits for beats from then on; and a
+//! beginning that fails leaves nothing behind.
 
 use std::io;
-use std::panic::AssertUnwindSafe;
+use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chaos_load::FaultClock;
-use chaos_load::clock::now_ns;
 use chaos_plan::Plan;
 use chaos_plan::plan::Target;
 use chaos_platform::Platform;
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::local::{LocalConfig, LocalPlatform};
-use chaos_record::event::Event;
 use chaos_record::line::{Header, Host, VERSION};
 use chaos_record::record::Record;
-use futures_util::FutureExt;
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
-use super::{Audience, Conductor, ticking};
+use super::queue::Queue;
+use super::{Audience, Conductor, Finished, ticking};
+use crate::control::Control;
 use crate::failpoint;
 use crate::lease::{self, Lease, LeaseError};
-use crate::ledger::{Ledger, LedgerError};
-use crate::recover;
+use crate::ledger::{Ledger, LedgerError, LedgerHandle, Opened};
+use crate::recover::{self, Unfinished};
 use crate::state::State;
-use crate::state_folder::{self, StateFolderError};
+use crate::state_folder::{self, RootLock, StateFolderError};
 use crate::stop::StopSignals;
 use crate::writer::Writer;
 
@@ -44,6 +47,8 @@ pub struct RunConfig {
     /// The command as typed.
     pub command: Vec<String>,
     pub host: Host,
+    /// Deploy only: no load and no faults, until somebody wishes to stop.
+    pub hold: bool,
 }
 
 /// Why a run could not begin; nothing was deployed.
@@ -51,6 +56,12 @@ pub struct RunConfig {
 pub enum RunError {
     #[error("start over the unfinished run `{run}`: run `chaos recover` first")]
     Unfinished { run: String },
+    #[error(
+        "start while run `{run}` is still being cleaned up by its guardian: wait a moment and start again"
+    )]
+    BeingCleaned { run: String },
+    #[error("find the target `{address}`: {source}")]
+    Address { address: String, source: io::Error },
     #[error(transparent)]
     State(#[from] StateFolderError),
     #[error(transparent)]
@@ -65,85 +76,155 @@ pub enum RunError {
     },
 }
 
-/// Runs a plan from deploy to verified clean-up; the record that was written is also returned.
-pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Record, RunError> {
-    let mut conductor = open(config, audience)?;
-    if let Err(panic) = AssertUnwindSafe(conductor.play()).catch_unwind().await {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        conductor.event_now(Event::Panicked {
-            message: message.unwrap_or_else(|| "unknown".to_owned()),
-        });
-    }
-    Ok(conductor.finish().await)
-}
-
-fn open(config: RunConfig, audience: &mut dyn Audience) -> Result<Conductor<'_>, RunError> {
+/// Runs a plan from deploy to verified clean-up.
+pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finished, RunError> {
     let root = state_folder::root()?;
-    if let Some(run) = recover::unfinished(&root)?.into_iter().next() {
-        return Err(RunError::Unfinished { run });
-    }
-    let io = |act: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| RunError::Io { act, path, source }
-    };
-    let harness =
-        ProcessId::of(std::process::id()).map_err(io("read", Path::new("/proc/self/stat")))?;
-    let stops =
-        StopSignals::install().map_err(io("listen for signals in", Path::new("this process")))?;
-    let ledger = Ledger::create(&root, &config.run, harness, &config.out)?;
+    // A host name without an address is noticed here, where nothing was touched yet.
+    let address = address(&config.plan.target)?;
+    let mut record = Record::new(header(&config));
+    // Until here a signal may end us: nothing was touched.
+    let stops = StopSignals::install().map_err(|source| RunError::Io {
+        act: "listen for signals in",
+        path: PathBuf::from("this process"),
+        source,
+    })?;
+    let opened = Opened::new(&root, &config.run, own_process()?, &config.out);
+    let zero_ns = opened.zero_ns;
+    record.header.started = jiff::Timestamp::now().to_string();
+    let ledger = new_ledger(&root, opened).await?;
     failpoint::reach("ledger.opened");
-    let lease = Lease::start(&config.chaos, &ledger)?;
-    failpoint::reach("guardian.started");
-    let work = ledger.folder().join("work");
-    state_folder::make_private(&work)?;
-    let logs = config.out.join("logs");
-    std::fs::create_dir_all(&logs).map_err(io("make", &logs))?;
-    let zero_ns = now_ns();
-    let path = config.out.join("record.jsonl");
-    let writer = Writer::create(&path, header(&config)).map_err(io("write", &path))?;
-    let mut platform = platform(&config, &work, &logs);
+    let (lease, writer) = guarded(&config, &ledger, record).await?;
+    let folder = ledger.folder().to_owned();
+    let mut platform = platform(&config, &folder.join("work"), &config.out.join("logs"));
     let observations = platform.as_mut().and_then(|platform| platform.observe());
-    let address = if let Target::Url(url) = &config.plan.target {
-        url.clone()
-    } else {
-        String::new()
-    };
-    Ok(Conductor {
+    let faults = config.plan.faults.len();
+    let control = Control::open(&folder)
+        .inspect_err(|error| tracing::warn!(%error, "second terminals cannot speak to this run"))
+        .ok();
+    let conductor = Conductor {
         state: State::new(&config.plan.faults),
-        fault_clock: Arc::new(FaultClock::new(config.plan.faults.len())),
-        recovered: vec![false; config.plan.faults.len()],
+        fault_clock: Arc::new(FaultClock::new(faults)),
+        recovered: vec![false; faults],
         plan: config.plan,
         run: config.run,
         address,
         zero_ns,
         load_start_ns: None,
         workers: config.workers,
-        audience,
+        audience: Some(audience),
         writer,
-        ledger,
-        work,
+        ledger: LedgerHandle::new(ledger),
+        folder,
+        out: config.out,
         lease,
         lease_lost: false,
         beat: ticking(lease::BEAT),
         stops,
         interrupts: 0,
-        platform,
+        control,
+        sample: ticking(super::SAMPLE),
+        hold: config.hold,
+        stopping: CancellationToken::new(),
+        platform: platform.map(Arc::from),
         observations,
         engine: None,
+        queue: Queue::default(),
+        ending: false,
         active: Vec::new(),
         next_undo: 1,
         stage: None,
+        panics: 0,
+        untold: Vec::new(),
+    };
+    Ok(Box::pin(conductor.play_and_finish()).await)
+}
+
+/// Where shoppers send their requests, if the target runs already. Blocks while its name is resolved.
+fn address(target: &Target) -> Result<String, RunError> {
+    let Target::Url(url) = target else {
+        return Ok(String::new());
+    };
+    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let found = host
+        .to_socket_addrs()
+        .or_else(|_| format!("{host}:80").to_socket_addrs());
+    found.map_err(|source| RunError::Address {
+        address: url.clone(),
+        source,
+    })?;
+    Ok(url.clone())
+}
+
+fn own_process() -> Result<ProcessId, RunError> {
+    ProcessId::of(std::process::id()).map_err(|source| RunError::Io {
+        act: "read",
+        path: PathBuf::from("/proc/self/stat"),
+        source,
     })
+}
+
+/// Makes the ledger, unless an earlier run is unfinished; nobody else begins meanwhile.
+async fn new_ledger(root: &Path, opened: Opened) -> Result<Ledger, RunError> {
+    let held = RootLock::take(root).await?;
+    if let Some(Unfinished { run, guardian }) = recover::unfinished(&held)?.into_iter().next() {
+        return Err(if guardian {
+            RunError::BeingCleaned { run }
+        } else {
+            RunError::Unfinished { run }
+        });
+    }
+    Ok(Ledger::create(&held, opened)?)
+}
+
+/// Starts the guardian, then makes folders and record; if that fails, nothing of it stays.
+async fn guarded(
+    config: &RunConfig,
+    ledger: &Ledger,
+    record: Record,
+) -> Result<(Lease, Writer), RunError> {
+    let is_new = !config.out.exists();
+    let error = match Lease::start(&config.chaos, ledger) {
+        Err(error) => error.into(),
+        Ok(lease) => {
+            failpoint::reach("guardian.started");
+            match outputs(config, ledger.folder(), record) {
+                Ok(writer) => return Ok((lease, writer)),
+                Err(error) => {
+                    lease.finish().await;
+                    error
+                }
+            }
+        }
+    };
+    if is_new {
+        // What stands in the way of an output folder may stand in the way of its removal too.
+        drop(std::fs::remove_dir_all(&config.out));
+    }
+    let root = ledger.folder().parent().unwrap_or(ledger.folder());
+    ledger.remove(&RootLock::take(root).await?)?;
+    Err(error)
+}
+
+fn outputs(config: &RunConfig, folder: &Path, record: Record) -> Result<Writer, RunError> {
+    let io = |act: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| RunError::Io { act, path, source }
+    };
+    state_folder::make_private(&folder.join("work"))?;
+    let logs = config.out.join("logs");
+    std::fs::create_dir_all(&logs).map_err(io("make", &logs))?;
+    let path = config.out.join("record.jsonl");
+    Writer::create(&path, record).map_err(io("write", &path))
 }
 
 fn header(config: &RunConfig) -> Header {
     Header {
         version: VERSION,
         run: config.run.clone(),
-        started: jiff::Timestamp::now().to_string(),
+        // Set at time zero.
+        started: String::new(),
         chaos: config.version.clone(),
         command: config.command.clone(),
         host: config.host.clone(),

@@ -39,13 +39,30 @@ pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure
                     code = exit::NOT_CLEAN.code;
                 }
             }
+            Recovered::Failed { run, why } => {
+                output.say(&format!("error: {run}: {why}; something of it may be left"));
+                code = exit::NOT_CLEAN.code;
+            }
             Recovered::Alive { run } if args.run.is_some() => {
                 return Err(Failure::new(
                     exit::ENVIRONMENT,
                     format!("error: run `{run}` is alive; stop it with Ctrl-C or SIGTERM"),
                 ));
             }
+            Recovered::CleanedByGuardian { run } if args.run.is_some() => {
+                return Err(Failure::new(
+                    exit::ENVIRONMENT,
+                    format!(
+                        "error: run `{run}` is still being cleaned up by its guardian; wait a moment"
+                    ),
+                ));
+            }
             Recovered::Alive { run } => output.tell(&format!("{run}: alive, left alone")),
+            Recovered::CleanedByGuardian { run } => {
+                output.tell(&format!(
+                    "{run}: being cleaned up by its guardian, left alone"
+                ));
+            }
         }
     }
     Ok(code)

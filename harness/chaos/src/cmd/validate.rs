@@ -36,6 +36,12 @@ pub(super) fn validate(args: &ValidateArgs, output: &Output) -> u8 {
     code
 }
 
+/// Checks the file at `path` and all it refers to.
+#[cfg(test)]
+pub(super) fn examine_file(path: &str) -> Result<Outcome, crate::output::Failure> {
+    super::examined(&as_written(path))
+}
+
 fn as_written(scenario: &str) -> ScenarioArgs {
     ScenarioArgs {
         scenario: scenario.to_owned(),

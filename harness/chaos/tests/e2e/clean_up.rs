@@ -139,6 +139,50 @@ fn a_stopped_harness_is_fenced_and_its_fault_undone() {
     assert_clean(&place, "a stopped harness");
 }
 
+/// A bug anywhere, with a fault about to be applied, applied, or being taken back.
+#[test]
+fn a_panic_undoes_and_is_a_bug() {
+    let points = [
+        "deploy.started",
+        "ledger.written",
+        "fault.applied",
+        "undo.started",
+        "teardown.started",
+    ];
+    for point in points {
+        let (place, child) = run_to(&format!("{point}:panic"));
+        let ended = place.wait(child);
+        ended.assert_code(70);
+        assert_eq!(ended.result()["cleanup"]["verified"], true, "{point}");
+        assert_clean(&place, point);
+    }
+}
+
+/// What nobody was left to write down is added by the guardian.
+#[test]
+fn the_record_of_a_killed_run_says_that_it_was_cleaned_up() {
+    let (place, child) = run_to("fault.effective");
+    let ended = place.wait(child);
+    assert_clean(&place, "a kill");
+    let events = ended.events();
+    let cleaned_up = &events.last().expect("events")["what"]["cleaned_up"];
+    assert_eq!(cleaned_up["verified"], true, "{events:#?}");
+    let out = ended.out.as_ref().expect("a run");
+    let log = std::fs::read_to_string(out.join("logs/guardian.log")).expect("the guardian's log");
+    assert!(log.contains("taking over"), "{log}");
+    let report = place.run(&["report", &out.display().to_string()]);
+    assert!(report.stderr.contains("incomplete"), "{}", report.stderr);
+}
+
+#[test]
+fn a_run_that_cannot_make_its_folder_leaves_nothing() {
+    let place = Place::new();
+    std::fs::write(place.path().join("in-the-way"), "a file").expect("our folder");
+    let ended = place.run(&["run", "smoke", "--out", "in-the-way/runs"]);
+    ended.assert_code(5);
+    assert_clean(&place, "a failed start");
+}
+
 #[test]
 fn recover_finishes_what_both_left() {
     let (place, child) = running("effective");

@@ -32,6 +32,19 @@ pub(crate) fn processes(place: &Place) -> Vec<String> {
     found
 }
 
+/// Deployments of this place that were left in the background.
+pub(crate) fn supervisors(place: &Place) -> Vec<String> {
+    let folder = place.path().display().to_string();
+    let processes = fs::read_dir("/proc").expect("procfs").flatten();
+    let ours = processes.filter_map(|entry| {
+        let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
+        let text = |name: &str| String::from_utf8_lossy(&read(name)).replace('\0', " ");
+        let command = text("cmdline");
+        (command.contains("--run-name") && text("environ").contains(&folder)).then_some(command)
+    });
+    ours.collect()
+}
+
 /// A process that has ended and waits for its parent to ask.
 fn is_zombie(process: &Path) -> bool {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();

@@ -15,6 +15,7 @@ mod honesty;
 mod leftovers;
 mod program;
 mod signals;
+mod terminal;
 mod truth;
 mod verdicts;
 mod your_own;

@@ -7,7 +7,7 @@ use chaos_testkit::server::{Law, Server, Settings, Window};
 use serde_json::Value;
 
 use crate::leftovers;
-use crate::program::{Ended, Place};
+use crate::program::{Ended, Place, measured};
 use crate::verdicts::assert_sound;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -75,11 +75,19 @@ fn assert_stall(series: &Value, drain_ms: f64) {
     }
 }
 
+/// Load of journeys with so many steps on a server that stands still for 2 s of it.
+fn stalled(steps: u32) -> ((Server, Window, Place), Ended) {
+    measured(|| {
+        let stall = window(2);
+        let server = Server::start(Settings::new(Law::Fixed(Duration::ZERO)).stall(stall));
+        let (place, ended) = load(&server, (30, 200, steps), "latency: { p95: 200ms }");
+        ((server, stall, place), ended)
+    })
+}
+
 #[test]
 fn a_stalled_server_is_felt_by_everyone_who_came() {
-    let stall = window(2);
-    let server = Server::start(Settings::new(Law::Fixed(Duration::ZERO)).stall(stall));
-    let (_place, ended) = load(&server, (30, 200, 1), "latency: { p95: 200ms }");
+    let ((server, stall, _place), ended) = stalled(1);
     ended.assert_code(1);
     assert_sound(&ended);
     assert_stall(
@@ -92,9 +100,7 @@ fn a_stalled_server_is_felt_by_everyone_who_came() {
 
 #[test]
 fn a_stall_is_felt_by_the_whole_journey_whichever_step_it_hits() {
-    let stall = window(2);
-    let server = Server::start(Settings::new(Law::Fixed(Duration::ZERO)).stall(stall));
-    let (_place, ended) = load(&server, (30, 200, 5), "latency: { p95: 200ms }");
+    let ((server, stall, _place), ended) = stalled(5);
     ended.assert_code(1);
     assert_sound(&ended);
     let journey = &ended.result()["series"][0];
@@ -105,8 +111,10 @@ fn a_stall_is_felt_by_the_whole_journey_whichever_step_it_hits() {
 /// A sixth of the time nobody listens: the claim is missed, and no failure counts as a fast answer.
 #[test]
 fn refused_connections_never_improve_a_claim() {
-    let server = Server::start(Settings::new(Law::Fixed(Duration::ZERO)).refuse(window(5)));
-    let (place, ended) = load(&server, (30, 50, 1), "latency: { p95: 200ms }");
+    let (place, ended) = measured(|| {
+        let server = Server::start(Settings::new(Law::Fixed(Duration::ZERO)).refuse(window(5)));
+        load(&server, (30, 50, 1), "latency: { p95: 200ms }")
+    });
     ended.assert_code(1);
     assert_sound(&ended);
     let series = &ended.result()["series"][1];

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::leftovers;
-use crate::program::{Ended, Place, scenario};
+use crate::program::{Ended, Place, measured, scenario};
 
 fn planned(scenario: &str) -> Value {
     let ended = Place::new().run(&["plan", scenario, "--json"]);
@@ -42,10 +42,18 @@ fn number(value: &Value) -> u64 {
         .unwrap_or_else(|| panic!("not a number: {value}"))
 }
 
+/// A run in a place of its own that could measure.
+fn run(args: &[&str]) -> (Place, Ended) {
+    measured(|| {
+        let place = Place::new();
+        let ended = place.run(args);
+        (place, ended)
+    })
+}
+
 #[test]
 fn smoke_holds_and_leaves_nothing() {
-    let place = Place::new();
-    let ended = place.run(&["run", "smoke"]);
+    let (place, ended) = run(&["run", "smoke"]);
     ended.assert_code(0);
     assert_sound(&ended);
     assert_eq!(ended.result()["outcome"], "held");
@@ -67,8 +75,7 @@ fn smoke_holds_and_leaves_nothing() {
 /// The only instance is killed: shoppers notice, and their recovery is the supervisor's, not later.
 #[test]
 fn recovery_follows_the_instance_that_is_ready_again() {
-    let place = Place::new();
-    let ended = place.run(&["run", &scenario("lone-kill")]);
+    let (_place, ended) = run(&["run", &scenario("lone-kill")]);
     ended.assert_code(1);
     assert_sound(&ended);
     assert_eq!(ended.result()["outcome"], "not-held");
@@ -97,8 +104,7 @@ fn a_delay_of_every_answer_is_measured_as_what_it_is() {
         .expect("a name")
         .to_owned();
     let p95 = |delay: &str, code| {
-        let place = Place::new();
-        let ended = place.run(&[
+        let (_place, ended) = run(&[
             "run",
             &scenario("slow"),
             "--set",
@@ -118,8 +124,7 @@ fn a_delay_of_every_answer_is_measured_as_what_it_is() {
 /// Only the service behind the last step of one journey is slow: the claim names that journey.
 #[test]
 fn a_slow_dependency_of_one_journey_is_not_hidden_by_the_others() {
-    let place = Place::new();
-    let ended = place.run(&["run", &scenario("slow-dependency")]);
+    let (_place, ended) = run(&["run", &scenario("slow-dependency")]);
     ended.assert_code(1);
     let result = ended.result();
     let findings = result["claims"][0]["findings"]
@@ -155,8 +160,7 @@ fn a_copied_record_gives_the_same_result_byte_for_byte() {
 /// What the store counted against what was written to it, and against the schedule.
 #[test]
 fn the_store_served_exactly_what_was_sent() {
-    let place = Place::new();
-    let ended = place.run(&["run", &scenario("steady")]);
+    let (_place, ended) = run(&["run", &scenario("steady")]);
     ended.assert_code(0);
     assert_sound(&ended);
     let result = ended.result();

@@ -24,6 +24,8 @@ use crate::outbox;
 
 /// Steps from the first state to the last, and one more for each time another driver was faster.
 const STEPS_MAX: u32 = 6;
+/// The kind of the event of a sold order.
+const EVENT: &str = "order-confirmed";
 
 /// Orders brought to their end, by how they ended.
 #[derive(Debug, Clone)]
@@ -55,35 +57,42 @@ impl Outcomes {
 }
 
 /// One change of an order's state, written only if the order still stands at `from`.
-struct Change<'a> {
+#[derive(Debug, Clone)]
+pub(super) struct Change {
     from: State,
     to: State,
     /// Whether somebody still has to act afterwards.
     due: bool,
     amount: i64,
-    lines: &'a str,
-    refusal: Option<&'a str>,
-    reason: Option<&'a str>,
-    charge_id: Option<&'a str>,
+    lines: String,
+    refusal: Option<&'static str>,
+    reason: Option<String>,
+    charge_id: Option<String>,
 }
 
-impl<'a> Change<'a> {
-    fn new(order: &'a Order, to: State, due: bool) -> Self {
-        let Order {
-            amount,
-            lines,
-            state,
-            ..
-        } = order;
+impl Change {
+    fn new(order: &Order, to: State, due: bool) -> Self {
         Self {
-            from: *state,
+            from: order.state,
             to,
             due,
-            amount: *amount,
-            lines,
+            amount: order.amount,
+            lines: order.lines.clone(),
             refusal: None,
             reason: None,
             charge_id: None,
+        }
+    }
+
+    // The order as it is afterwards.
+    fn applied_to(&self, order: &Order) -> Order {
+        Order {
+            state: self.to,
+            amount: self.amount,
+            lines: self.lines.clone(),
+            refusal: self.refusal.map(str::to_owned),
+            reason: self.reason.clone(),
+            ..order.clone()
         }
     }
 }
@@ -148,14 +157,14 @@ impl Orders {
             let change = Change::new(order, State::Reserved, true);
             Change {
                 amount: reservation.amount,
-                lines: reservation.lines.get(),
+                lines: reservation.lines.get().to_owned(),
                 ..change
             }
         } else {
             let change = Change::new(order, State::Refused, false);
             Change {
                 refusal: Some(BY_CATALOG),
-                reason: reservation.reason.as_deref(),
+                reason: reservation.reason,
                 ..change
             }
         };
@@ -179,7 +188,7 @@ impl Orders {
                 .write(
                     order,
                     Change {
-                        charge_id: Some(&payment.charge_id),
+                        charge_id: Some(payment.charge_id),
                         ..change
                     },
                 )
@@ -189,7 +198,7 @@ impl Orders {
         let change = Change::new(order, State::Refused, true);
         let change = Change {
             refusal: Some(BY_PAYMENTS),
-            reason: payment.reason.as_deref(),
+            reason: payment.reason,
             ..change
         };
         let written = self.write(order, change).await?;
@@ -232,56 +241,58 @@ impl Orders {
     }
 
     // The order as changed, or nothing if it no longer stood where the change begins.
-    async fn write(&self, order: &Order, change: Change<'_>) -> Result<Option<Order>, ApiError> {
+    async fn write(&self, order: &Order, change: Change) -> Result<Option<Order>, ApiError> {
         debug_assert!(
             change.from.may_become(change.to),
             "{} to {}",
             change.from,
             change.to
         );
+        let changed = change.applied_to(order);
+        let written = match &self.late {
+            None => self.commit(&changed, &change).await?,
+            Some(late) => late.promise(changed.clone(), change).await,
+        };
+        Ok(written.then_some(changed))
+    }
+
+    /// Writes a change of an order, given as it is afterwards; says whether the order still stood where
+    /// the change begins.
+    pub(super) async fn commit(&self, order: &Order, change: &Change) -> Result<bool, ApiError> {
         let mut transaction = self.database.begin().await?;
         let written = change.update(&mut transaction, &order.id).await?;
         if !written {
             transaction.rollback().await?;
-            return Ok(None);
+            return Ok(false);
         }
+        let event = json!({
+            "order_id": order.id, "shopper_id": order.shopper_id, "amount": order.amount,
+        });
+        let event_id = format!("e-{}", order.id);
         match change.to {
-            State::Confirmed => {
-                let payload = json!({
-                    "order_id": order.id, "shopper_id": order.shopper_id, "amount": order.amount,
-                });
-                outbox::put(
-                    &mut transaction,
-                    &format!("e-{}", order.id),
-                    "order-confirmed",
-                    &payload,
-                )
-                .await?;
+            State::Confirmed if self.memory_outbox.is_none() => {
+                outbox::put(&mut transaction, &event_id, EVENT, &event).await?;
             }
             State::Refused | State::Cancelled => {
                 open_cart_again(&mut transaction, &order.id).await?;
             }
-            State::Pending | State::Reserved => {}
+            State::Pending | State::Reserved | State::Confirmed => {}
         }
         transaction.commit().await?;
         if change.to != State::Reserved {
             self.outcomes.count(change.to);
         }
         if change.to == State::Confirmed {
-            self.bell.notify_one();
+            match &self.memory_outbox {
+                None => self.bell.notify_one(),
+                Some(outbox) => outbox.put(&event_id, EVENT, &event).await,
+            }
         }
-        Ok(Some(Order {
-            state: change.to,
-            amount: change.amount,
-            lines: change.lines.to_owned(),
-            refusal: change.refusal.map(str::to_owned),
-            reason: change.reason.map(str::to_owned),
-            ..order.clone()
-        }))
+        Ok(true)
     }
 }
 
-impl Change<'_> {
+impl Change {
     async fn update(
         &self,
         connection: &mut SqliteConnection,
@@ -297,10 +308,10 @@ impl Change<'_> {
         .bind(self.to.name())
         .bind(self.due)
         .bind(self.amount)
-        .bind(self.lines)
+        .bind(&self.lines)
         .bind(self.refusal)
-        .bind(self.reason)
-        .bind(self.charge_id)
+        .bind(&self.reason)
+        .bind(&self.charge_id)
         .bind(clock::now_ms())
         .execute(connection)
         .await?;

@@ -2,7 +2,8 @@
 //! brings them to their end.
 //!
 //! Invariant: an order is swept by one instance at a time, and only after nobody touched it for
-//! [`LEFT_BEHIND_MS`]; longer than any request for it can still be running.
+//! [`LEFT_BEHIND_MS`]. Whoever may still be working on it then does no harm: both get the same decisions,
+//! and the first to write wins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,9 @@ use crate::http::error::ApiError;
 use crate::serve::stopped;
 
 /// How often to look.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// After how long an order counts as left behind; requests end after at most ten seconds.
-const LEFT_BEHIND_MS: i64 = 11_000;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After how long an order counts as left behind: longer than a step of a driver that lives takes.
+const LEFT_BEHIND_MS: i64 = 3000;
 /// The most orders swept together.
 const BATCH: i64 = 20;
 

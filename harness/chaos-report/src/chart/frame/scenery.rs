@@ -16,7 +16,9 @@ impl Frame {
     /// Everything behind the data: stages, fault windows, grid and axes.
     pub(super) fn scenery(&mut self, scene: &Scene, axes: &Axes<'_>) -> Drawn {
         self.stages(scene)?;
-        self.windows(scene)?;
+        if axes.windows {
+            self.windows(scene)?;
+        }
         let label = self.text(Ink::Label, HPos::Left, VPos::Center);
         self.svg.begin_group("axes", None);
         self.plot
@@ -39,7 +41,7 @@ impl Frame {
         let (top, bottom) = (2 * TENTHS, (2 + ROW) * TENTHS);
         let (_, floor) = self.plot_edges();
         for (name, start, end) in &scene.stages {
-            let (left, right) = (self.x(*start), self.x(end.min(scene.length)));
+            let (left, right) = (self.x(*start), self.x(*end));
             self.svg.begin_group(
                 "stage",
                 Some(&format!(
@@ -63,7 +65,7 @@ impl Frame {
                 )?;
             }
             self.svg.end_group();
-            if *start > 0.0 {
+            if *start > scene.from {
                 self.sheet.draw(&PathElement::new(
                     vec![(left, bottom), (left, floor)],
                     Ink::Boundary.line(),
@@ -110,6 +112,9 @@ impl Frame {
         let radius = 8 * TENTHS;
         let mut free = i32::MIN;
         for fault in &scene.faults {
+            if seconds(fault.from) < scene.from {
+                continue;
+            }
             let pole = self.x(seconds(fault.from));
             let flag = pole.max(free);
             free = flag + 2 * radius + TENTHS;

@@ -1,6 +1,7 @@
 //! Everything that happened in the run, in order.
 
-use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped};
+use chaos_record::audit::Reading;
+use chaos_record::event::{Event, FaultChange, InstanceChange, NoteKind, Stamped};
 
 use super::{LOAD_STARTED, MS, S};
 
@@ -16,11 +17,30 @@ pub(super) fn events(word: &dyn Fn(&str) -> String) -> Vec<Stamped> {
     events.extend(paused(word));
     events.extend([
         of_load(75_000, Event::StageStarted { stage: 4 }),
+        note(word, 47_100, NoteKind::Surprise, "shoppers saw errors"),
         of_load(
             100_000,
             Event::LoadStopped {
                 until: 100 * S,
                 cut_short: false,
+            },
+        ),
+        of_load(100_100, Event::OperationsLogged { count: 1_414 }),
+        of_load(
+            100_400,
+            Event::AuditRead {
+                reading: Reading::After,
+                quiet: true,
+                orders: 1_405,
+            },
+        ),
+        of_load(100_410, Event::Restarting),
+        of_load(100_800, Event::Restarted),
+        of_load(
+            100_850,
+            Event::AuditFailed {
+                reading: Reading::Restarted,
+                why: word("connection refused"),
             },
         ),
         of_load(
@@ -43,6 +63,11 @@ fn of_load(ms: u64, what: Event) -> Stamped {
         at: LOAD_STARTED + ms * MS,
         what,
     }
+}
+
+fn note(word: &dyn Fn(&str) -> String, ms: u64, kind: NoteKind, text: &str) -> Stamped {
+    let (text, by) = (word(text), word("mara"));
+    of_load(ms, Event::Note { kind, text, by })
 }
 
 fn deployed(word: &dyn Fn(&str) -> String) -> Vec<Stamped> {

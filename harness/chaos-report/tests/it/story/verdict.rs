@@ -3,11 +3,14 @@
 use std::sync::OnceLock;
 
 use chaos_plan::Plan;
+use chaos_plan::plan::Rule;
+use chaos_record::event::NoteKind;
 use chaos_record::outcome::Counts;
 use chaos_record::series::SeriesTable;
 use chaos_record::verdict::{
     Because, ClaimVerdict, Cleanup, Conservation, Exit, FaultFinding, Finding, GeneratorHealth,
-    Recovery, Reference, RunOutcome, SeriesSummary, StageSummary, Status, Verdict,
+    IntegrityVerdict, NoteLine, Recovery, Reference, RuleVerdict, RunOutcome, SeriesSummary,
+    StageSummary, Status, UsageSummary, Verdict,
 };
 use chaos_record::window::Windows;
 
@@ -129,24 +132,7 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
     }
     Verdict {
         outcome: RunOutcome::NotHeld,
-        exit: Exit {
-            code: 1,
-            name: "not-held".to_owned(),
-            because: vec![
-                Because {
-                    code: 1,
-                    why: word(
-                        "`almost nothing fails`: 0.34 % of the requests were bad, at most 0.1 % may be",
-                    ),
-                },
-                Because {
-                    code: 1,
-                    why: word(
-                        "`the shop is open`: 97.8 % of the seconds were good, at least 99.9 % must be",
-                    ),
-                },
-            ],
-        },
+        exit: exit(word),
         sentence: word(
             "Killing 1 of 3 api instances in the middle of the spike made 68 requests fail and some slow for 9.18 s; p95 stayed within 200 ms over the run, but errors and availability did not hold.",
         ),
@@ -182,7 +168,108 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
             verified: true,
             left: Vec::new(),
         },
+        integrity: Some(integrity(word)),
+        usage: usage(word),
+        notes: notes(word),
     }
+}
+
+fn exit(word: &dyn Fn(&str) -> String) -> Exit {
+    Exit {
+        code: 1,
+        name: "not-held".to_owned(),
+        because: vec![
+            Because {
+                code: 1,
+                why: word(
+                    "`almost nothing fails`: 0.34 % of the requests were bad, at most 0.1 % may be",
+                ),
+            },
+            Because {
+                code: 1,
+                why: word(
+                    "`the shop is open`: 97.8 % of the seconds were good, at least 99.9 % must be",
+                ),
+            },
+        ],
+    }
+}
+
+fn integrity(word: &dyn Fn(&str) -> String) -> IntegrityVerdict {
+    let rule = |rule, checked| RuleVerdict {
+        rule,
+        status: Status::Held,
+        checked,
+        violations: 0,
+        examples: Vec::new(),
+    };
+    IntegrityVerdict {
+        status: Status::NotHeld,
+        ok: 1_402,
+        failed: 7,
+        unknown: 5,
+        unknown_stored: 3,
+        unknown_absent: 2,
+        rules: vec![
+            rule(Rule::AcknowledgedIsStored, 1_402),
+            RuleVerdict {
+                status: Status::NotHeld,
+                violations: 2,
+                examples: vec![
+                    word("order 8f2c of key 31aa has 2 charges"),
+                    word("order 77b0 of key c41e has 2 charges"),
+                ],
+                ..rule(Rule::OneOrderOneCharge, 1_405)
+            },
+            rule(Rule::StockConserved, 40),
+        ],
+        why: word("2 orders were charged twice"),
+    }
+}
+
+fn usage(word: &dyn Fn(&str) -> String) -> Vec<UsageSummary> {
+    let instance = |service: &str, number, cpu, memory| UsageSummary {
+        service: word(service),
+        instance: word(&format!("{service}-{number}")),
+        cpu_share: Some(cpu),
+        cpu_peak: Some(cpu * 1.7),
+        memory_max: memory,
+        memory_share: None,
+        descriptors_max: 41,
+        connections_max: 18,
+    };
+    vec![
+        instance("front", 1, 0.11, 21 << 20),
+        instance("api", 1, 0.24, 48 << 20),
+        instance("api", 2, 0.19, 47 << 20),
+        instance("db", 1, 0.31, 112 << 20),
+    ]
+}
+
+fn notes(word: &dyn Fn(&str) -> String) -> Vec<NoteLine> {
+    let note = |ms: u64, kind, text: &str| NoteLine {
+        at: LOAD_STARTED + ms * MS,
+        kind,
+        text: word(text),
+        by: word("mara"),
+    };
+    vec![
+        note(
+            47_100,
+            NoteKind::Surprise,
+            "shoppers saw errors although two instances were left",
+        ),
+        note(
+            58_000,
+            NoteKind::Decision,
+            "go on with the pause, the shop is calm again",
+        ),
+        note(
+            71_300,
+            NoteKind::Action,
+            "retry refused connections at the front",
+        ),
+    ]
 }
 
 fn finding(of: String, status: Status, [n, bad, allowed]: [u64; 3], measured: String) -> Finding {
@@ -232,6 +319,17 @@ fn claims(word: &dyn Fn(&str) -> String) -> Vec<ClaimVerdict> {
         errors(word),
         availability(word),
         recovery(word),
+        claim(
+            word,
+            ("no order lost or paid twice", "integrity", 40),
+            Status::NotHeld,
+            [
+                "3 rules on what is stored",
+                "2 violations in 1,414 operations",
+                "2 orders were charged twice",
+            ],
+            Vec::new(),
+        ),
     ]
 }
 

@@ -1,0 +1,52 @@
+//! One user of the closed model without a cycle, as a task of its worker: a journey, and when it
+//! has ended the next, for as long as the user is there.
+//!
+//! What is measured is service time: a user who waits for a slow answer asks nothing meanwhile, so
+//! what others would have felt in that time is not seen.
+//! Invariant: a user has one journey at a time, begins none outside its stays and ends each it has begun.
+
+use std::rc::Rc;
+
+use chaos_record::outcome::Outcome;
+
+use super::{Shared, shopping};
+use crate::clock::now_ns;
+use crate::pace::Due;
+use crate::users::User;
+
+/// Shortest time from the end of a journey that failed to the next: a target that refuses at once
+/// must not be asked in a busy loop.
+const PAUSE_NS: u64 = 10_000_000;
+
+/// Lives through all the user's stays.
+pub(super) async fn live(shared: Rc<Shared>, user: User) {
+    let mut next_journey = user.journeys(shared.seed);
+    let mut ready_ns = 0;
+    for stay in &user.stays {
+        ready_ns = shared.start_ns.saturating_add(stay.from_ns).max(ready_ns);
+        let until_ns = shared.start_ns.saturating_add(stay.until_ns);
+        loop {
+            shared.thinking.at(ready_ns).await;
+            // In this order, as `halt` asks for: what is begun was due by the instant of a stop.
+            let intended_ns = now_ns();
+            if intended_ns >= until_ns || shared.halt.is_ordered() {
+                break;
+            }
+            let (index, journey) = next_journey();
+            let due = Due {
+                index,
+                intended_ns,
+                journey,
+                user: None,
+            };
+            shared.begin(due);
+            let (outcome, ended_ns) = shopping::shop(&shared, due, ready_ns).await;
+            ready_ns = match outcome {
+                Outcome::Ok => ended_ns,
+                Outcome::Failed(_) | Outcome::NotReached | Outcome::Shed | Outcome::Cancelled => {
+                    ended_ns.saturating_add(PAUSE_NS)
+                }
+            };
+        }
+    }
+}

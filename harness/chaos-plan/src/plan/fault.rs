@@ -1,0 +1,131 @@
+//! Faults: what is broken on purpose, when, and how far.
+//!
+//! Invariant: times are those of the load; which instances are hit is drawn in the run.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{self, Share};
+
+/// Something broken on purpose, once, at a planned instant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    pub name: String,
+    pub when: When,
+    /// How long it lasts; `None` for a one-shot fault such as kill.
+    #[serde(with = "units::optional_duration_text")]
+    pub lasts: Option<Duration>,
+    pub inject: Inject,
+    /// Line of the scenario that holds it, from 1.
+    pub line: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// At this time of the load.
+    At(#[serde(with = "units::duration_text")] Duration),
+    /// When another fault has reached `moment`, plus `offset`; not begun by `or_by`: inconclusive.
+    After {
+        fault: String,
+        moment: Moment,
+        #[serde(with = "units::duration_text")]
+        offset: Duration,
+        #[serde(with = "units::duration_text")]
+        or_by: Duration,
+    },
+    /// When the facilitator says so; not begun by `or_by`: inconclusive.
+    Key {
+        #[serde(with = "units::duration_text")]
+        or_by: Duration,
+    },
+}
+
+impl When {
+    /// The latest time of the load at which the fault may begin.
+    pub fn latest(&self) -> Duration {
+        match self {
+            Self::At(at) => *at,
+            Self::After { or_by, .. } | Self::Key { or_by } => *or_by,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    Effective,
+    Undone,
+    Recovered,
+}
+
+/// The faults there are; one file each in `chaos-faults`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inject {
+    /// Ends processes with a signal; the platform's restart policy brings them back.
+    Kill {
+        targets: Targets,
+        signal: KillSignal,
+    },
+    /// Stops processes (SIGSTOP) and lets them go on (SIGCONT) when the fault's time is over.
+    Pause { targets: Targets },
+}
+
+impl Inject {
+    pub fn targets(&self) -> &Targets {
+        match self {
+            Self::Kill { targets, .. } | Self::Pause { targets } => targets,
+        }
+    }
+
+    /// The word the scenario uses.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill { .. } => "kill",
+            Self::Pause { .. } => "pause",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum KillSignal {
+    Kill,
+    Term,
+    Int,
+    Quit,
+    Abrt,
+}
+
+/// How many instances of which service a fault hits; which ones is drawn from the seed at the time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Targets {
+    pub service: String,
+    pub how_many: HowMany,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HowMany {
+    Count(u32),
+    /// Rounded down, at least one.
+    Share(Share),
+}
+
+impl HowMany {
+    /// The number of instances out of `all`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a u32 fits a u32"
+    )]
+    pub fn of(self, all: u32) -> u32 {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(share) => ((f64::from(all) * share.ratio()).floor() as u32).max(1),
+        }
+    }
+}

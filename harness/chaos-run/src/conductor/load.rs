@@ -1,0 +1,161 @@
+//! The conductor's part of the load: start, what the engine says, stages, limits and recoveries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chaos_load::clock::now_ns;
+use chaos_load::{Engine, EngineConfig, EngineEvent};
+use chaos_plan::plan::Moment;
+use chaos_record::event::Event;
+
+use super::Conductor;
+use crate::state::{Action, Input, Phase};
+
+/// Between the start of the workers and time zero of the schedule.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+impl Conductor<'_> {
+    /// Preparing every request, and a resolver that takes its time, are waited for beside the loop.
+    pub(super) async fn start_load(&mut self) -> Vec<Action> {
+        let start_ns = now_ns() + u64::try_from(HEAD_START.as_nanos()).unwrap_or(0);
+        let config = EngineConfig {
+            plan: Arc::clone(&self.plan),
+            address: self.address.clone(),
+            workers: self.workers,
+            start_ns,
+            faults: Arc::clone(&self.fault_clock),
+            operations: self.operations_path(),
+        };
+        let start = tokio::task::spawn_blocking(move || Engine::start(config));
+        match Box::pin(self.meanwhile(start)).await {
+            Ok(Ok(engine)) => {
+                self.load_started(engine, start_ns);
+                Vec::new()
+            }
+            Ok(Err(error)) => self.load_refused(&error),
+            Err(error) => self.load_refused(&error),
+        }
+    }
+
+    fn load_started(&mut self, engine: Engine, start_ns: u64) {
+        self.engine = Some(engine);
+        self.load_start_ns = Some(start_ns);
+        let workers = self.workers;
+        self.event(self.run_ns(start_ns), Event::LoadStarted { workers });
+        self.announce_keys();
+        if self.stopping.is_cancelled() {
+            // The wish to stop came before there was anything to be stopped.
+            self.stop_load();
+        }
+    }
+
+    fn load_refused(&mut self, error: &dyn std::fmt::Display) -> Vec<Action> {
+        self.event_now(Event::EnvironmentFailed {
+            what: format!("failed to {error}"),
+        });
+        self.state.next(&Input::LoadOver)
+    }
+
+    pub(super) fn stop_load(&mut self) {
+        if let Some(engine) = &self.engine {
+            engine.stop();
+        }
+    }
+
+    pub(super) fn engine_said(&mut self, event: Option<EngineEvent>) -> Vec<Action> {
+        match event {
+            Some(EngineEvent::Delta(delta)) => {
+                self.writer.delta(delta);
+                Vec::new()
+            }
+            Some(EngineEvent::Worker(report)) => {
+                self.event_now(Event::Worker(report));
+                Vec::new()
+            }
+            Some(EngineEvent::OperationLogFailed { why }) => {
+                self.event_now(Event::OperationLogFailed { why });
+                Vec::new()
+            }
+            Some(EngineEvent::Failed { worker, message }) => {
+                self.event_now(Event::Panicked {
+                    message: format!("worker {worker}: {message}"),
+                });
+                self.stop()
+            }
+            None => self.load_over(),
+        }
+    }
+
+    fn load_over(&mut self) -> Vec<Action> {
+        if let Some(engine) = self.engine.take() {
+            let length = u64::try_from(self.plan.load.length().as_nanos()).unwrap_or(u64::MAX);
+            let until = engine.stopped_at().unwrap_or(length).min(length);
+            self.event_now(Event::LoadStopped {
+                until,
+                cut_short: until < length,
+            });
+        }
+        self.state.next(&Input::LoadOver)
+    }
+
+    /// Stages, limits and waiting faults, while there is load.
+    pub(super) fn watch_load(&mut self) -> Vec<Action> {
+        let in_load = self.state.phase() == Phase::Load;
+        let Some(load_ns) = self.load_ns().filter(|_| in_load) else {
+            return Vec::new();
+        };
+        self.announce_stage(load_ns);
+        let mut actions = self.check_limits(load_ns);
+        actions.extend(self.announce_recoveries(load_ns));
+        actions.extend(self.state.next(&Input::Tick { load_ns }));
+        actions
+    }
+
+    fn announce_stage(&mut self, load_ns: u64) {
+        let stage = self.plan.load.stage_at(Duration::from_nanos(load_ns));
+        if stage.is_some() && stage != self.stage {
+            self.stage = stage;
+            if let (Some(stage), Some(start)) = (stage, self.load_start_ns) {
+                let planned =
+                    u64::try_from(self.plan.load.stages[stage].start.as_nanos()).unwrap_or(0);
+                self.event(self.run_ns(start + planned), Event::StageStarted { stage });
+            }
+        }
+    }
+
+    fn check_limits(&mut self, load_ns: u64) -> Vec<Action> {
+        // A run that stops already is not aborted again with each look.
+        if self.stopping.is_cancelled() {
+            return Vec::new();
+        }
+        match chaos_record::abort::should(self.writer.record(), load_ns) {
+            Some(why) => {
+                self.event_now(Event::Aborted { why });
+                self.stop()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Tells faults that wait for another one's recovery.
+    fn announce_recoveries(&mut self, load_ns: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for fault in 0..self.recovered.len() {
+            if !self.recovered[fault]
+                && chaos_record::live::recovered(
+                    self.writer.record(),
+                    &self.plan.faults[fault].name,
+                )
+                .is_some()
+            {
+                self.recovered[fault] = true;
+                actions.extend(self.state.next(&Input::Reached {
+                    fault,
+                    moment: Moment::Recovered,
+                    load_ns,
+                }));
+            }
+        }
+        actions
+    }
+}
