@@ -7,6 +7,7 @@
 
 mod clock;
 mod deploy;
+mod family;
 mod group;
 mod instance;
 mod launch;
@@ -41,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use mark::{INSTANCE, RUN};
 
+use self::family::Family;
 use self::observer::Observer;
 use self::ports::Ports;
 use self::power::Power;
@@ -152,6 +154,20 @@ impl LocalPlatform {
         })
     }
 
+    fn family<'a>(
+        &'a self,
+        target: &'a InstanceRef,
+        leader: &'a ProcessId,
+        until: Option<u64>,
+    ) -> Family<'a> {
+        Family {
+            run: &self.shared.config.run,
+            instance: &target.instance,
+            leader,
+            until,
+        }
+    }
+
     /// The process of exactly this life, which must not have ended.
     fn living(&self, target: &InstanceRef) -> Result<ProcessId, PlatformError> {
         let status = self.member(target)?.status.borrow();
@@ -172,12 +188,14 @@ impl LocalPlatform {
             .ok_or_else(|| missing("it has ended".to_owned()))
     }
 
-    /// The process of exactly this life, whether or not it has ended.
-    fn lived(&self, target: &InstanceRef) -> Result<ProcessId, PlatformError> {
+    /// The process of exactly this life, whether or not it has ended, and when the next one began.
+    fn lived(&self, target: &InstanceRef) -> Result<(ProcessId, Option<u64>), PlatformError> {
         let status = self.member(target)?.status.borrow();
+        let next = status.life_after(target.incarnation);
+        let until = next.map(|process| process.start);
         status
             .life(target.incarnation)
-            .cloned()
+            .map(|process| (process.clone(), until))
             .ok_or_else(|| PlatformError::Missing {
                 what: format!(
                     "life {} of `{}`: it is in life {}",
@@ -248,7 +266,7 @@ impl Platform for LocalPlatform {
             incarnation,
             ..
         } = target;
-        match signal::send_group(&process, number(*signal)) {
+        match signal::send_all(self.family(target, &process, None), number(*signal)) {
             Ok(Some(at_ns)) => Ok(at_ns),
             Ok(None) => Err(PlatformError::Missing {
                 what: format!("life {incarnation} of `{instance}`: {process} has just ended"),
@@ -262,8 +280,8 @@ impl Platform for LocalPlatform {
 
     async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError> {
         let (Probe::Gone { target } | Probe::Frozen { target } | Probe::Thawed { target }) = probe;
-        let process = self.lived(target)?;
-        read(probe, &process).map_err(|source| PlatformError::Io {
+        let (process, until) = self.lived(target)?;
+        read(probe, self.family(target, &process, until)).map_err(|source| PlatformError::Io {
             act: format!("read in /proc how `{}` ({process}) is", target.instance),
             source,
         })
@@ -295,18 +313,34 @@ impl Platform for LocalPlatform {
     }
 }
 
-fn read(probe: &Probe, process: &ProcessId) -> std::io::Result<Reading> {
-    let stopped = signal::all_stopped(process)?;
-    let alive = process.is_alive()?;
+/// A life is gone, frozen or thawed only if every process of it is.
+fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
+    let leader = family.leader;
+    if !leader.is_alive()? {
+        let left = signal::survivors(family)?;
+        return Ok(Reading {
+            holds: match probe {
+                Probe::Gone { .. } => left.is_empty(),
+                Probe::Frozen { .. } => false,
+                Probe::Thawed { .. } => !signal::any_stopped(&left)?,
+            },
+            seen: left.first().map_or_else(
+                || format!("{leader} is gone"),
+                |other| format!("{leader} is gone, but not {other} of its life"),
+            ),
+        });
+    }
+    let members = signal::members(family)?;
+    let running = signal::first_running(&members)?;
     let holds = match probe {
-        Probe::Gone { .. } => !alive,
-        Probe::Frozen { .. } => alive && stopped,
-        Probe::Thawed { .. } => !alive || !signal::any_stopped(process)?,
+        Probe::Gone { .. } => false,
+        Probe::Frozen { .. } => running.is_none() && leader.is_stopped()?,
+        Probe::Thawed { .. } => !signal::any_stopped(&members)?,
     };
-    let seen = match (alive, stopped) {
-        (false, _) => format!("{process} is gone"),
-        (true, true) => format!("{process} is stopped"),
-        (true, false) => format!("{process} runs"),
+    let seen = match running {
+        None => format!("{leader} is stopped"),
+        Some(running) if running == leader => format!("{leader} runs"),
+        Some(other) => format!("{leader} is stopped, but {other} of its life runs"),
     };
     Ok(Reading { holds, seen })
 }

@@ -20,7 +20,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::clock::monotonic_ns;
-use super::group::{self, Group};
+use super::family::Family;
+use super::group;
 use super::launch::{self, Slots, Streams};
 use super::power::Supply;
 use super::process::ProcessId;
@@ -291,8 +292,18 @@ impl Instance {
         }
     }
 
+    /// The present life: the next begins only after its end.
+    fn family<'a>(&'a self, leader: &'a ProcessId) -> Family<'a> {
+        Family {
+            run: &self.shared.config.run,
+            instance: &self.name,
+            leader,
+            until: None,
+        }
+    }
+
     fn signal(&self, process: &ProcessId, signal: Signal) {
-        if let Err(source) = signal::send_group(process, signal) {
+        if let Err(source) = signal::send_all(self.family(process), signal) {
             tracing::warn!(%source, instance = self.name, "failed to signal {process}");
         }
     }
@@ -301,8 +312,7 @@ impl Instance {
     async fn kill_rest(&self, process: &ProcessId) {
         let config = &self.shared.config;
         let killed = async {
-            let group = Group::led_by(process)?;
-            let empty = signal::kill_rest(&group, &config.run).await?;
+            let empty = signal::kill_rest(self.family(process)).await?;
             if empty {
                 return group::unlist(&config.work, &self.name);
             }

@@ -35,6 +35,17 @@ pub(crate) fn look(process: &ProcessId, run: &str) -> io::Result<Mark> {
     }
 }
 
+/// The instance whose mark, of `run`, a process bears.
+pub(crate) fn instance(process: &ProcessId, run: &str) -> io::Result<Option<String>> {
+    if look(process, run)? != Mark::Ours {
+        return Ok(None);
+    }
+    match process.variable(INSTANCE) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        name => name,
+    }
+}
+
 impl Mark {
     fn from_value(value: Option<String>, run: &str) -> Self {
         match value {

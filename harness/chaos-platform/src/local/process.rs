@@ -193,13 +193,6 @@ pub(crate) fn all() -> io::Result<Vec<(ProcessId, Stat)>> {
     Ok(found)
 }
 
-/// The members of a process group that have not ended.
-pub(crate) fn group(leader: u32) -> io::Result<Vec<ProcessId>> {
-    let member = |stat: &Stat| stat.group == leader && stat.is_alive();
-    let found = all()?.into_iter().filter(|(_, stat)| member(stat));
-    Ok(found.map(|(process, _)| process).collect())
-}
-
 /// The session of this process.
 pub(crate) fn own_session() -> io::Result<u32> {
     let own = stat(std::process::id())?.ok_or(io::ErrorKind::NotFound)?;

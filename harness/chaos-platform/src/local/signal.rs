@@ -12,18 +12,19 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
 use super::clock::monotonic_ns;
+use super::family::Family;
 use super::group::Group;
 use super::mark::{self, Mark};
-use super::process::{self, ProcessId};
+use super::process::ProcessId;
 use crate::undo::Reverted;
 
 /// Longest wait for a continued process to be seen running.
 const RESUME: Duration = Duration::from_secs(2);
-/// Longest wait for the killed rest of a group to end.
+/// Longest wait for the killed rest of a family to end.
 const REST: Duration = Duration::from_millis(500);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often a group is searched for members that were forked while the signal was sent.
+/// How often a family is searched for members that were forked while the signal was sent.
 const ROUNDS: usize = 3;
 
 /// An identified process that can be signalled.
@@ -66,14 +67,14 @@ pub(crate) fn send(process: &ProcessId, signal: Signal) -> io::Result<bool> {
     Handle::open(process)?.map_or(Ok(false), |handle| handle.send(signal))
 }
 
-/// Signals a process and then the rest of the group it leads. Returns the instant right after the
+/// Signals the leader of a family and then the others. Returns the instant right after the
 /// leader was signalled, in nanoseconds on `CLOCK_MONOTONIC`; `None` if it had ended.
-pub(crate) fn send_group(leader: &ProcessId, signal: Signal) -> io::Result<Option<u64>> {
-    let Some(handle) = Handle::open(leader)? else {
+pub(crate) fn send_all(family: Family<'_>, signal: Signal) -> io::Result<Option<u64>> {
+    let Some(handle) = Handle::open(family.leader)? else {
         return Ok(None);
     };
     // Looked up first: once the leader has ended, its number no longer says whose group it is.
-    let mut members = others(leader)?;
+    let mut members = others(family)?;
     if !handle.send(signal)? {
         return Ok(None);
     }
@@ -86,43 +87,58 @@ pub(crate) fn send_group(leader: &ProcessId, signal: Signal) -> io::Result<Optio
             break;
         }
         let known: Vec<u32> = members.iter().map(|member| member.process.pid).collect();
-        members = others(leader)?;
+        members = others(family)?;
         members.retain(|member| !known.contains(&member.process.pid));
     }
     Ok(Some(at))
 }
 
-/// Kills what is left of the group of an ended leader, except what bears the mark of another run.
+/// Kills what is left of the family of an ended leader, except what bears the mark of another run.
 /// True once nothing is left; a moment is waited for that.
-pub(crate) async fn kill_rest(group: &Group, run: &str) -> io::Result<bool> {
+pub(crate) async fn kill_rest(family: Family<'_>) -> io::Result<bool> {
+    let group = Group::led_by(family.leader)?;
     let deadline = Instant::now() + REST;
     loop {
-        let members = group.members(run)?;
-        for member in &members {
+        let left = left(&group, family)?;
+        for member in &left {
             send(member, Signal::KILL)?;
         }
-        if members.is_empty() || Instant::now() >= deadline {
-            return Ok(members.is_empty());
+        if left.is_empty() || Instant::now() >= deadline {
+            return Ok(left.is_empty());
         }
         sleep(LOOK).await;
     }
 }
 
-fn others(leader: &ProcessId) -> io::Result<Vec<Handle>> {
-    if leader.stat()?.is_none_or(|stat| stat.group != leader.pid) {
-        return Ok(Vec::new());
-    }
-    let members = process::group(leader.pid)?;
-    members
+/// What has not ended of a family whose leader this process started, also if the leader has.
+pub(crate) fn survivors(family: Family<'_>) -> io::Result<Vec<ProcessId>> {
+    left(&Group::led_by(family.leader)?, family)
+}
+
+fn left(group: &Group, family: Family<'_>) -> io::Result<Vec<ProcessId>> {
+    let mut left = group.members(family.run)?;
+    left.extend(family.outside()?.into_iter().map(|(process, _)| process));
+    Ok(left)
+}
+
+fn others(family: Family<'_>) -> io::Result<Vec<Handle>> {
+    let others = family.others()?;
+    others
         .iter()
-        .filter(|member| *member != leader)
         .filter_map(|member| Handle::open(member).transpose())
         .collect()
 }
 
-/// Lets a stopped process go on, with the group it leads, unless it bears another mark than `mark`.
+/// Lets a stopped process go on, with all others of the life it leads, unless it bears another mark
+/// than `mark`.
 pub async fn resume(mark: &str, instance: &str, process: &ProcessId) -> Reverted {
-    match try_resume(mark, process).await {
+    let family = Family {
+        run: mark,
+        instance,
+        leader: process,
+        until: None,
+    };
+    match try_resume(family).await {
         Ok(reverted) => reverted,
         Err(error) => Reverted::Failed {
             why: format!("{process} of {instance} could not be resumed: {error}"),
@@ -130,78 +146,102 @@ pub async fn resume(mark: &str, instance: &str, process: &ProcessId) -> Reverted
     }
 }
 
-async fn try_resume(mark: &str, process: &ProcessId) -> io::Result<Reverted> {
-    let gone = || Reverted::Clean {
-        proof: format!("{process} is gone"),
-    };
-    if !process.is_alive()? {
-        return Ok(gone());
+async fn try_resume(family: Family<'_>) -> io::Result<Reverted> {
+    let Family { run, leader, .. } = family;
+    if !leader.is_alive()? {
+        return resume_orphans(family).await;
     }
     // Number, start and boot say already that it is the one; its mark it may have erased.
-    if let Mark::Other(other) = mark::look(process, mark)? {
-        let why = format!("{process} bears the mark of run {other}, not of {mark}, left as it is");
+    if let Mark::Other(other) = mark::look(leader, run)? {
+        let why = format!("{leader} bears the mark of run {other}, not of {run}, left as it is");
         return Ok(Reverted::Foreign { why });
     }
-    let was_stopped = any_stopped(process)?;
+    let members = members(family)?;
+    let was_stopped = any_stopped(&members)?;
     // Sent even if it seems to run: a stop that was sent a moment ago may not show yet, and this
     // takes it back. A process that runs does not mind.
-    if send_group(process, Signal::CONT)?.is_none() {
-        return Ok(gone());
+    if send_all(family, Signal::CONT)?.is_none() {
+        return resume_orphans(family).await;
     }
-    if !runs_within(process, RESUME).await? {
-        let why = format!("{process} is still stopped {RESUME:?} after SIGCONT");
+    outcome(leader, &members, was_stopped).await
+}
+
+/// The leader is gone, but what left its group may be there still.
+async fn resume_orphans(family: Family<'_>) -> io::Result<Reverted> {
+    let leader = family.leader;
+    let orphans = family.orphans()?;
+    if !any_stopped(&orphans)? {
+        let proof = format!("{leader} is gone");
+        return Ok(Reverted::Clean { proof });
+    }
+    for orphan in &orphans {
+        send(orphan, Signal::CONT)?;
+    }
+    outcome(leader, &orphans, true).await
+}
+
+async fn outcome(
+    leader: &ProcessId,
+    members: &[ProcessId],
+    was_stopped: bool,
+) -> io::Result<Reverted> {
+    if let Some(stopped) = stopped_after(members, RESUME).await? {
+        let why = format!("{stopped} is still stopped {RESUME:?} after SIGCONT");
         return Ok(Reverted::Failed { why });
     }
+    let who = match members {
+        [only] => only.to_string(),
+        _ => format!("{leader} with all {} processes of its life", members.len()),
+    };
     if was_stopped {
         return Ok(Reverted::Restored {
-            proof: format!("{process} runs again"),
+            proof: format!("{who} runs again"),
         });
     }
     Ok(Reverted::Clean {
-        proof: format!("{process} runs already"),
+        proof: format!("{who} runs already"),
     })
 }
 
-async fn runs_within(process: &ProcessId, limit: Duration) -> io::Result<bool> {
+/// One that does not go on within the limit.
+async fn stopped_after(members: &[ProcessId], limit: Duration) -> io::Result<Option<&ProcessId>> {
     let deadline = Instant::now() + limit;
-    while any_stopped(process)? {
-        if Instant::now() >= deadline {
-            return Ok(false);
+    loop {
+        let stopped = first_stopped(members)?;
+        if stopped.is_none() || Instant::now() >= deadline {
+            return Ok(stopped);
         }
         sleep(LOOK).await;
     }
-    Ok(true)
 }
 
-/// Whether the process or a member of the group it leads is stopped.
-pub(crate) fn any_stopped(leader: &ProcessId) -> io::Result<bool> {
-    for member in family(leader)? {
+fn first_stopped(members: &[ProcessId]) -> io::Result<Option<&ProcessId>> {
+    for member in members {
         if member.is_stopped()? {
-            return Ok(true);
+            return Ok(Some(member));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
-/// Whether the process and all members of the group it leads are stopped.
-pub(crate) fn all_stopped(leader: &ProcessId) -> io::Result<bool> {
-    for member in family(leader)? {
-        if !member.is_stopped()? {
-            return Ok(false);
+/// Whether one of them is stopped.
+pub(crate) fn any_stopped(members: &[ProcessId]) -> io::Result<bool> {
+    Ok(first_stopped(members)?.is_some())
+}
+
+/// The first that lives and is not stopped altogether.
+pub(crate) fn first_running(members: &[ProcessId]) -> io::Result<Option<&ProcessId>> {
+    for member in members {
+        if !member.is_stopped()? && member.is_alive()? {
+            return Ok(Some(member));
         }
     }
-    leader.is_alive()
+    Ok(None)
 }
 
-/// The process itself, then the rest of its group.
-fn family(leader: &ProcessId) -> io::Result<Vec<ProcessId>> {
-    let mut family = vec![leader.clone()];
-    if leader.stat()?.is_some_and(|stat| stat.group == leader.pid) {
-        family.extend(
-            process::group(leader.pid)?
-                .into_iter()
-                .filter(|member| member != leader),
-        );
-    }
-    Ok(family)
+/// The leader, whether or not it has ended, then the others of its life.
+pub(crate) fn members(family: Family<'_>) -> io::Result<Vec<ProcessId>> {
+    let mut members = vec![family.leader.clone()];
+    members.extend(family.others()?);
+    Ok(members)
 }

@@ -115,4 +115,10 @@ impl Status {
     pub(super) fn life(&self, incarnation: u32) -> Option<&ProcessId> {
         self.lives.get(&incarnation)
     }
+
+    /// The process of the life after one.
+    pub(super) fn life_after(&self, incarnation: u32) -> Option<&ProcessId> {
+        let later = incarnation.checked_add(1)?;
+        self.lives.range(later..).next().map(|(_, process)| process)
+    }
 }

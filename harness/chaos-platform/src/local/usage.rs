@@ -1,6 +1,7 @@
 //! What instances use, read from `/proc`. Linux only.
 //!
-//! Counted is the whole process group of an instance, not only the program itself. CPU time is that of
+//! Counted is the whole process group of an instance, not only the program itself, and what left that
+//! group and still bears its mark. CPU time is that of
 //! all its processes and of the children they have waited for, in clock ticks (10 ms). It falls only if
 //! a child ends that its parent has left to others, and for one look if a child ends meanwhile. Memory is the sum of resident pages, so pages shared
 //! by processes of one instance count more than once. Connections are open sockets, which is one look
@@ -13,6 +14,7 @@ use rustix::param::{clock_ticks_per_second, page_size};
 use tokio::task::spawn_blocking;
 
 use super::LocalPlatform;
+use super::family::Family;
 use super::process::{self, ProcessId, Stat};
 use crate::act::InstanceRef;
 use crate::platform::InstanceUse;
@@ -33,7 +35,8 @@ impl LocalPlatform {
             Some((target, status.process.clone()?))
         });
         let living: Vec<(InstanceRef, ProcessId)> = living.collect();
-        let looked = spawn_blocking(move || look(living)).await;
+        let run = self.shared.config.run.clone();
+        let looked = spawn_blocking(move || look(&run, living)).await;
         looked.unwrap_or_else(|source| {
             tracing::error!(%source, "failed to look at what instances use");
             Vec::new()
@@ -41,7 +44,7 @@ impl LocalPlatform {
     }
 }
 
-fn look(living: Vec<(InstanceRef, ProcessId)>) -> Vec<InstanceUse> {
+fn look(run: &str, living: Vec<(InstanceRef, ProcessId)>) -> Vec<InstanceUse> {
     let all = match process::all() {
         Ok(all) => all,
         Err(source) => {
@@ -50,7 +53,13 @@ fn look(living: Vec<(InstanceRef, ProcessId)>) -> Vec<InstanceUse> {
         }
     };
     let used = living.into_iter().filter_map(|(target, leader)| {
-        used(target, &leader, &all).unwrap_or_else(|source| {
+        let family = Family {
+            run,
+            instance: &target.instance,
+            leader: &leader,
+            until: None,
+        };
+        used(family, &target, &all).unwrap_or_else(|source| {
             tracing::debug!(%source, "failed to read what {leader} uses");
             None
         })
@@ -60,17 +69,18 @@ fn look(living: Vec<(InstanceRef, ProcessId)>) -> Vec<InstanceUse> {
 
 /// `None` if the leader has ended: its number no longer says whose group it is.
 fn used(
-    target: InstanceRef,
-    leader: &ProcessId,
+    family: Family<'_>,
+    target: &InstanceRef,
     all: &[(ProcessId, Stat)],
 ) -> io::Result<Option<InstanceUse>> {
+    let leader = family.leader;
     let lives = |(process, stat): &(ProcessId, Stat)| process == leader && stat.is_alive();
     if !all.iter().any(lives) {
         return Ok(None);
     }
     let (mut ticks, mut pages, mut descriptors, mut connections) = (0, 0, 0, 0);
     for (process, stat) in all {
-        if process != leader && stat.group != leader.pid {
+        if process != leader && stat.group != leader.pid && !family.is_outside(process, stat)? {
             continue;
         }
         // Of one that has ended and was not waited for yet, only its CPU time is left.
@@ -83,8 +93,8 @@ fn used(
         }
     }
     Ok(Some(InstanceUse {
-        service: target.service,
-        instance: target.instance,
+        service: target.service.clone(),
+        instance: target.instance.clone(),
         incarnation: target.incarnation,
         cpu_ns: ticks * (1_000_000_000 / clock_ticks_per_second()),
         memory: pages * page_size() as u64,
@@ -99,6 +109,7 @@ mod tests {
     use std::process::{Child, Command};
     use std::time::{Duration, Instant};
 
+    use super::super::mark::{INSTANCE, RUN};
     use super::*;
 
     const MS: u64 = 1_000_000;
@@ -134,13 +145,19 @@ mod tests {
         }
     }
 
+    /// Until it has become `sleep`.
+    fn until_sleeps(pid: u32) {
+        let name = format!("/proc/{pid}/comm");
+        until(|| std::fs::read_to_string(&name).expect("it lives") == "sleep\n");
+    }
+
     fn used_by(leader: &ProcessId) -> Option<InstanceUse> {
         let target = InstanceRef {
             service: "api".to_owned(),
             instance: "api-1".to_owned(),
             incarnation: 1,
         };
-        look(vec![(target, leader.clone())]).pop()
+        look("r1", vec![(target, leader.clone())]).pop()
     }
 
     #[test]
@@ -161,11 +178,34 @@ mod tests {
     }
 
     #[test]
+    fn what_left_the_group_counts_by_its_mark() {
+        let (_first, leader) = Shell::start("exec sleep 100", 0);
+        until_sleeps(leader.pid);
+        let marked = |instance: &str| {
+            let mut command = Command::new("sh");
+            // Enough descriptors to be told from the one more of a program that loads its libraries.
+            let open = "exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3; exec sleep 100";
+            command.args(["-c", open]).process_group(0);
+            command.env(RUN, "r1").env(INSTANCE, instance);
+            let shell = Shell(command.spawn().expect("it starts"));
+            until_sleeps(shell.0.id());
+            shell
+        };
+        let descriptors = || used_by(&leader).expect("it lives").descriptors;
+        let alone = descriptors();
+        let _other = marked("api-2");
+        let with_other = descriptors();
+        assert!(with_other < alone + 4, "{alone} {with_other}");
+        let _outside = marked("api-1");
+        let with_outside = descriptors();
+        assert!(with_outside > alone + 4, "{alone} {with_outside}");
+    }
+
+    #[test]
     fn cpu_time_of_a_child_that_was_waited_for_stays() {
         let busy = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         let (_shell, leader) = Shell::start(&format!("({busy}); exec sleep 100"), 0);
-        let name = format!("/proc/{}/comm", leader.pid);
-        until(|| std::fs::read_to_string(&name).expect("it lives") == "sleep\n");
+        until_sleeps(leader.pid);
         let used = used_by(&leader).expect("it lives");
         assert!(used.cpu_ns >= 50 * MS, "{used:?}");
     }

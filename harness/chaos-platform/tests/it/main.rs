@@ -2,6 +2,7 @@
 
 mod bench;
 mod contract;
+mod detached;
 mod erased;
 mod local;
 mod restart;
