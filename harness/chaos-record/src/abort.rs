@@ -11,7 +11,7 @@ use crate::steady::HANDOVER_NS;
 use crate::words;
 use crate::{CELL_NS, SECOND_NS};
 
-/// Seconds in a row without any data that stop a run.
+/// Seconds in a row without any data that stop a run, beside those its users may spend waiting.
 const SILENT_SECONDS: u64 = 3;
 
 /// One second of the load, by intended instant.
@@ -62,19 +62,34 @@ fn silent(facts: &Facts<'_>, now: u64, ended: u64) -> Option<String> {
             .requests(&cells_of_seconds(&(number..number + 1)))
             .counts
             .total();
-        second.settled && second.planned > 0 && heard == 0
+        let is_due = second.planned > 0 || facts.has_users(number);
+        second.settled && is_due && heard == 0
     };
     // The newest settled second is at most the patience and the handover old.
     let newest = (0..ended)
         .rev()
         .find(|number| second(facts, *number, now).settled)?;
-    let first = (newest + 1).checked_sub(SILENT_SECONDS)?;
+    let first = (newest + 1).checked_sub(SILENT_SECONDS + longest_wait(facts))?;
     (first..=newest).all(silent).then(|| {
         format!(
             "no request intended between {first} s and {} s of the load was heard of",
             newest + 1
         )
     })
+}
+
+/// Whole seconds for which all users may ask nothing although everything is heard of: without
+/// instants that are due, one who waits for an answer or thinks asks nothing. Patience ends the wait.
+fn longest_wait(facts: &Facts<'_>) -> u64 {
+    if facts.is_paced() {
+        return 0;
+    }
+    let wait = facts
+        .plan
+        .load
+        .patience
+        .saturating_add(facts.longest_think());
+    ns(wait).div_ceil(SECOND_NS)
 }
 
 /// More than the allowed share in every one of the last seconds that are known.
@@ -168,6 +183,17 @@ mod tests {
         assert!(
             at(Run::kill(), 120, 21 * SEC).is_some_and(|why| why.contains("between 12 s and 15 s"))
         );
+    }
+
+    #[test]
+    fn silence_of_users_stops_it_only_if_they_cannot_be_waiting() {
+        // Nothing from 12 s on; patience 5 s, 3 s of silence and 1 s to hand over.
+        let users = || Run::calm().users(50, None);
+        let silent = |until, now| at(users().stuck(12 * SEC, until), until / CELL_NS, now);
+        assert_eq!(silent(20 * SEC, 25 * SEC), None);
+        let why = silent(20 * SEC, 26 * SEC).expect("stopped");
+        assert!(why.contains("between 12 s and 20 s"), "{why}");
+        assert_eq!(at(users(), 199, 20 * SEC), None);
     }
 
     #[test]

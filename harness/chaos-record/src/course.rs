@@ -1,7 +1,12 @@
 //! What shoppers felt after a fault: groups of cells in and out of band, and what follows from them.
 //!
+//! Besides each group by itself, stretches of `steady_for` are compared: a few bad requests in each
+//! group may be chance, and so many over seconds are not. What is slow counts only where it is
+//! more than one stall: a stall, however short, touches two neighbouring cells.
 //! Invariant: a recovery is only ever read from cells that are accounted for, and instants lie on
 //! cell boundaries, so they are right to within one group.
+
+mod chance;
 
 use std::ops::Range;
 
@@ -14,12 +19,18 @@ use crate::window::Cell;
 
 /// In band for this long counts as recovered where no claim says otherwise.
 const STEADY_FOR_NS: u64 = 3_000_000_000;
+/// Cells with slow requests that a stretch needs to be more than one stall shorter than a cell.
+const SLOW_CELLS: u64 = 3;
 
 /// Consecutive cells with enough requests to compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group {
     pub(crate) cells: Range<u64>,
     pub(crate) out: Option<Out>,
+    judged: u64,
+    bad: u64,
+    /// Cells with a slow request, where the group is out of band for being slow.
+    slow_cells: u64,
 }
 
 /// The course of things from a fault's effect to the end of what was seen.
@@ -46,16 +57,19 @@ pub(crate) struct Instants {
 impl Course {
     pub(crate) fn after(facts: &Facts<'_>, band: &Band, instants: Instants) -> Self {
         let horizon = facts.horizon();
+        let steady_for = steady_for(facts);
         let groups = groups(facts, instants.effective / CELL_NS..horizon);
-        let judged = groups.into_iter().map(|(cells, sum)| {
-            let out = band.out(facts, &cells, &sum);
-            Group { cells, out }
-        });
+        let judged = groups
+            .into_iter()
+            .map(|(cells, sum)| Group::judged(facts, band, cells, &sum));
+        let mut groups: Vec<Group> = judged.collect();
+        mark_lasting(band, &mut groups, steady_for);
+        pardon_stalls(&mut groups);
         Self {
-            groups: judged.collect(),
+            groups,
             origin: instants.origin,
             horizon,
-            steady_for: steady_for(facts),
+            steady_for,
             next: instants.next.map_or(horizon, |next| next / CELL_NS),
         }
     }
@@ -136,6 +150,66 @@ impl Course {
     }
 }
 
+impl Group {
+    fn judged(facts: &Facts<'_>, band: &Band, cells: Range<u64>, sum: &Cell) -> Self {
+        let out = band.out(facts, &cells, sum);
+        let slow_cells = match out {
+            Some(Out::Slow) => band.slow_cells(facts, &cells),
+            _ => 0,
+        };
+        Self {
+            cells,
+            out,
+            judged: sum.counts.judged(),
+            bad: sum.counts.bad(),
+            slow_cells,
+        }
+    }
+}
+
+/// Where bad requests add up over a stretch in band that is long enough to count as recovered, the groups
+/// that hold more of them than the reference are out of band.
+fn mark_lasting(band: &Band, groups: &mut [Group], steady_for: u64) {
+    let mut lasting: Vec<Range<usize>> = Vec::new();
+    for first in 0..groups.len() {
+        let Some(last) = steady_until(&groups[first..], steady_for) else {
+            continue;
+        };
+        let stretch = first..first + last + 1;
+        let sum = |count: fn(&Group) -> u64| groups[stretch.clone()].iter().map(count).sum::<u64>();
+        if band.is_bad(sum(|group| group.bad), sum(|group| group.judged)) {
+            lasting.push(stretch);
+        }
+    }
+    for group in lasting.into_iter().flatten() {
+        let group = &mut groups[group];
+        if group.bad as f64 > band.expected_bad(group.judged) {
+            group.out = Some(Out::Bad);
+        }
+    }
+}
+
+/// The group with which these, from the first, have been in band for `steady_for`.
+fn steady_until(groups: &[Group], steady_for: u64) -> Option<usize> {
+    let from = groups.first()?.cells.start;
+    let in_band = groups.iter().take_while(|group| group.out.is_none());
+    let mut ends = in_band.map(|group| (group.cells.end - from) * CELL_NS);
+    ends.position(|lasted| lasted >= steady_for)
+}
+
+/// A stretch that is only slow, and in too few cells, is in band after all.
+fn pardon_stalls(groups: &mut [Group]) {
+    for stretch in groups.chunk_by_mut(|one, next| one.out.is_some() == next.out.is_some()) {
+        let only_slow = stretch.iter().all(|group| group.out == Some(Out::Slow));
+        let cells: u64 = stretch.iter().map(|group| group.slow_cells).sum();
+        if only_slow && cells < SLOW_CELLS {
+            for group in stretch {
+                group.out = None;
+            }
+        }
+    }
+}
+
 /// The longest `steady_for` of the recovery claims, nanoseconds.
 pub(crate) fn steady_for(facts: &Facts<'_>) -> u64 {
     let claimed = facts
@@ -184,6 +258,9 @@ mod tests {
         let groups = (100..).zip(drawn.chars()).map(|(cell, drawn)| Group {
             cells: cell..cell + 1,
             out: (drawn == '#').then_some(Out::Bad),
+            judged: GROUP_MIN,
+            bad: if drawn == '#' { GROUP_MIN } else { 0 },
+            slow_cells: 0,
         });
         let groups: Vec<Group> = groups.collect();
         let horizon = 100 + groups.len() as u64;

@@ -50,7 +50,11 @@ pub const INTEGRITY: ExitCode = code(
     "integrity violated: an acknowledged operation lost, doubled or invented",
 );
 pub const BUG: ExitCode = code(70, "bug", "a bug in chaos");
-pub const INTERRUPTED: ExitCode = code(130, "interrupted", "stopped by the user (Ctrl-C)");
+pub const INTERRUPTED: ExitCode = code(
+    130,
+    "interrupted",
+    "stopped by the user (Ctrl-C or `chaos halt`)",
+);
 pub const TERMINATED: ExitCode = code(143, "terminated", "stopped by the user (SIGTERM)");
 
 /// The first of these that applies is the exit code.

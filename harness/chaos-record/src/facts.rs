@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{Part, Scope};
+use chaos_plan::schedule::users_at;
 
 use crate::event::Event;
 use crate::outcome::Counts;
@@ -260,6 +261,39 @@ impl<'a> Facts<'a> {
     /// was planned, and a response is only a service time.
     pub(crate) fn is_paced(&self) -> bool {
         self.plan.load.model.is_paced()
+    }
+
+    /// Whether users of a closed model without a cycle are there from the begin of a second to its end.
+    pub(crate) fn has_users(&self, second: u64) -> bool {
+        let begin = Duration::from_secs(second);
+        let last = begin.saturating_add(Duration::from_nanos(SECOND_NS - 1));
+        let is_there = |at| users_at(&self.plan.load, at) > 0;
+        !self.is_paced() && is_there(begin) && is_there(last)
+    }
+
+    /// Longest planned pause of a user who has an answer; none follows the last step of a journey.
+    pub(crate) fn longest_think(&self) -> Duration {
+        let journeys = self.plan.load.journeys.iter();
+        let pauses = journeys.flat_map(|journey| journey.steps.iter().rev().skip(1));
+        pauses.map(|step| step.think).max().unwrap_or_default()
+    }
+
+    /// Whether a second without data ends with all users of a closed model without a cycle waiting
+    /// for answers.
+    ///
+    /// There a user who has an answer asks the next after the think time, so nobody asks only while
+    /// all think or wait. Seconds in a row that are half a second longer than the longest think time
+    /// (one, if it is below 500 ms) cannot be thought away: the last of them is one of waiting, and so
+    /// is each further one. Those before it are left out, since all may have been thinking.
+    pub(crate) fn is_waiting(&self, second: u64) -> bool {
+        let half = Duration::from_millis(500);
+        let needed = self.longest_think().saturating_add(half).as_secs();
+        let is_quiet = |second: u64| {
+            let cells = cells_of_seconds(&(second..second + 1));
+            self.has_users(second) && self.requests(&cells).counts.total() == 0
+        };
+        let first = second.checked_sub(needed);
+        first.is_some_and(|first| (first..=second).all(is_quiet))
     }
 
     /// The tightest latency limit of the claims judged on all requests of this stage: the tightest

@@ -8,6 +8,7 @@
 mod plan;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use chaos_plan::Plan;
@@ -84,6 +85,7 @@ pub(crate) struct Run {
     undone: bool,
     cut_short: Option<u64>,
     until_cell: Option<u64>,
+    stuck: Option<Range<u64>>,
     answer: Law<Answer>,
     late: Law<bool>,
     events: Vec<Stamped>,
@@ -100,6 +102,7 @@ impl Run {
             undone: true,
             cut_short: None,
             until_cell: None,
+            stuck: None,
             answer: Box::new(|_| Answer::Ok(MS)),
             late: Box::new(|_| false),
             events: Vec::new(),
@@ -197,6 +200,22 @@ impl Run {
 
     pub(crate) fn cut_short(mut self, until: u64) -> Self {
         self.cut_short = Some(until);
+        self
+    }
+
+    /// Nobody begins anything in this time of the load: all users wait for what they asked before.
+    pub(crate) fn stuck(mut self, from: u64, until: u64) -> Self {
+        self.stuck = Some(from..until);
+        self
+    }
+
+    fn is_stuck(&self, at: u64) -> bool {
+        self.stuck.as_ref().is_some_and(|stuck| stuck.contains(&at))
+    }
+
+    /// Every step but the last of a journey is followed by this pause.
+    pub(crate) fn think(mut self, think: Duration) -> Self {
+        self.shape.think = think;
         self
     }
 
@@ -352,7 +371,9 @@ impl Run {
         };
         let begun = arrivals(&plan(&self.shape)).into_iter();
         let report = WorkerReport {
-            journeys: begun.filter(|(at, _)| *at <= until).count() as u64,
+            journeys: begun
+                .filter(|(at, _)| *at <= until && !self.is_stuck(*at))
+                .count() as u64,
             cpu_ns: SEC,
             wall_ns: self.shape.length,
             lag_max_ns: MS,
@@ -438,6 +459,9 @@ impl Counted {
         for (begin, journey) in arrivals(plan) {
             if begin >= below {
                 break;
+            }
+            if run.is_stuck(begin) {
+                continue;
             }
             let steps = plan.load.journeys[journey].steps.len();
             let (mut at, mut whole, mut late) = (begin, Answer::Ok(0), false);
@@ -554,7 +578,7 @@ impl Counted {
 }
 
 /// Loses what is known of some cells.
-pub(crate) fn forget(record: &mut Record, cells: std::ops::Range<u64>) {
+pub(crate) fn forget(record: &mut Record, cells: Range<u64>) {
     for cell in cells {
         record.windows.cells.remove(&cell);
         record.sums.requests.remove(&cell);

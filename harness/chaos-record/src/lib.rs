@@ -9,6 +9,7 @@
 pub mod abort;
 pub mod audit;
 mod band;
+mod binomial;
 mod consumption;
 mod course;
 pub mod event;

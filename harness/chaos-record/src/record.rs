@@ -39,8 +39,11 @@ pub struct Record {
     /// Lines taken in, the header included.
     pub lines: u64,
     /// First line, from 1, that could not be read or does not belong there, or the end line if lines
-    /// before it are missing. Of what follows only the clean-up counts.
+    /// before it are missing. Of what follows only the clean-up counts. A line that was cut off, with
+    /// nothing but the clean-up behind it, is where a killed run stopped writing and no damage.
     pub damaged_at_line: Option<u64>,
+    /// A line that was cut off: damage, should anything but the clean-up follow.
+    cut_at_line: Option<u64>,
     /// The plan's series.
     pub series: SeriesTable,
     /// The whole schedule by cell; in a closed model without a cycle, what was begun.
@@ -91,6 +94,7 @@ impl Record {
             end: None,
             lines: 1,
             damaged_at_line: None,
+            cut_at_line: None,
             series,
             planned,
             due: None,
@@ -139,11 +143,21 @@ impl Record {
             Ok(line) => self.take(&line, number),
             // The end of a file that was cut: nothing is wrong with what stands before it.
             Err(_) if !text.ends_with(b"\n") => {}
-            Err(_) => self.damaged(number),
+            Err(_) if self.is_whole_so_far() && is_cut(text) => self.cut_at_line = Some(number),
+            Err(_) => self.damaged(self.cut_at_line.unwrap_or(number)),
         }
     }
 
+    fn is_whole_so_far(&self) -> bool {
+        self.end.is_none() && self.damaged_at_line.is_none() && self.cut_at_line.is_none()
+    }
+
     fn take(&mut self, line: &Line, number: u64) {
+        if let Some(cut) = self.cut_at_line
+            && !is_clean_up(line)
+        {
+            self.damaged(cut);
+        }
         if self.damaged_at_line.is_some() {
             self.take_after_damage(line);
             return;
@@ -189,12 +203,8 @@ impl Record {
 
     /// Whether a later clean-up succeeded can still be said, and is said after every damage.
     fn take_after_damage(&mut self, line: &Line) {
-        if let Line::Event(
-            event @ Stamped {
-                what: Event::CleanedUp { .. },
-                ..
-            },
-        ) = line
+        if let Line::Event(event) = line
+            && is_clean_up(line)
         {
             self.events.push(event.clone());
         }
@@ -203,6 +213,19 @@ impl Record {
     fn damaged(&mut self, number: u64) {
         self.damaged_at_line.get_or_insert(number);
     }
+}
+
+fn is_clean_up(line: &Line) -> bool {
+    let what = match line {
+        Line::Event(event) => Some(&event.what),
+        _ => None,
+    };
+    matches!(what, Some(Event::CleanedUp { .. }))
+}
+
+/// Whether a line that cannot be read is the beginning of one that could.
+fn is_cut(text: &[u8]) -> bool {
+    Line::parse(text.trim_ascii_end()).is_err_and(|error| error.is_eof())
 }
 
 fn read_header(text: &[u8]) -> Result<Header, RecordError> {
@@ -321,6 +344,42 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    /// As the guardian leaves a record: the cut line ended, the clean-up behind it.
+    #[test]
+    fn a_line_cut_by_a_kill_is_the_end_of_the_record_and_no_damage() {
+        let lines: Vec<String> = Run::calm().lines().iter().map(Line::to_json).collect();
+        let clean_up =
+            r#"{"event":{"at":9000000000,"what":{"cleaned_up":{"verified":true,"left":[]}}}}"#;
+        let read = |parts: &[&str]| {
+            let text = parts.join("\n") + "\n";
+            Record::read(text.as_bytes()).expect("the header is whole")
+        };
+        let last = lines[6].as_str();
+        for cut in 1..last.len() {
+            let mut parts: Vec<&str> = lines[..6].iter().map(String::as_str).collect();
+            parts.extend([&last[..cut], clean_up]);
+            let record = read(&parts);
+            assert_eq!(
+                (record.damaged_at_line, &record.end),
+                (None, &None),
+                "cut at {cut}"
+            );
+            let last_event = record.events.last().map(|event| &event.what);
+            assert!(
+                matches!(last_event, Some(Event::CleanedUp { .. })),
+                "cut at {cut}"
+            );
+            // Anything else behind it was written by a run that went on.
+            parts.push(&lines[7]);
+            assert_eq!(read(&parts).damaged_at_line, Some(7), "cut at {cut}");
+        }
+        // Not cut but spoilt.
+        let spoilt = last.replacen(':', "#", 1);
+        let mut parts: Vec<&str> = lines[..6].iter().map(String::as_str).collect();
+        parts.extend([spoilt.as_str(), clean_up]);
+        assert_eq!(read(&parts).damaged_at_line, Some(7));
     }
 
     #[test]

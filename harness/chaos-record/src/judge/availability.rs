@@ -1,13 +1,15 @@
 //! The claim on availability: in how many one-second windows the shop was open.
 //!
-//! Invariant: a window in which something was planned and nothing is known is a bad window.
+//! Invariant: a window in which something was planned and nothing is known is a bad window. Users of a
+//! closed model without a cycle have no plan: a window in which they do nothing but wait is bad, too.
 
 use chaos_plan::plan::Scope;
 use chaos_plan::units::Share;
 
-use super::claims::Ground;
+use super::claims::{Ground, unexplained};
 use super::population::{self, Population};
 use super::requests::{blame, sent_by_target, unbelievable};
+use crate::binomial;
 use crate::facts::{Facts, cells_of_seconds};
 use crate::outcome::Counts;
 use crate::verdict::{Finding, Status};
@@ -24,6 +26,8 @@ struct Tally {
     /// Bad ones that would be bad for what the target itself sent.
     by_target: u64,
     requests: u64,
+    /// Of the bad ones: those without data because all users of a closed model waited.
+    waited: u64,
     /// Windows of the plan that the run did not reach.
     unseen: u64,
 }
@@ -46,14 +50,18 @@ pub(super) fn findings(
         .into_iter()
         .map(|population| {
             let tally = tally(ground.facts, &population, good, stages);
-            let (status, why) = decide(ground, &tally, min, stages);
             let listed_only = population
                 .is_beside()
                 .then(|| sparse(&tally, good))
                 .flatten();
             let (status, why) = match listed_only {
+                Some(_) if is_certain(ground, &tally, (min, good), stages) => {
+                    let of = words::counted(tally.own(), "second");
+                    let bad = tally.bad - tally.waited;
+                    (Status::NotHeld, unexplained(bad, &of, 1.0 - min.ratio()))
+                }
                 Some(why) => (Status::NotJudged, why),
-                None => (status, why),
+                None => decide(ground, &tally, min, stages),
             };
             let measured = format!(
                 "{} ({} of {} bad)",
@@ -115,11 +123,38 @@ fn decide(ground: &Ground<'_>, tally: &Tally, min: Share, stages: &[usize]) -> (
 
 /// A journey so rare that a single failure makes a window bad says nothing by itself.
 fn sparse(tally: &Tally, good: Share) -> Option<String> {
-    let mean = tally.requests.checked_div(tally.windows).unwrap_or(0);
+    let mean = tally.requests.checked_div(tally.own()).unwrap_or(0);
     let one_is_enough = mean == 0 || !at_least(mean - 1, mean, good);
     one_is_enough.then(|| {
         format!("not judged alone: {mean} a second, so that one failure makes a second bad")
     })
+}
+
+/// Whether a rare journey was lost for sure: in more of its own seconds than chance explains if the
+/// shop is shut in the share of them that may be bad, and open in the others with as many failures as
+/// make no second of a busy journey bad. The test is that of [`binomial`].
+///
+/// With `m` requests a second, a second is bad with a probability of at most `1 - min * good^m`: the
+/// term is concave in `m`, so the mean stands for seconds with more or fewer (Jensen 1906).
+fn is_certain(
+    ground: &Ground<'_>,
+    tally: &Tally,
+    (min, good): (Share, Share),
+    stages: &[usize],
+) -> bool {
+    let own = tally.own();
+    let unseen = if ground.facts.whole(stages) {
+        0
+    } else {
+        tally.unseen
+    };
+    let bad = match ground.health.sick(stages) {
+        Some(_) => tally.by_target,
+        None => tally.bad - tally.waited,
+    };
+    let mean = tally.requests as f64 / own.max(1) as f64;
+    let share = 1.0 - min.ratio() * good.ratio().powf(mean);
+    binomial::is_beyond_chance(bad, own + unseen, share)
 }
 
 fn tally(facts: &Facts<'_>, population: &Population, good: Share, stages: &[usize]) -> Tally {
@@ -133,18 +168,31 @@ fn tally(facts: &Facts<'_>, population: &Population, good: Share, stages: &[usiz
         let cells = cells_of_seconds(&(second..second + 1));
         let planned = population.planned(facts, &cells);
         if second >= seen {
-            tally.unseen += u64::from(planned > 0);
+            tally.unseen += u64::from(planned > 0 || facts.has_users(second));
             continue;
         }
         let counts = population.counts(facts, &cells);
         if planned > 0 || counts.judged() > 0 {
             tally.add(&counts, good);
+        } else if facts.is_waiting(second) {
+            tally.wait();
         }
     }
     tally
 }
 
 impl Tally {
+    /// Windows in which something of it was planned or known.
+    fn own(&self) -> u64 {
+        self.windows - self.waited
+    }
+
+    fn wait(&mut self) {
+        self.windows += 1;
+        self.bad += 1;
+        self.waited += 1;
+    }
+
     fn add(&mut self, counts: &Counts, good: Share) {
         let n = counts.judged();
         self.windows += 1;
@@ -260,6 +308,60 @@ mod tests {
         };
         assert_eq!(status("journey browse"), Some(Status::Held));
         assert_eq!(status("journey buy"), Some(Status::NotJudged));
+    }
+
+    #[test]
+    fn a_rare_journey_that_fails_altogether_is_lost() {
+        let failing = |every: u64| {
+            claim(&Run::kill().rate(50).answer(move |request| {
+                if request.journey == 1 && request.number % every == 0 {
+                    Answer::reset()
+                } else {
+                    Answer::Ok(5 * MS)
+                }
+            }))
+        };
+        // A purchase is every ninth request; at 45 and more requests in all ten a second may be bad.
+        let lost = failing(1);
+        assert_eq!(lost.status, Status::NotHeld, "{}", lost.why);
+        let why = "journey buy: 28 of 28 seconds were bad, which an allowed share of 5 % does not explain";
+        assert!(lost.why.contains(why), "{}", lost.why);
+        // One purchase in twenty is what a busy journey may lose in every second.
+        let healthy = failing(20);
+        assert_eq!(healthy.status, Status::Held, "{}", healthy.why);
+    }
+
+    #[test]
+    fn seconds_in_which_all_users_wait_are_bad() {
+        let users = || Run::calm().users(50, None);
+        let check = |run: &Run, status: Status, n: u64, bad: u64| {
+            let claim = claim(run);
+            let all = &claim.findings[0];
+            assert_eq!(
+                (claim.status, all.n, all.bad),
+                (status, n, bad),
+                "{}",
+                claim.why
+            );
+        };
+        check(&users(), Status::Held, 28, 0);
+        check(&users().stuck(12 * SEC, 16 * SEC), Status::NotHeld, 28, 4);
+        check(&users().stuck(12 * SEC, 30 * SEC), Status::NotHeld, 28, 18);
+        // Of these one and a half seconds one is whole.
+        check(&users().stuck(12_500 * MS, 14 * SEC), Status::Held, 28, 1);
+        // Think time explains the first seconds, never all.
+        let thinking = |ms, until| {
+            users()
+                .think(std::time::Duration::from_millis(ms))
+                .stuck(12 * SEC, until)
+        };
+        check(&thinking(499, 13 * SEC), Status::Held, 28, 1);
+        check(&thinking(500, 13 * SEC), Status::Held, 27, 0);
+        check(&thinking(2_000, 14 * SEC), Status::Held, 26, 0);
+        check(&thinking(2_000, 17 * SEC), Status::NotHeld, 26, 3);
+        // With a cycle journeys are planned, and counted as such.
+        let paced = Run::calm().users(50, Some(std::time::Duration::from_secs(1)));
+        check(&paced.stuck(12 * SEC, 16 * SEC), Status::Unknown, 28, 4);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::fault::JudgedFault;
 use super::generator::Health;
 use super::goodput::Asked;
 use super::{availability, drift, goodput, integrity, population, recovery, requests, resources};
+use crate::binomial;
 use crate::facts::Facts;
 use crate::integrity::Examined;
 use crate::verdict::{ClaimVerdict, Conservation, Finding, Status};
@@ -64,6 +65,13 @@ impl Allowance {
         }
     }
 
+    fn ratio(self) -> f64 {
+        match self {
+            Self::PerMille(share) => share as f64 / 1_000.0,
+            Self::Share(share) => share.ratio(),
+        }
+    }
+
     fn is_nothing(self) -> bool {
         self.needed().is_none()
     }
@@ -82,6 +90,9 @@ pub(super) struct Tally {
 }
 
 /// Held, not held or unknown, with the most that was allowed and why.
+///
+/// Too few requests show no journey to be good, but they hide no certain breach: one that an allowed
+/// share does not explain by chance (the exact binomial test of [`binomial`]) is not held.
 pub(super) fn weigh(tally: Tally, allowance: Allowance) -> (Status, u64, String) {
     let Tally {
         n,
@@ -96,24 +107,20 @@ pub(super) fn weigh(tally: Tally, allowance: Allowance) -> (Status, u64, String)
         n.max(planned.unwrap_or(n))
     };
     let allowed = allowance.of(base);
+    let can_be_saved = !whole && planned.is_none();
     let one_is_too_many = allowance.is_nothing() && bad > 0;
     if allowed < ALLOWED_MIN && !one_is_too_many {
-        let needs = allowance.needed().map_or_else(
-            || "no number shows it".to_owned(),
-            |needed| format!("needs {}", words::count(needed)),
-        );
-        let (status, title) = if alone {
-            (Status::NotJudged, "not judged alone: ")
-        } else {
-            (Status::Unknown, "")
-        };
-        return (
-            status,
-            allowed,
-            format!("{title}too few requests: {}, {needs}", words::count(base)),
-        );
+        let share = allowance.ratio();
+        if alone && !can_be_saved && binomial::is_beyond_chance(bad, base, share) {
+            return (
+                Status::NotHeld,
+                allowed,
+                unexplained(bad, &words::count(base), share),
+            );
+        }
+        let (status, why) = too_few(base, alone, allowance);
+        return (status, allowed, why);
     }
-    let can_be_saved = !whole && planned.is_none();
     if bad > allowed && !can_be_saved {
         let why = format!(
             "{} of {} were bad, at most {} may be",
@@ -131,6 +138,30 @@ pub(super) fn weigh(tally: Tally, allowance: Allowance) -> (Status, u64, String)
         );
     }
     (Status::Held, allowed, String::new())
+}
+
+fn too_few(base: u64, alone: bool, allowance: Allowance) -> (Status, String) {
+    let needs = allowance.needed().map_or_else(
+        || "no number shows it".to_owned(),
+        |needed| format!("needs {}", words::count(needed)),
+    );
+    let (status, title) = if alone {
+        (Status::NotJudged, "not judged alone: ")
+    } else {
+        (Status::Unknown, "")
+    };
+    let why = format!("{title}too few requests: {}, {needs}", words::count(base));
+    (status, why)
+}
+
+/// `35 of 35 were bad, which an allowed share of 3 % does not explain`; `of` is how many, and of what.
+pub(super) fn unexplained(bad: u64, of: &str, share: f64) -> String {
+    const WHOLE: u64 = 1_000_000_000;
+    format!(
+        "{} of {of} were bad, which an allowed share of {} does not explain",
+        words::count(bad),
+        words::share(Share::from_ratio(share).floor_of(WHOLE), WHOLE)
+    )
 }
 
 /// Judges every claim of the plan, in its order.
@@ -378,15 +409,45 @@ mod tests {
 
     #[test]
     fn a_journey_with_too_few_is_listed_only() {
-        let (status, _, why) = weigh(
-            Tally {
-                alone: true,
-                ..tally(50, 50)
-            },
-            Allowance::PerMille(50),
-        );
-        assert_eq!(status, Status::NotJudged);
-        assert_eq!(why, "not judged alone: too few requests: 50, needs 200");
+        let alone = |n, bad, allowance| {
+            let (status, _, why) = weigh(
+                Tally {
+                    alone: true,
+                    ..tally(n, bad)
+                },
+                allowance,
+            );
+            (status, why)
+        };
+        let p95 = Allowance::PerMille(50);
+        let few = "not judged alone: too few requests: 50, needs 200".to_owned();
+        assert_eq!(alone(50, 0, p95), (Status::NotJudged, few.clone()));
+        // Three may be bad; nine are with 0.08 %, eight with 0.3 %.
+        assert_eq!(alone(50, 8, p95), (Status::NotJudged, few));
+        assert_eq!(alone(50, 9, p95).0, Status::NotHeld);
+        assert_eq!(alone(1, 1, p95).0, Status::NotJudged);
+        let three = Allowance::Share(Share::parse("3%").expect("a share"));
+        let certain = "35 of 35 were bad, which an allowed share of 3 % does not explain";
+        assert_eq!(alone(35, 35, three), (Status::NotHeld, certain.to_owned()));
+    }
+
+    #[test]
+    fn a_rare_journey_of_a_run_that_ended_early_is_lost_only_if_the_rest_cannot_save_it() {
+        let early = |bad, planned| {
+            weigh(
+                Tally {
+                    planned,
+                    whole: false,
+                    alone: true,
+                    ..tally(10, bad)
+                },
+                Allowance::PerMille(50),
+            )
+            .0
+        };
+        assert_eq!(early(10, Some(40)), Status::NotHeld);
+        assert_eq!(early(5, Some(150)), Status::NotJudged);
+        assert_eq!(early(10, None), Status::NotJudged);
     }
 
     #[test]

@@ -74,7 +74,8 @@ pub(super) fn collect(
             format!("{left}; `chaos recover` finishes the clean-up"),
         ));
     }
-    reasons.extend(ground.faults.iter().filter_map(of_fault));
+    let faults = ground.faults.iter();
+    reasons.extend(faults.filter_map(|fault| of_fault(facts, fault)));
     reasons.extend(claims.iter().filter_map(of_claim));
     if claims.is_empty() {
         reasons.push((exit::INCONCLUSIVE, "the plan makes no claim".to_owned()));
@@ -138,7 +139,10 @@ fn of_record(ground: &Ground<'_>) -> Vec<Reason> {
     reasons
 }
 
-fn of_fault(fault: &JudgedFault<'_>) -> Option<Reason> {
+/// What a harness that died left at work, the guardian or `chaos recover` took back if the clean-up they wrote
+/// down is verified: then its end is not known, but nothing is left of it. A harness that closed its
+/// record had to tell of each undo itself, and a failed undo stays one.
+fn of_fault(facts: &Facts<'_>, fault: &JudgedFault<'_>) -> Option<Reason> {
     let (life, name) = (&fault.life, &fault.finding.name);
     let applied = life.effective.is_some() || life.unproven.is_some();
     if let Some(why) = life.undo_failed {
@@ -147,7 +151,8 @@ fn of_fault(fault: &JudgedFault<'_>) -> Option<Reason> {
             format!("the undo of {name} is not verified: {why}"),
         ));
     }
-    if applied && !life.is_one_shot() && life.undone.is_none() {
+    let undone = life.is_one_shot() || life.undone.is_some() || cleaned_after(facts, name);
+    if applied && !undone {
         return Some((
             exit::NOT_CLEAN,
             format!("nothing shows that {name} was undone; `chaos recover` finishes the clean-up"),
@@ -155,6 +160,22 @@ fn of_fault(fault: &JudgedFault<'_>) -> Option<Reason> {
     }
     life.no_evidence()
         .map(|why| (exit::INCONCLUSIVE, format!("{name}: {why}")))
+}
+
+/// Whether the harness did not live to close its record, and the last clean-up, after everything
+/// that is told of the fault, is verified.
+fn cleaned_after(facts: &Facts<'_>, name: &str) -> bool {
+    let events = || facts.record.events.iter();
+    let last_change = events()
+        .filter(|event| matches!(&event.what, Event::Fault { fault, .. } if fault == name))
+        .map(|event| event.at)
+        .max();
+    let last_clean_up = events().rev().find_map(|event| match event.what {
+        Event::CleanedUp { verified, .. } => Some((verified, event.at)),
+        _ => None,
+    });
+    facts.record.end.is_none()
+        && last_clean_up.is_some_and(|(verified, at)| verified && Some(at) >= last_change)
 }
 
 fn of_claim(claim: &ClaimVerdict) -> Option<Reason> {
@@ -297,8 +318,51 @@ mod tests {
             RunOutcome::NotHeld,
             6,
         );
-        check(&Run::pause().without_undo(), RunOutcome::Inconclusive, 6);
         check(&Run::pause(), RunOutcome::Held, 0);
+    }
+
+    #[test]
+    fn a_fault_nobody_undid_is_left_behind_until_a_later_clean_up_is_verified() {
+        let clean_up = |verified| Event::CleanedUp {
+            verified,
+            left: Vec::new(),
+        };
+        // The harness died while the fault was at work.
+        let killed = |clean_ups: &[bool]| {
+            let mut record = Run::pause().without_undo().until_cell(140).record();
+            for verified in clean_ups {
+                record.apply(&crate::line::Line::Event(crate::event::Stamped {
+                    at: 90 * SEC,
+                    what: clean_up(*verified),
+                }));
+            }
+            judge(&record).exit
+        };
+        assert_eq!(killed(&[]).code, 6);
+        assert_eq!(killed(&[true, false]).code, 6);
+        for clean_ups in [&[true][..], &[false, true]] {
+            let exit = killed(clean_ups);
+            assert_eq!(exit.code, 3, "{:?}", exit.because);
+            let unknown = "stall-api: nothing shows that it was undone";
+            assert!(exit.because.iter().any(|because| because.why == unknown));
+        }
+        // Who closed the record had to tell of the undo.
+        check(&Run::pause().without_undo(), RunOutcome::Inconclusive, 6);
+        // A clean-up before the fault says nothing about it.
+        let early = Run::pause().without_undo().event(2 * SEC, clean_up(true));
+        assert_eq!(judge(&early.until_cell(140).record()).exit.code, 6);
+    }
+
+    #[test]
+    fn a_failed_undo_is_not_mended_by_the_end_of_its_processes() {
+        let failed = Event::Fault {
+            fault: "stall-api".to_owned(),
+            change: crate::event::FaultChange::UndoFailed {
+                why: "pid 4121 does not answer".to_owned(),
+            },
+        };
+        let run = Run::pause().without_undo().event(16 * SEC, failed);
+        check(&run, RunOutcome::Inconclusive, 6);
     }
 
     #[test]

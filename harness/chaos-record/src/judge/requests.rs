@@ -116,15 +116,17 @@ pub(super) fn errors(ground: &Ground<'_>, max: Share, scope: &Scope) -> Vec<Find
     let (facts, stages) = (ground.facts, &scope.stages);
     let judge = |population: Population| {
         let counts = &population.over(facts, stages);
-        let (status, allowed, why) = weigh(
-            population.tally(facts, stages, counts, counts.bad()),
-            Allowance::Share(max),
-        );
+        let weighed = |bad| {
+            let tally = population.tally(facts, stages, counts, bad);
+            weigh(tally, Allowance::Share(max))
+        };
+        let (status, allowed, why) = weighed(counts.bad());
+        let by_target = weighed(sent_by_target(counts)).0 == Status::NotHeld;
         let (status, why) = match status {
             Status::NotHeld => blame(
                 ground,
                 stages,
-                sent_by_target(counts) > allowed,
+                by_target,
                 format!("{why}: {}", kinds(counts)),
             ),
             Status::Held => match ground.health.short(stages) {
@@ -317,6 +319,44 @@ mod tests {
         let claim = claim(&Run::kill().answer(every(60, Answer::reset())), "errors");
         assert_eq!(claim.status, Status::NotHeld);
         assert!(claim.why.contains("connection broke"), "{}", claim.why);
+    }
+
+    #[test]
+    fn a_journey_that_fails_altogether_does_not_hide_for_being_rare() {
+        // 68 purchases are too few for 1 % and for a p95.
+        let run = || {
+            Run::kill().rate(10).answer(|request| {
+                if request.journey == 1 {
+                    Answer::reset()
+                } else {
+                    Answer::Ok(5 * MS)
+                }
+            })
+        };
+        for kind in ["errors", "latency"] {
+            let claim = claim(&run(), kind);
+            assert_eq!(claim.status, Status::NotHeld, "{}", claim.why);
+            let buy = claim
+                .findings
+                .iter()
+                .find(|finding| finding.of == "journey buy")
+                .expect("it is listed");
+            assert_eq!((buy.status, buy.n, buy.bad), (Status::NotHeld, 68, 68));
+            assert!(buy.why.contains("does not explain"), "{}", buy.why);
+            assert!(claim.why.contains("journey buy: 68 of 68"), "{}", claim.why);
+        }
+        // What a slow generator may have done itself is no breach.
+        let late = Run::kill()
+            .rate(10)
+            .late(|request| request.number % 10 == 0)
+            .answer(|request| {
+                if request.journey == 1 {
+                    Answer::Failed(FailKind::Timeout)
+                } else {
+                    Answer::Ok(5 * MS)
+                }
+            });
+        assert_eq!(claim(&late, "errors").status, Status::Unknown);
     }
 
     #[test]
