@@ -149,7 +149,10 @@ fn audit_or_facilitator(event: &Event) -> Option<String> {
             format!("{} ({}): {}", kind.name(), clean(by), clean(text))
         }
         Event::KeyAwaited { fault } => {
-            format!("fault {}: waits for the facilitator", clean(fault))
+            format!(
+                "fault {0}: waits for the facilitator: `chaos go --fault {0}`",
+                clean(fault)
+            )
         }
         Event::KeyPressed { fault } => {
             format!("fault {}: the facilitator lets it begin", clean(fault))

@@ -210,7 +210,13 @@ pub fn summary(fault: &FaultFinding) -> String {
         return format!("Not injected, {}: {}", not_injected(*reason), clean(why));
     }
     match &fault.recovery {
-        Recovery::Absorbed => "It took effect and shoppers felt nothing.".to_owned(),
+        Recovery::Absorbed => match fault.excess_bad + fault.caught[1] {
+            0 => "It took effect and shoppers felt nothing.".to_owned(),
+            bad => format!(
+                "It took effect and shoppers felt nothing beyond {}.",
+                words::counted(bad, "failed request")
+            ),
+        },
         Recovery::Recovered { after: 0, relapses } if *relapses > 0 => {
             format!(
                 "Nothing was felt at first; {} later.",

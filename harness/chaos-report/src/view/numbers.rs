@@ -260,8 +260,10 @@ fn integrity(story: &Story<'_>) -> Number {
         Status::NotHeld => ("violated", Tone::Bad),
         Status::Unknown | Status::NotJudged => ("not known", Tone::Unknown),
     };
+    let is_known = integrity.status == Status::Held;
     let note = match violations {
-        0 => format!("{operations} checked after the run"),
+        0 if is_known => format!("{operations} checked after the run"),
+        0 => format!("{operations} sent, not all could be checked"),
         n => format!("{} in {operations}", words::counted(n, "violation")),
     };
     number(label, value.to_owned(), note, tone)
