@@ -16,6 +16,8 @@ use tokio::time::Instant;
 const VERSION: u32 = 1;
 /// Longest answer of one service.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Most lines of it.
+const ANSWER_LINES_MAX: usize = 1_000_000;
 /// Limit of one answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Between two readings that are to be alike.
@@ -145,6 +147,11 @@ fn parse(service: &str, bytes: &[u8]) -> Result<Vec<AuditLine>, AuditError> {
             why: error.to_string(),
         })?;
         lines.push(parsed);
+        if lines.len() > ANSWER_LINES_MAX {
+            return Err(not_whole(&format!(
+                "it has more than {ANSWER_LINES_MAX} lines"
+            )));
+        }
     }
     match lines.first() {
         Some(AuditLine::Audit(head)) if head.version == VERSION => {}

@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_record::event::NoteKind;
@@ -17,14 +18,16 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader as AsyncBufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Name of the socket in the run's folder.
 const SOCKET: &str = "control";
 /// Longest request in bytes; a note is a sentence or two.
-const REQUEST_BYTES_MAX: u64 = 8 * 1024;
+const REQUEST_BYTES_MAX: u64 = 32 * 1024;
 /// Requests that wait for the conductor.
 const WAITING_MAX: usize = 8;
+/// Second terminals that speak at once.
+const PEERS_MAX: usize = 64;
 /// Limit of one exchange, on both sides.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -110,10 +113,17 @@ impl Drop for Control {
 }
 
 async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
-    // One at a time: a second terminal waits for the first, at most for its limit.
+    let places = Arc::new(Semaphore::new(PEERS_MAX));
     while let Ok((stream, _)) = listener.accept().await {
-        // A peer that is slow, gone or talks nonsense is left; the next one may be better.
-        drop(tokio::time::timeout(LIMIT, exchange(stream, &sender)).await);
+        // Beyond that many at once a peer is turned away: its connection closes.
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                // A peer that is slow, gone or talks nonsense holds up nobody else.
+                drop(tokio::time::timeout(LIMIT, exchange(stream, &sender)).await);
+                drop(place);
+            });
+        }
     }
 }
 

@@ -96,6 +96,8 @@ pub enum LedgerError {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("find a run in `{}`: it is no folder that a run made", path.display())]
+    NotARun { path: PathBuf },
     #[error("take over run `{run}`: it is alive")]
     Alive { run: String },
     #[error("announce an act in the ledger `{}`: it refused an entry before", path.display())]
@@ -122,7 +124,16 @@ impl Ledger {
     pub fn create(root: &RootLock, opened: Opened) -> Result<Self, LedgerError> {
         let folder = root.root().join(&opened.run);
         state_folder::make_private(&folder)?;
-        let lock = lock::take(&folder, &opened.run)?;
+        let begun = Self::begin(&folder, opened);
+        if begun.is_err() {
+            // Nothing was started yet: what is there of it must not stand in the way of the next run.
+            fs::remove_dir_all(&folder).unwrap_or_default();
+        }
+        begun
+    }
+
+    fn begin(folder: &Path, opened: Opened) -> Result<Self, LedgerError> {
+        let lock = lock::take(folder, &opened.run)?;
         let path = folder.join("ledger");
         let io = |act| {
             let path = path.clone();
@@ -134,9 +145,10 @@ impl Ledger {
             .open(&path)
             .map_err(io("make"))?;
         reserve(&file).map_err(io("reserve room for"))?;
-        let mut ledger = Self::over(folder.clone(), file, lock).map_err(io("read the size of"))?;
+        let mut ledger =
+            Self::over(folder.to_owned(), file, lock).map_err(io("read the size of"))?;
         ledger.write(&Entry::Opened(opened))?;
-        File::open(&folder)
+        File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(io("sync"))?;
         Ok(ledger)
@@ -145,6 +157,9 @@ impl Ledger {
     /// Takes over the ledger of a run that nobody looks after any more.
     pub fn take_over(root: &RootLock, run: &str) -> Result<Self, LedgerError> {
         let folder = root.root().join(run);
+        if !is_of_a_run(root.root(), &folder) {
+            return Err(LedgerError::NotARun { path: folder });
+        }
         state_folder::check_private(&folder)?;
         let lock = lock::take(&folder, run)?;
         Self::open(folder, lock, true)
@@ -257,6 +272,16 @@ impl Ledger {
 }
 
 /// Some file systems cannot reserve room; then the run goes on without.
+/// A folder directly in the root, empty (the run died before its lock) or with a lock in it.
+fn is_of_a_run(root: &Path, folder: &Path) -> bool {
+    let is_named = folder.parent() == Some(root)
+        && folder
+            .file_name()
+            .is_some_and(|name| folder == root.join(name));
+    let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    is_named && (folder.join("lock").exists() || is_empty())
+}
+
 fn reserve(file: &File) -> io::Result<()> {
     match fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES) {
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
@@ -340,6 +365,28 @@ mod tests {
             ledger.write(&entry).expect("room");
         }
         ledger
+    }
+
+    #[test]
+    fn only_a_folder_that_a_run_made_is_taken_over() {
+        let root = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        for folder in [elsewhere.path().join("v"), root.path().join("v")] {
+            state_folder::make_private(&folder).expect("new");
+            fs::write(folder.join("f"), "precious").expect("ours");
+        }
+        let held = RootLock::try_take(root.path())
+            .expect("ours")
+            .expect("free");
+        let absolute = elsewhere.path().join("v").display().to_string();
+        for run in ["", ".", "..", "v", "v/..", &absolute] {
+            let taken = Ledger::take_over(&held, run);
+            assert!(
+                matches!(taken, Err(LedgerError::NotARun { .. })),
+                "{run}: {taken:?}"
+            );
+        }
+        assert!(root.path().join("v/f").exists() && elsewhere.path().join("v/f").exists());
     }
 
     #[test]

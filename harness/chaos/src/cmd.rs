@@ -45,7 +45,9 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::Doctor(args) => Ok(doctor::doctor(&args, output)),
         Command::Schema(args) => Ok(schema::schema(&args, output)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "chaos", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chaos", &mut script);
+            output.give(&String::from_utf8_lossy(&script));
             Ok(exit::HELD.code)
         }
         Command::Guardian { folder } => internal::guardian(&folder),

@@ -29,7 +29,13 @@ fn main() -> ExitCode {
         Ok(output) => {
             let code = dispatched(cli, &output);
             output.settle();
-            code
+            match output::refused::why() {
+                Some(why) if code == exit::HELD.code => failed(
+                    &output,
+                    &Failure::environment(format!("write to standard output: {why}")),
+                ),
+                _ => code,
+            }
         }
         Err(failure) => failed(&output, &failure),
     };

@@ -3,6 +3,7 @@
 //! Invariant: during a run nothing here blocks (see [`printer`]); otherwise everything is printed.
 
 mod printer;
+pub(crate) mod refused;
 
 use std::io::{IsTerminal, Write};
 
@@ -159,7 +160,8 @@ impl Output {
             printer.events.put(format!("{text}{end}"));
             return;
         }
-        let mut stdout = std::io::stdout().lock();
+        let mut stdout = refused::Noting(std::io::stdout().lock());
+        // A refusal is remembered and said at the end.
         drop(write!(stdout, "{text}{end}").and_then(|()| stdout.flush()));
     }
 

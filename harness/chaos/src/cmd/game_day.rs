@@ -80,6 +80,7 @@ pub(super) fn choose(root: &Path, asked: Option<&str>) -> Result<String, Failure
     let alive = |run: &String| matches!(ledger::standing(&root.join(run)), Ok(Standing::Alive));
     let mut live: Vec<String> = runs.into_iter().filter(alive).collect();
     match asked {
+        Some("") => return Err(bad("an empty name names no run".to_owned())),
         Some("latest") => live = live.split_off(live.len().saturating_sub(1)),
         Some(part) if live.iter().any(|run| run == part) => return Ok(part.to_owned()),
         Some(part) => live.retain(|run| run.contains(part)),
@@ -111,9 +112,10 @@ mod tests {
     #[test]
     fn without_a_live_run_it_says_so() {
         let root = tempfile::tempdir().expect("a folder");
-        for asked in [None, Some("latest"), Some("smoke")] {
+        for asked in [None, Some("latest"), Some("smoke"), Some("")] {
             let failure = choose(root.path(), asked).expect_err("nobody is alive");
-            assert!(failure.text.contains("alive"), "{}", failure.text);
+            let told = failure.text.contains("alive") || asked == Some("");
+            assert!(told, "{}", failure.text);
             assert_eq!(failure.code, exit::BAD_INPUT);
         }
     }

@@ -9,9 +9,11 @@ use crate::output::{Failure, Output};
 
 pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure> {
     let root = state_folder::root().map_err(Failure::environment)?;
-    if let Some(run) = &args.run
-        && !root.join(run).is_dir()
-    {
+    // A run is named by its folder there, never by a path.
+    let is_there = |run: &String| {
+        !run.is_empty() && !run.starts_with('.') && !run.contains('/') && root.join(run).is_dir()
+    };
+    if let Some(run) = args.run.as_ref().filter(|run| !is_there(run)) {
         return Err(Failure::new(
             exit::BAD_INPUT,
             format!("error: no run `{run}` has anything to recover"),

@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::refused::Noting;
+
 /// Texts for people that may wait: some screens of lines.
 const TEXTS_MAX: usize = 512;
 /// Events that may wait on standard output.
@@ -32,7 +34,7 @@ impl Printer {
     pub(super) fn start() -> io::Result<Self> {
         Ok(Self {
             texts: Stream::start(TEXTS_MAX, io::stderr)?,
-            events: Stream::start(EVENTS_MAX, io::stdout)?,
+            events: Stream::start(EVENTS_MAX, || Noting(io::stdout()))?,
         })
     }
 
@@ -138,7 +140,7 @@ impl Shared {
 
 fn print_all(texts: &Receiver<String>, shared: &Shared, mut to: impl Write) {
     for text in texts {
-        // A reader that went away is no reason to stop a run.
+        // Neither a reader that went away nor a full disk is a reason to stop a run.
         drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
         shared.lock().printed += 1;
         shared.printed.notify_all();
