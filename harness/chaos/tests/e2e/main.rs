@@ -11,9 +11,14 @@
 
 mod clean_up;
 mod cli;
+mod everyday;
+mod game_day;
 mod honesty;
+mod integrity;
 mod leftovers;
+mod outcomes;
 mod program;
+mod recovery;
 mod signals;
 mod terminal;
 mod truth;
