@@ -1,6 +1,6 @@
 //! The charts of a report: figures with panels, a finding in words and a table.
 //!
-//! Drawn with plotters through a backend of our own ([`svg`]) that writes classes, groups and titles.
+//! Drawn with plotters through a backend of our own (`svg`) that writes classes, groups and titles.
 //! Invariant: colours come from classes; what is drawn also stands in words (`finding`) and in
 //! numbers (`table`), and a second sign beside colour tells lines apart. There is one y-axis.
 

@@ -3,7 +3,7 @@
 //! It owns the platform, the engine, the record, the ledger and the lease; nobody else acts. It runs
 //! on a single-threaded runtime on the main thread: the parent-death signal of the processes it
 //! starts is tied to the thread that started them.
-//! Invariant: whatever ends [`Conductor::play`], also a panic, [`Conductor::finish`] runs after it;
+//! Invariant: whatever ends `Conductor::play`, also a panic, `Conductor::finish` runs after it;
 //! and whatever is waited for, the loop goes on hearing, so the lease is kept up.
 
 mod deploy;
