@@ -123,6 +123,29 @@ async fn a_fin_stays_a_fin_and_the_other_direction_goes_on() {
 }
 
 #[tokio::test]
+async fn a_fin_of_the_callee_leaves_the_way_to_it_open() {
+    let (_proxy, address, callee) = by_hand().await;
+    let (mut client, mut server) = pair(address, &callee).await;
+    server.write_all(b"answer").await.expect("open");
+    server.shutdown().await.expect("half closed");
+    let mut answer = String::new();
+    soon(client.read_to_string(&mut answer))
+        .await
+        .expect("a clean end");
+    assert_eq!(answer, "answer");
+    client
+        .write_all(b"afterthought")
+        .await
+        .expect("the other half is open");
+    drop(client);
+    let mut rest = String::new();
+    soon(server.read_to_string(&mut rest))
+        .await
+        .expect("a clean end");
+    assert_eq!(rest, "afterthought");
+}
+
+#[tokio::test]
 async fn a_reset_of_the_callee_is_a_reset_for_the_caller() {
     let (_proxy, address, callee) = by_hand().await;
     let (mut client, server) = pair(address, &callee).await;
