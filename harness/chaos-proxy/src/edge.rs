@@ -4,12 +4,12 @@
 //! at once; no instance is tried twice for one connection.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use crate::relay::{Carried, relay, reset};
 
 /// Longest wait for an instance to take a connection.
 const CONNECT: Duration = Duration::from_secs(1);
+/// Connections that may wait to be accepted; the kernel holds it below its own limit.
+const QUEUE: u32 = 4096;
 /// Pause after `accept` failed, most likely for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,6 +32,16 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// One permit for each connection the process may carry.
     pub(crate) room: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Room for `connections` at a time.
+    pub(crate) fn new(connections: usize) -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(connections)),
+        }
+    }
 }
 
 /// An open listener; closing it ends its connections too.
@@ -54,15 +66,15 @@ struct Inner {
 }
 
 impl Edge {
-    /// Opens a listener on a free loopback port.
-    pub(crate) async fn open(
-        caller: &str,
-        callee: &str,
+    /// Opens a listener at `at`, where port 0 is any free one; the pair names its ends.
+    pub(crate) fn open(
+        at: SocketAddr,
+        (caller, callee): (&str, &str),
         callees: Arc<Mutex<Balance>>,
         shared: Shared,
         stop: CancellationToken,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = listen(at)?;
         let address = listener.local_addr()?;
         let inner = Arc::new(Inner {
             caller: caller.to_owned(),
@@ -100,6 +112,18 @@ impl Edge {
             bytes_out: read(&self.inner.carried.outward),
         }
     }
+}
+
+/// Opens a listener that holds a burst of connections until they are accepted: with the usual
+/// queue of 128 the kernel drops the rest of the burst, and they come again a whole second later.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 async fn accept(listener: TcpListener, inner: Arc<Inner>) {

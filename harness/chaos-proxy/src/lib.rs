@@ -5,6 +5,7 @@
 //! with the load engine, and obeys commands on its standard input.
 //! Invariant: it has no memory of its own to undo: when its input ends, it ends.
 
+mod alone;
 mod balance;
 mod edge;
 pub mod line;
@@ -13,4 +14,5 @@ pub mod protocol;
 mod relay;
 mod serve;
 
+pub use alone::carry_blocking;
 pub use serve::{ProxyError, run_blocking, serve};

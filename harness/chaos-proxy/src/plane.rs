@@ -4,13 +4,12 @@
 //! see it.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::balance::{Balance, Member};
 use crate::edge::{Edge, Shared};
@@ -36,21 +35,17 @@ pub(crate) struct Plane {
 impl Plane {
     /// A plane that carries at most `connections` at a time.
     pub(crate) fn new(connections: usize) -> Self {
-        let shared = Shared {
-            tasks: TaskTracker::new(),
-            room: Arc::new(Semaphore::new(connections)),
-        };
         Self {
             edges: BTreeMap::new(),
             callees: BTreeMap::new(),
-            shared,
+            shared: Shared::new(connections),
             stop: CancellationToken::new(),
         }
     }
 
-    pub(crate) async fn obey(&mut self, command: Command) -> Answer {
+    pub(crate) fn obey(&mut self, command: Command) -> Answer {
         match command {
-            Command::Listen { caller, callee } => self.listen(caller, callee).await,
+            Command::Listen { caller, callee } => self.listen(caller, callee),
             Command::Forget { caller } => self.forget(&caller),
             Command::Route { service, instances } => self.route(&service, instances),
             Command::Eject { service, instance } => self.eject(&service, &instance),
@@ -70,7 +65,7 @@ impl Plane {
     }
 
     /// Listening twice for the same edge gives the same address.
-    async fn listen(&mut self, caller: String, callee: String) -> Answer {
+    fn listen(&mut self, caller: String, callee: String) -> Answer {
         let key = (caller, callee);
         if let Some(edge) = self.edges.get(&key) {
             return Answer::Listening {
@@ -84,14 +79,12 @@ impl Plane {
         }
         let callees = self.callees(&key.1);
         match Edge::open(
-            &key.0,
-            &key.1,
+            (Ipv4Addr::LOCALHOST, 0).into(),
+            (&key.0, &key.1),
             callees,
             self.shared.clone(),
             self.stop.child_token(),
-        )
-        .await
-        {
+        ) {
             Ok(edge) => {
                 let address = edge.address.to_string();
                 self.edges.insert(key, edge);

@@ -3,11 +3,13 @@
 //! Invariant: every command that can be read is answered once, in order, under its id.
 
 use std::io;
+use std::net::SocketAddr;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::runtime::Runtime;
 
 use crate::line::{MAX_LINE, next_line};
 use crate::plane::Plane;
@@ -25,6 +27,11 @@ const PLENTY_OF_FILES: u64 = 65_536;
 pub enum ProxyError {
     #[error("start the runtime of the proxy: {source}")]
     Runtime { source: io::Error },
+    #[error("listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
     #[error("read a command on standard input: {source}")]
     Read { source: io::Error },
     #[error("understand the command `{line}`: {source}")]
@@ -38,15 +45,20 @@ pub enum ProxyError {
 
 /// Serves standard input and output until the input ends. Blocks.
 pub fn run_blocking() -> Result<(), ProxyError> {
-    raise_open_files();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| ProxyError::Runtime { source })?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(serve(tokio::io::stdin(), tokio::io::stdout()));
     // After an error a read of the input may still be under way, and nobody will end it.
     runtime.shutdown_background();
     ended
+}
+
+/// One thread: its core is shared with what is measured, and one passes more than the rest can take.
+pub(crate) fn runtime() -> Result<Runtime, ProxyError> {
+    raise_open_files();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| ProxyError::Runtime { source })
 }
 
 /// Serves any pair of streams until the input ends, then closes all that was opened.
@@ -78,7 +90,7 @@ where
         let response = match serde_json::from_slice::<Request>(&line) {
             Ok(request) => Response {
                 id: request.id,
-                answer: plane.obey(request.command).await,
+                answer: plane.obey(request.command),
             },
             Err(source) => refuse(&line, source)?,
         };
@@ -147,7 +159,8 @@ fn raise_open_files() {
     }
 }
 
-fn connections() -> usize {
+/// Most connections at a time, by the files this process may open.
+pub(crate) fn connections() -> usize {
     let files = getrlimit(Resource::Nofile)
         .current
         .unwrap_or(PLENTY_OF_FILES);

@@ -1,5 +1,6 @@
 //! The command line. Every command opens its help with an example.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -104,7 +105,13 @@ pub(crate) enum Command {
     Guardian { folder: PathBuf },
     /// Carry traffic between services (started by `run`).
     #[command(hide = true)]
-    Proxy,
+    Proxy {
+        /// Instead: carry what arrives here to `--to`, until ended; to measure the proxy alone.
+        #[arg(long, requires = "to")]
+        listen: Option<SocketAddr>,
+        #[arg(long, requires = "listen")]
+        to: Vec<SocketAddr>,
+    },
     /// Start a program that ends with its parent (started by `run`).
     #[command(hide = true)]
     Exec {
@@ -128,7 +135,7 @@ impl Command {
         }
         matches!(
             self,
-            Self::Guardian { .. } | Self::Proxy | Self::Exec { .. }
+            Self::Guardian { .. } | Self::Proxy { .. } | Self::Exec { .. }
         )
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
             Ok(exit::HELD.code)
         }
         Command::Guardian { folder } => internal::guardian(&folder),
-        Command::Proxy => internal::proxy(),
+        Command::Proxy { listen, to } => internal::proxy(listen, &to),
         Command::Exec { parent, command } => internal::exec(parent, command),
         #[cfg(feature = "store")]
         Command::Store { role } => store::store(&role),

@@ -2,4 +2,5 @@
 
 mod bench;
 mod control;
+mod crowd;
 mod traffic;

@@ -1,6 +1,7 @@
 //! What `chaos run` starts itself as: guardian, proxy process and exec wrapper.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use chaos_platform::local::wrapper::exec_wrapper;
@@ -17,9 +18,13 @@ pub(super) fn guardian(folder: &Path) -> Result<u8, Failure> {
     }
 }
 
-pub(super) fn proxy() -> Result<u8, Failure> {
+pub(super) fn proxy(listen: Option<SocketAddr>, to: &[SocketAddr]) -> Result<u8, Failure> {
     log::to_stderr("info");
-    chaos_proxy::run_blocking().map_err(Failure::environment)?;
+    match listen {
+        Some(listen) => chaos_proxy::carry_blocking(listen, to),
+        None => chaos_proxy::run_blocking(),
+    }
+    .map_err(Failure::environment)?;
     Ok(exit::HELD.code)
 }
 

@@ -1,8 +1,9 @@
 //! What people do around a run: begin a scenario, look at the machine, ask what a code means, keep a
 //! target up, and read annotations in CI.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chaos_testkit::server::{Law, Server, Settings};
@@ -77,6 +78,25 @@ fn status_line(address: &str, path: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.lines().next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn the_proxy_can_be_started_alone() {
+    let server = Server::prompt();
+    let mut proxy = Command::new(crate::program::chaos())
+        .args(["proxy", "--listen", "127.0.0.1:0", "--to"])
+        .arg(server.url().trim_start_matches("http://"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut told = String::new();
+    let mut log = BufReader::new(proxy.stderr.take().expect("a pipe"));
+    log.read_line(&mut told).expect("text");
+    let (_, address) = told.trim().split_once("address=").expect("an address");
+    let answered = status_line(address, "/");
+    proxy.kill().expect("our child");
+    proxy.wait().expect("our child");
+    assert_eq!(answered.expect("an answer"), "HTTP/1.1 200 OK");
 }
 
 #[test]
