@@ -92,11 +92,16 @@ fn longest_wait(facts: &Facts<'_>) -> u64 {
     ns(wait).div_ceil(SECOND_NS)
 }
 
+/// The first second that is not forgotten.
+fn known_from(facts: &Facts<'_>) -> u64 {
+    (facts.record.forgotten.below * CELL_NS).div_ceil(SECOND_NS)
+}
+
 /// More than the allowed share in every one of the last seconds that are known.
 fn too_many_bad(facts: &Facts<'_>, now: u64, ended: u64) -> Option<String> {
     let limit = facts.plan.safety.abort_if?;
     let length = ns(limit.lasts).div_ceil(SECOND_NS).max(1);
-    let newest = (0..ended)
+    let newest = (known_from(facts)..ended)
         .rev()
         .find(|number| second(facts, *number, now).known > 0)?;
     let first = (newest + 1).checked_sub(length)?;

@@ -19,6 +19,8 @@ use crate::window::Cell;
 
 /// In band for this long counts as recovered where no claim says otherwise.
 const STEADY_FOR_NS: u64 = 3_000_000_000;
+/// Looked at beside twice the steady stretch while the run goes on.
+const LIVE_SLACK_NS: u64 = 60_000_000_000;
 /// Cells with slow requests that a stretch needs to be more than one stall shorter than a cell.
 const SLOW_CELLS: u64 = 3;
 
@@ -46,10 +48,10 @@ pub(crate) struct Course {
     next: u64,
 }
 
-/// When a fault took effect, where its recovery is counted from, and when the next one took effect.
+/// From where on is looked: from when a fault took effect; where its recovery is counted from, and when the next one took effect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Instants {
-    pub(crate) effective: u64,
+    pub(crate) from: u64,
     pub(crate) origin: u64,
     pub(crate) next: Option<u64>,
 }
@@ -58,7 +60,7 @@ impl Course {
     pub(crate) fn after(facts: &Facts<'_>, band: &Band, instants: Instants) -> Self {
         let horizon = facts.horizon();
         let steady_for = steady_for(facts);
-        let groups = groups(facts, instants.effective / CELL_NS..horizon);
+        let groups = groups(facts, instants.from / CELL_NS..horizon);
         let judged = groups
             .into_iter()
             .map(|(cells, sum)| Group::judged(facts, band, cells, &sum));
@@ -221,6 +223,14 @@ pub(crate) fn steady_for(facts: &Facts<'_>) -> u64 {
             _ => None,
         });
     claimed.max().unwrap_or(STEADY_FOR_NS)
+}
+
+/// How far back a look at a running load goes to find the recovery from a fault, in nanoseconds:
+/// far enough for a stretch that is long enough to begin and to end in it.
+pub(crate) fn live_look_ns(facts: &Facts<'_>) -> u64 {
+    steady_for(facts)
+        .saturating_mul(2)
+        .saturating_add(LIVE_SLACK_NS)
 }
 
 /// Consecutive cells merged until each group has enough requests; a rest joins the last group.

@@ -66,7 +66,8 @@ impl<'a> Facts<'a> {
         } else {
             record.windows.closed_cells(workers)
         };
-        let whole = record.end.is_some() && record.damaged_at_line.is_none();
+        let whole =
+            record.end.is_some() && record.damaged_at_line.is_none() && record.forgotten.below == 0;
         Self {
             record,
             plan: &record.header.plan,

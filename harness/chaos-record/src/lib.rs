@@ -16,6 +16,7 @@ pub mod event;
 pub mod exit;
 mod facts;
 mod fixture;
+mod forget;
 pub mod histogram;
 pub mod hlog;
 pub mod integrity;

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::course;
 use crate::facts::{Facts, ns};
 use crate::judge::fault;
 use crate::life::Life;
@@ -95,8 +96,13 @@ pub fn recovered(record: &Record, fault: &str) -> Option<u64> {
 }
 
 fn recovered_from(facts: &Facts<'_>, fault: &chaos_plan::plan::Fault) -> Option<u64> {
+    if let Some(at) = facts.record.back_in_band.get(&fault.name) {
+        return Some(*at);
+    }
     let life = Life::of(facts, fault);
-    let (_, course) = fault::course(facts, &life, None);
+    // A steady stretch further back would have been seen by an earlier look.
+    let since = (facts.horizon() * CELL_NS).saturating_sub(course::live_look_ns(facts));
+    let (_, course) = fault::course(facts, &life, None, since);
     course.ok()?.recovered_at()
 }
 

@@ -9,6 +9,7 @@ use chaos_plan::Plan;
 use chaos_plan::schedule::Schedule;
 
 use crate::CELL_NS;
+use crate::forget::Forgotten;
 use crate::series::SeriesTable;
 use crate::window::Delta;
 
@@ -40,6 +41,11 @@ impl Planned {
                 .or_insert_with(|| vec![0; steps.len()])[arrival.journey] += 1;
         }
         Self { cells, steps }
+    }
+
+    /// Drops what was forgotten.
+    pub(crate) fn keep(&mut self, forgotten: &Forgotten) {
+        self.cells.retain(|cell, _| forgotten.keeps(*cell));
     }
 
     /// Takes up what was begun: in a closed model without a cycle nothing is due beforehand, and

@@ -3,6 +3,7 @@
 //! Invariant: reading what was written gives the same record as having applied each line live. A
 //! record that was cut or damaged anywhere is still read, and says so; it never looks whole.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use thiserror::Error;
 
 use crate::audit::Audited;
 use crate::event::{Event, Stamped};
+use crate::forget::Forgotten;
 use crate::line::{End, Header, Line, VERSION};
 use crate::operation::Operation;
 use crate::planned::Planned;
@@ -51,6 +53,10 @@ pub struct Record {
     /// What of it was due, if the load was cut short.
     pub(crate) due: Option<Planned>,
     pub(crate) sums: Sums,
+    /// What a long run no longer holds in memory.
+    pub(crate) forgotten: Forgotten,
+    /// Faults that were over before the cells that show it were forgotten: name and time of the load.
+    pub(crate) back_in_band: BTreeMap<String, u64>,
 }
 
 /// Why a text is no record. The text completes "failed to ...".
@@ -99,6 +105,8 @@ impl Record {
             planned,
             due: None,
             sums: Sums::default(),
+            forgotten: Forgotten::default(),
+            back_in_band: BTreeMap::new(),
         }
     }
 
@@ -195,8 +203,12 @@ impl Record {
         } = event.what
             && self.is_paced()
         {
-            self.due
-                .get_or_insert_with(|| Planned::new(&self.header.plan, until));
+            let forgotten = &self.forgotten;
+            self.due.get_or_insert_with(|| {
+                let mut due = Planned::new(&self.header.plan, until);
+                due.keep(forgotten);
+                due
+            });
         }
         self.events.push(event.clone());
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::forget::Forgotten;
 use crate::outcome::Counts;
 use crate::series::SeriesTable;
 use crate::window::{Cell, Delta};
@@ -46,6 +47,13 @@ impl Sums {
                     .merge(&part.counts);
             }
         }
+    }
+
+    /// Drops what was forgotten; the total stays.
+    pub(crate) fn keep(&mut self, forgotten: &Forgotten) {
+        self.requests.retain(|cell, _| forgotten.keeps(*cell));
+        self.journeys.retain(|cell, _| forgotten.keeps(*cell));
+        self.first_steps.retain(|cell, _| forgotten.keeps(*cell));
     }
 
     /// All requests intended in these cells.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::forget::Forgotten;
 use crate::histogram::{Sparse, new_histogram};
 use crate::outcome::Counts;
 
@@ -165,6 +166,13 @@ impl Windows {
         }
         let closed = self.closed.entry(delta.worker).or_default();
         *closed = delta.closed_cells.max(*closed);
+    }
+
+    /// Drops what was forgotten; the clocks, which are few, stay.
+    pub(crate) fn keep(&mut self, forgotten: &Forgotten) {
+        self.cells.retain(|cell, _| forgotten.keeps(*cell));
+        self.seconds
+            .retain(|second, _| forgotten.keeps_second(*second));
     }
 
     /// Cells below this number are complete, given `workers` workers.

@@ -1,4 +1,5 @@
-//! Writes the record while the run goes on, and keeps the same account in memory.
+//! Writes the record while the run goes on, and keeps the same account in memory: of a long run the
+//! last minutes and what is asked about meanwhile.
 //!
 //! Invariant: a line counts only once it was handed to the file. If the disk refuses, the run goes
 //! on in memory, undoes everything and says so once; nothing is written behind the refused line, so
@@ -90,6 +91,14 @@ impl Writer {
 
     pub fn usage(&mut self, usage: Usage) {
         self.line(&Line::Usage(usage));
+    }
+
+    /// Lets memory hold only what is still asked about at `load_ns` of the load. Nothing is forgotten
+    /// any more once the disk has refused a line: then memory is the better account.
+    pub fn forget(&mut self, load_ns: u64) {
+        if self.failed.is_none() {
+            self.record.forget(load_ns);
+        }
     }
 
     pub fn flush(&mut self) {

@@ -151,7 +151,7 @@ fn course_of(record: &Record) -> Course {
     let facts = Facts::of(record);
     let band = Band::before(&facts, EFFECTIVE).expect("a reference");
     let instants = Instants {
-        effective: EFFECTIVE,
+        from: EFFECTIVE,
         origin: EFFECTIVE,
         next: None,
     };

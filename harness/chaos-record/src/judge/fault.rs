@@ -77,11 +77,13 @@ fn overlapping(facts: &Facts<'_>, spans: &[Option<Range<u64>>], index: usize) ->
         .collect()
 }
 
-/// The course after a fault of which there is evidence, or why there is none. Also used while the run goes on.
+/// The course after a fault of which there is evidence, or why there is none. Also used while the run
+/// goes on; then only what comes at or after `since`, a time of the load, is looked at.
 pub(crate) fn course(
     facts: &Facts<'_>,
     life: &Life<'_>,
     next: Option<u64>,
+    since: u64,
 ) -> (Option<Band>, Result<Course, String>) {
     let band = life
         .effective
@@ -94,7 +96,7 @@ pub(crate) fn course(
                     facts,
                     band,
                     Instants {
-                        effective,
+                        from: effective.max(since),
                         origin,
                         next,
                     },
@@ -115,7 +117,7 @@ fn steady_reference(facts: &Facts<'_>, band: &Band) -> Result<(), String> {
 }
 
 fn one<'a>(facts: &Facts<'a>, life: Life<'a>, next: Option<u64>) -> JudgedFault<'a> {
-    let (band, course) = course(facts, &life, next);
+    let (band, course) = course(facts, &life, next, 0);
     let recovery = match &course {
         Ok(course) => recovery(course),
         Err(why) => Recovery::Unknown { why: why.clone() },

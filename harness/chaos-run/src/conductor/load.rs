@@ -108,6 +108,7 @@ impl Conductor<'_> {
         let mut actions = self.check_limits(load_ns);
         actions.extend(self.announce_recoveries(load_ns));
         actions.extend(self.state.next(&Input::Tick { load_ns }));
+        self.writer.forget(load_ns);
         actions
     }
 
