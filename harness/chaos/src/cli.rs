@@ -120,10 +120,23 @@ pub(crate) enum Command {
         #[arg(last = true, required = true)]
         command: Vec<std::ffi::OsString>,
     },
+    /// What `chaos` is beside a harness, for measuring it.
+    #[command(hide = true, subcommand)]
+    Internal(Internal),
     /// Be one role of the bundled store (started by `run`).
     #[cfg(feature = "store")]
     #[command(hide = true)]
     Store { role: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Internal {
+    /// Answer every request with the same 13 bytes of JSON, until killed. The first line says where.
+    NullServer {
+        /// Where to listen; port 0 lets the system choose.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: std::net::SocketAddr,
+    },
 }
 
 impl Command {

@@ -22,7 +22,7 @@ use chaos_plan::plan::PlatformName;
 use chaos_record::exit;
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, Platform, ScenarioArgs};
+use crate::cli::{Cli, Command, Internal, Platform, ScenarioArgs};
 use crate::library;
 use crate::output::{Failure, Output};
 
@@ -53,6 +53,7 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::Guardian { folder } => internal::guardian(&folder),
         Command::Proxy { listen, to } => internal::proxy(listen, &to),
         Command::Exec { parent, command } => internal::exec(parent, command),
+        Command::Internal(Internal::NullServer { listen }) => internal::null_server(listen, output),
         #[cfg(feature = "store")]
         Command::Store { role } => store::store(&role),
     }

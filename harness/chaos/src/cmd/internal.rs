@@ -1,14 +1,15 @@
-//! What `chaos run` starts itself as: guardian, proxy process and exec wrapper.
+//! What `chaos run` starts itself as: guardian, proxy process and exec wrapper; and the null server.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use chaos_load::NullServer;
 use chaos_platform::local::wrapper::exec_wrapper;
 use chaos_record::exit;
 
 use crate::log;
-use crate::output::Failure;
+use crate::output::{Failure, Output};
 
 pub(super) fn guardian(folder: &Path) -> Result<u8, Failure> {
     log::to_stderr("info");
@@ -34,4 +35,13 @@ pub(super) fn exec(parent: u32, command: Vec<OsString>) -> Result<u8, Failure> {
         "start the program: {}",
         exec_wrapper(parent, command)
     )))
+}
+
+/// Serves until the process is killed.
+pub(super) fn null_server(listen: SocketAddr, output: &Output) -> Result<u8, Failure> {
+    let server = NullServer::start(listen)
+        .map_err(|error| Failure::environment(format!("listen at `{listen}`: {error}")))?;
+    output.give(&server.address().to_string());
+    server.wait();
+    Err(Failure::environment("go on serving: epoll gave up"))
 }
