@@ -12,13 +12,17 @@ use std::thread::{self, JoinHandle};
 
 use chaos_plan::Plan;
 use chaos_record::event::WorkerReport;
+use chaos_record::health::Health;
 use chaos_record::window::Delta;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::address::{Address, AddressError};
+use crate::clock::length_ns;
 use crate::fault_clock::FaultClock;
 use crate::halt::{self, Switch};
+use crate::health;
+use crate::health::stalls::Stalls;
 use crate::limits::raise_descriptor_limit;
 use crate::operations::OperationLog;
 use crate::pace::Slice;
@@ -59,6 +63,8 @@ pub enum EngineError {
     OperationLog { path: PathBuf, source: io::Error },
     #[error("the thread of worker {worker} could not be made: are there too many processes?")]
     Thread { worker: usize, source: io::Error },
+    #[error("the thread that watches the workers could not be made: are there too many processes?")]
+    Watching { source: io::Error },
 }
 
 /// What an engine tells.
@@ -66,6 +72,8 @@ pub enum EngineError {
 pub enum EngineEvent {
     /// Additive counts of one worker.
     Delta(Delta),
+    /// How the generator was since the last of these; about once a second.
+    Health(Health),
     /// A worker has ended; its last delta came before.
     Worker(WorkerReport),
     /// The operation log is not whole, so what it holds cannot be judged. Told once a load.
@@ -109,6 +117,10 @@ impl Engine {
             switch,
             threads: Vec::with_capacity(workers),
         };
+        let budget_ns = length_ns(plan.lag_budget());
+        let stalls: Vec<Arc<Stalls>> = (0..workers)
+            .map(|_| Arc::new(Stalls::new(budget_ns)))
+            .collect();
         let assignment = |worker| Assignment {
             slice: Slice { worker, workers },
             plan: Arc::clone(&plan),
@@ -119,6 +131,7 @@ impl Engine {
             operations: operations.clone(),
             events: sender.clone(),
             halt: halt.clone(),
+            stalls: Arc::clone(&stalls[worker]),
         };
         for worker in 0..workers {
             // An error drops the engine, which stops the threads that were started.
@@ -127,6 +140,10 @@ impl Engine {
                 .threads
                 .push(thread.map_err(|source| EngineError::Thread { worker, source })?);
         }
+        let watching = spawn_watching(start_ns, stalls, sender);
+        engine
+            .threads
+            .push(watching.map_err(|source| EngineError::Watching { source })?);
         Ok(engine)
     }
 
@@ -181,6 +198,8 @@ fn spawn(assignment: Assignment) -> io::Result<JoinHandle<()>> {
         .name(format!("load-{worker}"))
         .spawn(move || {
             let events = assignment.events.clone();
+            let stalls = Arc::clone(&assignment.stalls);
+            let _begun = stalls.begin();
             let message = match catch_unwind(AssertUnwindSafe(|| worker::play(assignment))) {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => format!("no runtime for the worker: {error}"),
@@ -189,6 +208,16 @@ fn spawn(assignment: Assignment) -> io::Result<JoinHandle<()>> {
             // An error means that the engine was dropped: nobody is left to tell.
             drop(events.blocking_send(EngineEvent::Failed { worker, message }));
         })
+}
+
+fn spawn_watching(
+    start_ns: u64,
+    stalls: Vec<Arc<Stalls>>,
+    events: mpsc::Sender<EngineEvent>,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("load-watch".to_owned())
+        .spawn(move || health::watch(start_ns, &stalls, &events))
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
@@ -230,6 +259,7 @@ mod tests {
             operations: None,
             events: sender,
             halt,
+            stalls: Arc::new(Stalls::new(0)),
         };
         let thread = spawn(assignment).expect("a thread");
         let mut last = None;
@@ -274,6 +304,7 @@ mod tests {
                 operations: Some(Arc::clone(&log)),
                 events: sender.clone(),
                 halt: halt.clone(),
+                stalls: Arc::new(Stalls::new(0)),
             };
             spawn(assignment).expect("a thread")
         });

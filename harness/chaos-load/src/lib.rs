@@ -15,6 +15,7 @@ pub mod clock;
 mod engine;
 mod fault_clock;
 mod halt;
+mod health;
 mod journey;
 mod limits;
 mod null_server;

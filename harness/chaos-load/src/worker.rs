@@ -35,6 +35,7 @@ use crate::client::{Client, ClientConfig};
 use crate::clock::{self, length_ns, now_ns};
 use crate::engine::EngineEvent;
 use crate::halt::Halt;
+use crate::health::stalls::Stalls;
 use crate::operations::OperationLog;
 use crate::pace::{Due, Pace, Slice};
 use crate::prepare::Prepared;
@@ -66,6 +67,8 @@ pub(crate) struct Assignment {
     pub(crate) operations: Option<Arc<OperationLog>>,
     pub(crate) events: mpsc::Sender<EngineEvent>,
     pub(crate) halt: Halt,
+    /// Where the loop tells how late it came round.
+    pub(crate) stalls: Arc<Stalls>,
 }
 
 /// What the tasks of one worker share.
@@ -178,6 +181,7 @@ impl Worker {
             self.keep_up(now_ns);
             if is_behind {
                 tokio::task::yield_now().await;
+                self.assignment.stalls.came_round(now_ns, clock::now_ns());
             } else if self.pace.next_ns().is_none()
                 && now_ns >= self.end_ns
                 && self.tasks.is_empty()
@@ -300,7 +304,8 @@ impl Worker {
         ]
         .into_iter()
         .min();
-        self.timer.arm(soonest_ns.unwrap_or(u64::MAX));
+        let wake_ns = Stalls::beat_before(soonest_ns.unwrap_or(u64::MAX), now_ns());
+        self.timer.arm(wake_ns);
         let is_tail = self.pace.next_ns().is_none() && now_ns() >= self.end_ns;
         tokio::select! {
             biased;
@@ -308,6 +313,7 @@ impl Worker {
             () = self.assignment.halt.ordered() => {}
             () = ended_task(&mut self.tasks), if is_tail => {}
         }
+        self.assignment.stalls.came_round(wake_ns, now_ns());
     }
 
     fn alarms_ns(&self) -> u64 {

@@ -18,7 +18,9 @@ use chaos_plan::schedule::Schedule;
 use plan::{Shape, fault, plan, targets};
 
 use crate::CELL_NS;
+use crate::calibration::Calibration;
 use crate::event::{Event, FaultChange, InstanceChange, Stamped, WorkerReport};
+use crate::health::{Health, WorkerHealth};
 use crate::histogram::{MAX_US, Sparse, new_histogram, record_ns};
 use crate::line::{Header, Host, Line, VERSION};
 use crate::outcome::{Counts, FailKind, Outcome};
@@ -90,6 +92,8 @@ pub(crate) struct Run {
     late: Law<bool>,
     events: Vec<Stamped>,
     more: Vec<Line>,
+    health: Vec<Health>,
+    calibration: Option<Calibration>,
 }
 
 impl Run {
@@ -107,6 +111,12 @@ impl Run {
             late: Box::new(|_| false),
             events: Vec::new(),
             more: Vec::new(),
+            health: vec![Health {
+                until: 30 * SEC,
+                workers: vec![WorkerHealth::default()],
+                ..Health::default()
+            }],
+            calibration: None,
         }
     }
 
@@ -175,6 +185,18 @@ impl Run {
     /// One more line, after the load.
     pub(crate) fn line(mut self, line: Line) -> Self {
         self.more.push(line);
+        self
+    }
+
+    /// How the generator was, instead of without any trouble.
+    pub(crate) fn health(mut self, health: Vec<Health>) -> Self {
+        self.health = health;
+        self
+    }
+
+    /// What the machine was found able to do.
+    pub(crate) fn calibrated(mut self, calibration: Calibration) -> Self {
+        self.calibration = Some(calibration);
         self
     }
 
@@ -283,6 +305,7 @@ impl Run {
         lines.extend(stamped.map(Line::Event));
         lines.extend(deltas.into_iter().map(Line::Delta));
         if self.until_cell.is_none() {
+            lines.extend(self.health.iter().cloned().map(Line::Health));
             lines.extend(self.more.iter().cloned());
             lines.extend(self.ending(until).into_iter().map(Line::Event));
             let mut counted = self.header_only();
@@ -415,6 +438,7 @@ impl Run {
             command: vec!["chaos".to_owned(), "run".to_owned(), "quiet".to_owned()],
             host: Host::default(),
             plan: plan(&self.shape),
+            calibration: self.calibration.clone(),
         }
     }
 }

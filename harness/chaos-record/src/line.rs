@@ -7,7 +7,9 @@ use chaos_plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Audited;
+use crate::calibration::Calibration;
 use crate::event::Stamped;
+use crate::health::Health;
 use crate::operation::Operation;
 use crate::usage::Usage;
 use crate::window::Delta;
@@ -25,6 +27,7 @@ pub enum Line {
     Operation(Operation),
     Audited(Audited),
     Usage(Usage),
+    Health(Health),
     End(End),
 }
 
@@ -54,6 +57,9 @@ pub struct Header {
     pub command: Vec<String>,
     pub host: Host,
     pub plan: Plan,
+    /// What this machine's generator was found able to do, if that was ever measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 /// The machine the harness ran on.

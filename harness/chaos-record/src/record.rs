@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::audit::Audited;
 use crate::event::{Event, Stamped};
 use crate::forget::Forgotten;
+use crate::health::Health;
 use crate::line::{End, Header, Line, VERSION};
 use crate::operation::Operation;
 use crate::planned::Planned;
@@ -36,6 +37,8 @@ pub struct Record {
     pub audits: Vec<Audited>,
     /// What instances used, in order of time.
     pub usage: Vec<Usage>,
+    /// How the generator was, in order of time.
+    pub health: Vec<Health>,
     /// Present if the run closed its record.
     pub end: Option<End>,
     /// Lines taken in, the header included.
@@ -97,6 +100,7 @@ impl Record {
             operations: Vec::new(),
             audits: Vec::new(),
             usage: Vec::new(),
+            health: Vec::new(),
             end: None,
             lines: 1,
             damaged_at_line: None,
@@ -184,6 +188,7 @@ impl Record {
             }
             Line::Audited(audited) if self.end.is_none() => self.audits.push(audited.clone()),
             Line::Usage(usage) if self.end.is_none() => self.usage.push(usage.clone()),
+            Line::Health(health) if self.end.is_none() => self.health.push(health.clone()),
             Line::End(end) if self.end.is_none() && end.lines == self.lines => {
                 self.end = Some(end.clone());
             }
@@ -305,10 +310,11 @@ mod tests {
         let audited =
             r#"{"audited":{"reading":"before","service":"bank","line":{"end":{"lines":1}}}}"#;
         let usage = r#"{"usage":{"at":7,"instances":[{"service":"api","instance":"api-1","incarnation":1,"cpu_ns":4,"memory":5,"descriptors":6,"connections":3}]}}"#;
+        let health = r#"{"health":{"from":0,"until":9,"workers":[{"worker":0,"cpu_ns":3,"stall_max_ns":2,"stalls":[0,0],"stalled_ns":0}],"hiccups":[[60,5]],"meter_cpu_ns":1,"throttled":{"periods":1,"ns":2}}}"#;
         let note =
             r#"{"event":{"at":8,"what":{"note":{"kind":"surprise","text":"oh","by":"anna"}}}}"#;
         let mut record = Run::calm().header_only();
-        for text in [operation, audited, usage, note] {
+        for text in [operation, audited, usage, health, note] {
             let line = Line::parse(text.as_bytes()).expect(text);
             assert_eq!(line.to_json(), text);
             record.apply(&line);
@@ -320,14 +326,14 @@ mod tests {
         );
         assert_eq!(
             (counts, record.events.len(), record.lines),
-            ((1, 1, 1), 1, 5)
+            ((1, 1, 1), 1, 6)
         );
         let end = record.end_line(9);
         record.apply(&end);
         record.apply(&Line::parse(operation.as_bytes()).expect("a line"));
         assert_eq!(
             (record.operations.len(), record.damaged_at_line),
-            (1, Some(7))
+            (1, Some(8))
         );
     }
 

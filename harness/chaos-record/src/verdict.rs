@@ -4,12 +4,16 @@
 //! evidence is `Unknown`, never `Held`. Durations are nanoseconds; times count from the start of the
 //! load unless a field says otherwise; what was not observed is absent, never 0.
 
+mod generator;
+
 use chaos_plan::plan::{Model, Rule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{NotInjected, NoteKind};
 use crate::outcome::Counts;
+
+pub use generator::{GeneratorHealth, Headroom, Hiccups, Stalls};
 
 /// The whole judgement of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -209,23 +213,6 @@ impl Conservation {
             "closed model: counted against journeys begun"
         }
     }
-}
-
-/// Whether the generator can be believed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GeneratorHealth {
-    pub healthy: bool,
-    pub workers: usize,
-    /// Lag above which a request counts as late, nanoseconds.
-    pub lag_budget: u64,
-    pub lag_p50: Option<u64>,
-    pub lag_p99: Option<u64>,
-    pub lag_max: Option<u64>,
-    /// CPU time of the workers over their wall time, 0 to 1 for each worker added up.
-    pub cpu: f64,
-    pub connections_max: u64,
-    /// What is wrong, by stage, in words.
-    pub complaints: Vec<String>,
 }
 
 /// One stage, all requests together, by intended instant.

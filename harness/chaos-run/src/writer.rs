@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chaos_record::audit::Audited;
 use chaos_record::event::{Event, Stamped};
+use chaos_record::health::Health;
 use chaos_record::line::Line;
 use chaos_record::operation::Operation;
 use chaos_record::record::Record;
@@ -101,6 +102,10 @@ impl Writer {
         }
     }
 
+    pub fn health(&mut self, health: Health) {
+        self.line(&Line::Health(health));
+    }
+
     pub fn flush(&mut self) {
         if self.failed.is_none()
             && let Err(error) = self.file.flush()
@@ -180,6 +185,7 @@ mod tests {
             command: Vec::new(),
             host: Host::default(),
             plan,
+            calibration: None,
         })
     }
 

@@ -11,3 +11,4 @@ mod ran;
 mod stopping;
 mod truth;
 mod users;
+mod watching;

@@ -10,6 +10,7 @@ use chaos_plan::Plan;
 use chaos_plan::plan::Model;
 use chaos_plan::schedule::Schedule;
 use chaos_record::event::WorkerReport;
+use chaos_record::health::Health;
 use chaos_record::outcome::{Counts, FailKind};
 use chaos_record::series::SeriesTable;
 use chaos_record::window::Windows;
@@ -19,6 +20,7 @@ pub(crate) struct Ran {
     pub(crate) plan: Arc<Plan>,
     pub(crate) windows: Windows,
     pub(crate) reports: Vec<WorkerReport>,
+    pub(crate) health: Vec<Health>,
     pub(crate) broken: Vec<String>,
     /// Why the operation log is not whole, as often as it was told.
     pub(crate) log_failures: Vec<String>,
@@ -75,6 +77,7 @@ impl Playing {
             plan,
             windows: Windows::default(),
             reports: Vec::new(),
+            health: Vec::new(),
             broken: Vec::new(),
             log_failures: Vec::new(),
             until_ns: None,
@@ -126,6 +129,7 @@ impl Playing {
                 *closed = delta.closed_cells;
                 self.ran.windows.add(&delta);
             }
+            EngineEvent::Health(look) => self.ran.health.push(look),
             EngineEvent::Worker(report) => self.ran.reports.push(report),
             EngineEvent::OperationLogFailed { why } => self.ran.log_failures.push(why),
             EngineEvent::Failed { worker, message } => {

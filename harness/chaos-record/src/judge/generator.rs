@@ -3,6 +3,9 @@
 //! Invariant: a stage nobody is judged on cannot spoil a run, and a missing account of a worker
 //! counts against all of it.
 
+mod headroom;
+mod watched;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_plan::plan::Expect;
@@ -14,8 +17,17 @@ use crate::facts::{Facts, ns};
 use crate::histogram::new_histogram;
 use crate::outcome::FailKind;
 use crate::quantile;
-use crate::verdict::GeneratorHealth;
+use crate::verdict::{GeneratorHealth, Headroom};
 use crate::words;
+
+use watched::Watched;
+
+/// Most of its time a worker may be stalled for longer than the lag budget, in a closed model.
+const STALLED_MAX: f64 = 0.01;
+/// A worker that is busier than this has no room for a spike.
+const BUSY: f64 = 0.8;
+/// Least of a judged stage that must have been watched in a closed model, where only watching shows delay.
+const WATCHED_MIN: f64 = 0.9;
 
 /// The account of the generator, and which claims it spoils.
 #[derive(Debug)]
@@ -63,23 +75,44 @@ impl Health {
 
 pub(super) fn judge(facts: &Facts<'_>) -> Health {
     let reports = reports(facts);
-    let lag = lag(facts);
     let stages: BTreeMap<usize, Sick> = judged_stages(facts)
         .into_iter()
         .map(|stage| (stage, examine(facts, stage)))
         .collect();
-    let everywhere = missing_account(facts, &reports);
+    let headroom = headroom::headroom(facts);
+    let beyond = headroom
+        .as_ref()
+        .and_then(|headroom| headroom::beyond(facts, headroom));
+    let everywhere = missing_account(facts, &reports).or(beyond);
     let all = everywhere
         .iter()
         .chain(stages.values().flat_map(|sick| &sick.complaints));
     let complaints: Vec<String> = all.cloned().collect();
-    let quantile = |over| quantile::response(&lag, 0, over);
     let report = GeneratorHealth {
         healthy: complaints.is_empty(),
+        warnings: warnings(facts, headroom.as_ref()),
+        headroom,
+        complaints,
+        ..account(facts, &reports)
+    };
+    Health {
+        report,
+        stages,
+        everywhere,
+    }
+}
+
+/// The figures, without what is thought of them.
+fn account(facts: &Facts<'_>, reports: &BTreeMap<usize, &WorkerReport>) -> GeneratorHealth {
+    let lag = lag(facts);
+    let quantile = |over| quantile::response(&lag, 0, over);
+    let watched = judged_time(facts);
+    GeneratorHealth {
         workers: reports.len(),
         lag_budget: ns(facts.plan.lag_budget()),
         lag_p50: quantile(500),
         lag_p99: quantile(10),
+        lag_p999: quantile(1),
         lag_max: reports
             .values()
             .map(|report| report.lag_max_ns)
@@ -90,14 +123,43 @@ pub(super) fn judge(facts: &Facts<'_>) -> Health {
             .filter(|report| report.wall_ns > 0)
             .map(|report| report.cpu_ns as f64 / report.wall_ns as f64)
             .sum(),
+        cpu_peak: watched.cpu_peak(),
+        waiting: watched.waiting(),
+        stalls: watched.stalls(),
+        hiccups: watched.hiccups(),
+        pressure: watched.pressure(),
+        throttled: watched.throttled().map(|throttled| throttled.periods),
+        descriptors: watched.descriptors(),
+        ports: watched.ports(),
         connections_max: reports.values().map(|report| report.connections_max).sum(),
-        complaints,
-    };
-    Health {
-        report,
-        stages,
-        everywhere,
+        meter_cpu: watched.meter_cpu(),
+        ..GeneratorHealth::default()
     }
+}
+
+fn judged_time<'a>(facts: &Facts<'a>) -> Watched<'a> {
+    let stages: Vec<usize> = judged_stages(facts).into_iter().collect();
+    Watched::over(facts, &stages)
+}
+
+fn warnings(facts: &Facts<'_>, headroom: Option<&Headroom>) -> Vec<String> {
+    let narrow = headroom.and_then(|headroom| headroom::narrow(facts, headroom));
+    let watched = judged_time(facts);
+    let busy = watched
+        .busiest()
+        .filter(|share| *share > BUSY)
+        .map(|share| {
+            let effect = if facts.is_paced() {
+                "it may not keep pace with more"
+            } else {
+                "it may be what sets the pace, and service times hold its own queue"
+            };
+            format!(
+                "a worker was busy {} of the judged time: {effect}",
+                words::percent(share)
+            )
+        });
+    narrow.into_iter().chain(busy).collect()
 }
 
 fn reports<'a>(facts: &Facts<'a>) -> BTreeMap<usize, &'a WorkerReport> {
@@ -152,15 +214,25 @@ fn examine(facts: &Facts<'_>, stage: usize) -> Sick {
     let name = &facts.plan.load.stages[stage].name;
     let counts = facts.requests(&facts.stage_cells(stage)).counts;
     let mut sick = Sick::default();
+    let watched = Watched::over(facts, &[stage]);
+    let lag_budget = ns(facts.plan.lag_budget());
+    let cause = || {
+        watched
+            .blame(lag_budget)
+            .map_or(String::new(), |why| format!(" ({why})"))
+    };
     let sent = counts.ok + counts.failed_total() + counts.shed;
     if u128::from(counts.late) * 100 > u128::from(sent) {
-        let (late, budget) = (
-            words::share(counts.late, sent),
-            words::duration(ns(facts.plan.lag_budget())),
-        );
+        let (late, budget) = (words::share(counts.late, sent), words::duration(lag_budget));
         sick.complaints.push(format!(
-            "{name}: {late} of the requests were sent more than {budget} late, 1 % may be"
+            "{name}: {late} of the requests were sent more than {budget} late, 1 % may be{}",
+            cause()
         ));
+    }
+    if !facts.is_paced() {
+        let why = held_up(facts, stage, &watched);
+        sick.complaints
+            .extend(why.map(|why| format!("{name}: {why}{}", cause())));
     }
     let (offered, achieved) = achieved(facts, stage);
     if u128::from(achieved) * 100 < u128::from(offered) * 99 {
@@ -178,6 +250,34 @@ fn examine(facts: &Facts<'_>, stage: usize) -> Sick {
         ));
     }
     sick
+}
+
+/// Why times of a closed model are doubtful. Nothing is due there, so nothing can be sent late, and
+/// what takes the place of lag is the time in which a worker did not look at its connections: an
+/// answer that comes then is stamped too late, as one that comes due then would be sent too late.
+fn held_up(facts: &Facts<'_>, stage: usize, watched: &Watched<'_>) -> Option<String> {
+    let content = &facts.plan.load.stages[stage];
+    let length = ns(content.end())
+        .min(facts.offered())
+        .saturating_sub(ns(content.start));
+    let seen = watched
+        .stalls()
+        .filter(|_| watched.time() >= length as f64 * WATCHED_MIN);
+    let Some(stalls) = seen else {
+        return facts
+            .complete
+            .then(|| "the load generator did not watch itself all the time".to_owned());
+    };
+    if stalls.share <= STALLED_MAX {
+        return None;
+    }
+    let (share, budget) = (
+        words::percent(stalls.share),
+        words::duration(ns(facts.plan.lag_budget())),
+    );
+    Some(format!(
+        "a worker was held up for more than {budget} at a time in {share} of the time, 1 % may be"
+    ))
 }
 
 /// Journeys the schedule holds in a stage, and those whose first step was sent before the stage was over.
@@ -213,7 +313,10 @@ fn lag(facts: &Facts<'_>) -> Histogram<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Answer, MS, Run};
+    use crate::calibration::{Calibration, Machine};
+    use crate::fixture::{Answer, MS, Run, SEC};
+    use crate::health::WorkerHealth;
+    use crate::histogram::Sparse;
     use crate::record::Record;
 
     fn complaint(record: &Record) -> Option<String> {
@@ -281,5 +384,158 @@ mod tests {
             }
         });
         assert!(complaint(&run.record()).is_some_and(|why| why.contains("1 time")));
+    }
+
+    const QUIET: &[(u64, u64)] = &[(60, 199), (2_000, 1)];
+
+    /// One look a second over the whole run; the worker stalls for `stalled` of each.
+    fn looks(stalled: u64, hiccups: &[(u64, u64)]) -> Vec<crate::health::Health> {
+        let look = |second| crate::health::Health {
+            from: second * SEC,
+            until: (second + 1) * SEC,
+            workers: vec![WorkerHealth {
+                cpu_ns: Some(SEC / 2),
+                waiting_ns: Some(SEC / 10),
+                stall_max_ns: stalled,
+                stalls: [u64::from(stalled > 10 * MS), u64::from(stalled > 25 * MS)],
+                stalled_ns: stalled,
+                ..WorkerHealth::default()
+            }],
+            hiccups: Sparse(hiccups.to_vec()),
+            meter_cpu_ns: SEC / 400,
+            ..crate::health::Health::default()
+        };
+        (0..30).map(look).collect()
+    }
+
+    fn closed() -> Run {
+        Run::kill().users(20, None)
+    }
+
+    #[test]
+    fn in_a_closed_model_stalls_take_the_place_of_lag() {
+        let stalled = |ms| closed().health(looks(ms * MS, QUIET)).record();
+        assert_eq!(complaint(&stalled(9)), None);
+        let why = complaint(&stalled(40)).expect("4 % is more than 1 %");
+        assert!(
+            why.contains("4 % of the time") && why.contains("the engine itself was busy"),
+            "{why}"
+        );
+        // With a schedule every request tells itself whether it was late.
+        let paced = Run::kill().health(looks(40 * MS, QUIET)).record();
+        assert_eq!(complaint(&paced), None);
+    }
+
+    #[test]
+    fn a_delay_is_laid_at_the_door_of_whoever_caused_it() {
+        let stolen = [(60, 160), (150_000, 40)];
+        let why = complaint(&closed().health(looks(160 * MS, &stolen)).record());
+        assert!(why.is_some_and(|why| why.contains("30 of 30 seconds")
+            || why.contains("the machine took the core away")));
+        let late = Run::kill()
+            .answer(|_| Answer::Ok(MS))
+            .late(|request| request.number % 10 == 0);
+        let why = complaint(&late.health(looks(160 * MS, &stolen)).record());
+        assert!(why.is_some_and(|why| why.contains("the machine took the core away")));
+    }
+
+    #[test]
+    fn a_closed_model_nobody_watched_is_doubtful() {
+        let why = complaint(&closed().health(Vec::new()).record());
+        assert!(why.is_some_and(|why| why.contains("did not watch itself")));
+        let mut half = looks(0, QUIET);
+        half.truncate(12);
+        assert!(complaint(&closed().health(half).record()).is_some());
+    }
+
+    #[test]
+    fn figures_cover_the_judged_stages_and_what_was_not_seen_is_absent() {
+        let mut looks = looks(0, QUIET);
+        looks[0].descriptors = Some(crate::health::Used {
+            used: 900,
+            limit: 1_000,
+        });
+        looks[5].descriptors = Some(crate::health::Used {
+            used: 40,
+            limit: 1_000,
+        });
+        let report = judge(&Facts::of(&Run::kill().health(looks).record())).report;
+        let close = |value: Option<f64>, expected: f64| {
+            value.is_some_and(|value| (value - expected).abs() < 1e-9)
+        };
+        assert!(
+            close(report.cpu_peak, 0.5)
+                && close(report.waiting, 0.1)
+                && close(report.meter_cpu, 0.0025),
+            "{report:?}"
+        );
+        assert_eq!(
+            report.descriptors.map(|used| used.used),
+            Some(40),
+            "the warm-up is not judged"
+        );
+        assert_eq!(
+            report.hiccups.map(|hiccups| (hiccups.p50, hiccups.max)),
+            Some((60_000, 2 * MS))
+        );
+        assert_eq!(
+            (
+                report.pressure,
+                report.throttled,
+                report.ports,
+                report.headroom
+            ),
+            (None, None, None, None)
+        );
+        assert_eq!(
+            judge(&Facts::of(&Run::kill().health(Vec::new()).record()))
+                .report
+                .stalls,
+            None
+        );
+    }
+
+    fn calibrated(open_all: f64) -> Run {
+        Run::kill().calibrated(Calibration {
+            machine: Machine::default(),
+            measured: "2026-01-01T00:00:00Z".to_owned(),
+            chaos: "0".to_owned(),
+            workers: 1,
+            closed_one: 50_000.0,
+            closed_all: 50_000.0,
+            open_all,
+            floor_p50: 1,
+            floor_p99: 1,
+            hiccup_p999: 1,
+        })
+    }
+
+    /// The fixture's run is due to send 180 requests a second at most.
+    #[test]
+    fn more_than_half_of_what_the_machine_can_do_warns_and_beyond_it_is_inconclusive() {
+        let health = |limit| judge(&Facts::of(&calibrated(limit).record()));
+        let plenty = health(1_000.0);
+        let headroom = plenty.report.headroom.clone().expect("it was measured");
+        assert_eq!(
+            headroom.limit.total_cmp(&1_000.0),
+            std::cmp::Ordering::Equal
+        );
+        let peak = headroom.peak;
+        assert!(peak > 100.0 && plenty.report.warnings.is_empty() && plenty.report.healthy);
+        let narrow = health(peak * 1.5);
+        assert!(
+            narrow.report.healthy && narrow.report.warnings[0].contains("66.7 %"),
+            "{:?}",
+            narrow.report.warnings
+        );
+        let beyond = health(peak * 0.9);
+        assert!(
+            beyond
+                .everywhere()
+                .is_some_and(|why| why.contains("measured to send"))
+        );
+        assert!(beyond.report.warnings.is_empty() && !beyond.report.healthy);
+        let verdict = crate::judge::judge(&calibrated(peak * 0.9).record());
+        assert_eq!(verdict.outcome, crate::verdict::RunOutcome::Inconclusive);
     }
 }

@@ -46,7 +46,7 @@ pub fn closing_block(story: &Story<'_>, color: bool, report_path: &str) -> Strin
     lines.join("\n") + "\n"
 }
 
-/// What decided, if that was no claim; then claims that do not hold, then unknown ones.
+/// What decided, if that was no claim; then claims that do not hold, then unknown ones; then warnings.
 fn why(story: &Story<'_>) -> Vec<String> {
     let verdict = story.verdict;
     let mut claims: Vec<&ClaimVerdict> = verdict
@@ -78,6 +78,13 @@ fn why(story: &Story<'_>) -> Vec<String> {
         )
     };
     lines.extend(claims.iter().map(line));
+    lines.extend(
+        verdict
+            .generator
+            .warnings
+            .iter()
+            .map(|warning| clean(warning)),
+    );
     lines
 }
 

@@ -3,6 +3,8 @@
 //! Invariant: every line of evidence says what was measured, what it was measured against and
 //! whether that is good enough.
 
+mod watched;
+
 use chaos_record::outcome::{Counts, FailKind};
 use chaos_record::verdict::{Cleanup, Conservation, GeneratorHealth, StageSummary, Verdict};
 use serde::Serialize;
@@ -49,6 +51,7 @@ fn line(good: Option<bool>, what: &str, measured: String, limit: &str) -> Eviden
 
 pub(super) fn evidence(verdict: &Verdict) -> Vec<Evidence> {
     let mut lines = generator(&verdict.generator, &verdict.stages);
+    lines.extend(watched::lines(&verdict.generator));
     lines.extend(conservation(&verdict.conservation));
     lines.push(cleanup(&verdict.cleanup));
     lines
@@ -158,13 +161,14 @@ fn cleanup(cleanup: &Cleanup) -> Evidence {
     )
 }
 
-/// All complaints about the evidence, in words.
+/// All complaints about the evidence, and what is not wrong yet, in words.
 pub(super) fn complaints(verdict: &Verdict) -> Vec<String> {
     let complaints = verdict
         .generator
         .complaints
         .iter()
-        .chain(&verdict.conservation.differences);
+        .chain(&verdict.conservation.differences)
+        .chain(&verdict.generator.warnings);
     complaints
         .map(|complaint| clean_composed(complaint))
         .collect()

@@ -126,6 +126,7 @@ fn header(plan: Plan, word: &dyn Fn(&str) -> String) -> Header {
             memory_mib: 24_064,
         },
         plan,
+        calibration: None,
     }
 }
 

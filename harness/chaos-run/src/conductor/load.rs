@@ -68,6 +68,10 @@ impl Conductor<'_> {
                 self.writer.delta(delta);
                 Vec::new()
             }
+            Some(EngineEvent::Health(look)) => {
+                self.writer.health(look);
+                Vec::new()
+            }
             Some(EngineEvent::Worker(report)) => {
                 self.event_now(Event::Worker(report));
                 Vec::new()

@@ -229,6 +229,7 @@ fn header(config: &RunConfig) -> Header {
         command: config.command.clone(),
         host: config.host.clone(),
         plan: Plan::clone(&config.plan),
+        calibration: None,
     }
 }
 
