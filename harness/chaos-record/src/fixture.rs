@@ -438,7 +438,7 @@ impl Run {
             command: vec!["chaos".to_owned(), "run".to_owned(), "quiet".to_owned()],
             host: Host::default(),
             plan: plan(&self.shape),
-            calibration: self.calibration.clone(),
+            calibration: self.calibration.clone().map(Box::new),
         }
     }
 }

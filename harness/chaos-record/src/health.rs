@@ -30,7 +30,7 @@ pub struct Health {
     /// Open descriptors of the process, and how many it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub descriptors: Option<Used>,
-    /// TCP sockets open or in TIME_WAIT on the machine, and the ports there are for outgoing ones.
+    /// TCP sockets open or in `TIME_WAIT` on the machine, and the ports there are for outgoing ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Used>,
 }

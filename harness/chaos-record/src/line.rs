@@ -59,7 +59,7 @@ pub struct Header {
     pub plan: Plan,
     /// What this machine's generator was found able to do, if that was ever measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<Box<Calibration>>,
 }
 
 /// The machine the harness ran on.

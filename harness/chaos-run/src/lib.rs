@@ -9,6 +9,7 @@
 //! skips the undo.
 
 mod audit;
+pub mod calibration;
 pub mod conductor;
 pub mod control;
 pub mod failpoint;

@@ -331,6 +331,9 @@ pub(crate) struct DoctorArgs {
     /// Folder under which runs would be written.
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     pub out: PathBuf,
+    /// Measure what this machine's load generator can do (some 15 s) and keep it: runs are compared with it.
+    #[arg(long)]
+    pub calibrate: bool,
     /// Print JSON on standard output.
     #[arg(long)]
     pub json: bool,

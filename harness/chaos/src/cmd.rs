@@ -42,7 +42,7 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::Go(args) => game_day::go(&args, output),
         Command::Explain(args) => explain::explain(&args, output),
         Command::Init(args) => init::init(&args, output),
-        Command::Doctor(args) => Ok(doctor::doctor(&args, output)),
+        Command::Doctor(args) => doctor::doctor(&args, output),
         Command::Schema(args) => Ok(schema::schema(&args, output)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

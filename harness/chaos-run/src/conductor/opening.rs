@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
 use super::{Audience, Conductor, Finished, ticking};
+use crate::calibration;
 use crate::control::Control;
 use crate::failpoint;
 use crate::lease::{self, Lease, LeaseError};
@@ -91,6 +92,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
     let opened = Opened::new(&root, &config.run, own_process()?, &config.out);
     let zero_ns = opened.zero_ns;
     record.header.started = jiff::Timestamp::now().to_string();
+    record.header.calibration = calibration::of_this_machine(&root).map(Box::new);
     let ledger = new_ledger(&root, opened).await?;
     failpoint::reach("ledger.opened");
     let (lease, writer) = guarded(&config, &ledger, record).await?;
@@ -229,6 +231,7 @@ fn header(config: &RunConfig) -> Header {
         command: config.command.clone(),
         host: config.host.clone(),
         plan: Plan::clone(&config.plan),
+        // Set at time zero too: where it is kept is known then.
         calibration: None,
     }
 }

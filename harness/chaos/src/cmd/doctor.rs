@@ -1,18 +1,21 @@
 //! `chaos doctor`: whether this machine has what a run needs, and what to do where it has not.
 //!
-//! Invariant: only looks; the one thing it makes is the state folder that a run would make too.
+//! Invariant: only looks; the one thing it makes is the state folder that a run would make too. With
+//! `--calibrate` it measures instead.
+
+mod calibrate;
 
 use std::net::TcpListener;
 use std::path::Path;
 
 use chaos_record::exit;
-use chaos_run::recover;
 use chaos_run::state_folder::{self, RootLock};
+use chaos_run::{calibration, recover};
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 use serde::Serialize;
 
 use crate::cli::DoctorArgs;
-use crate::output::Output;
+use crate::output::{Failure, Output};
 
 /// Enough for some thousand connections and every instance's log.
 const DESCRIPTORS_WANTED: u64 = 4_096;
@@ -60,7 +63,10 @@ fn wrong(what: &'static str, state: State, seen: impl Into<String>, fix: &str) -
     }
 }
 
-pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> u8 {
+pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> Result<u8, Failure> {
+    if args.calibrate {
+        return calibrate::calibrate(args.json, env!("CARGO_PKG_VERSION"), output);
+    }
     let findings = [
         processes(),
         loopback(),
@@ -70,6 +76,7 @@ pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> u8 {
         cpus(),
         memory(),
         disk(&args.out),
+        generator(),
     ];
     if args.json {
         output.give(&serde_json::to_string_pretty(&findings).expect("findings are plain data"));
@@ -81,11 +88,11 @@ pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> u8 {
     let works = findings
         .iter()
         .all(|finding| finding.state != State::Missing);
-    if works {
+    Ok(if works {
         exit::HELD.code
     } else {
         exit::ENVIRONMENT.code
-    }
+    })
 }
 
 fn line(finding: &Finding) -> String {
@@ -235,6 +242,33 @@ fn disk(out: &Path) -> Finding {
             State::Doubtful,
             error.to_string(),
             "choose another folder by `--out`",
+        ),
+    }
+}
+
+/// Never wrong: without it a run is judged by what it measures of itself.
+fn generator() -> Finding {
+    const FIX: &str = "run `chaos doctor --calibrate` on the quiet machine";
+    match calibration::stored() {
+        Ok(Some(kept)) if kept.machine == calibration::this_machine() => {
+            fine("generator", calibrate::summary(&kept))
+        }
+        Ok(Some(kept)) => {
+            let seen = format!(
+                "calibrated on another machine or kernel ({})",
+                kept.measured
+            );
+            wrong("generator", State::Doubtful, seen, FIX)
+        }
+        Ok(None) => fine(
+            "generator",
+            format!("not calibrated; {FIX} to know its limits"),
+        ),
+        Err(error) => wrong(
+            "generator",
+            State::Doubtful,
+            format!("failed to {error}"),
+            FIX,
         ),
     }
 }

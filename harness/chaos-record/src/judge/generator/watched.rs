@@ -26,7 +26,7 @@ impl<'a> Watched<'a> {
     /// Of these stages, or of the whole load if there are none.
     pub(super) fn over(facts: &Facts<'a>, stages: &[usize]) -> Self {
         let stretches: Vec<Range<u64>> = if stages.is_empty() {
-            vec![0..facts.length()]
+            std::iter::once(0..facts.length()).collect()
         } else {
             let planned = stages.iter().map(|stage| &facts.plan.load.stages[*stage]);
             planned

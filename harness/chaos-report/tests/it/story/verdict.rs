@@ -152,49 +152,7 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
             requests,
             differences: Vec::new(),
         },
-        generator: GeneratorHealth {
-            healthy: true,
-            workers: 2,
-            lag_budget: 10 * MS,
-            lag_p50: Some(62_000),
-            lag_p99: Some(840_000),
-            lag_p999: Some(6_200_000),
-            lag_max: Some(14 * MS),
-            cpu: 0.31,
-            cpu_peak: Some(0.44),
-            waiting: Some(0.021),
-            stalls: Some(Stalls {
-                longest: 13 * MS,
-                over_10ms: 2,
-                over_25ms: 0,
-                share: 0.000_3,
-            }),
-            hiccups: Some(Hiccups {
-                p50: 71_000,
-                p99: 310_000,
-                p999: 5_900_000,
-                max: 12 * MS,
-            }),
-            pressure: Some(0.12),
-            throttled: None,
-            descriptors: Some(Used {
-                used: 161,
-                limit: 524_288,
-            }),
-            ports: Some(Used {
-                used: 402,
-                limit: 28_232,
-            }),
-            headroom: Some(Headroom {
-                peak: 212.0,
-                limit: 41_000.0,
-                measured: "2026-11-20T08:00:00Z".to_owned(),
-            }),
-            meter_cpu: Some(0.003_5),
-            connections_max: 118,
-            complaints: vec![word("stage spike: 0.21 % of the requests were sent late")],
-            warnings: vec![word("a worker was busy 84 % of the judged time")],
-        },
+        generator: generator(word),
         stages,
         series,
         cleanup: Cleanup {
@@ -204,6 +162,52 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
         integrity: Some(integrity(word)),
         usage: usage(word),
         notes: notes(word),
+    }
+}
+
+fn generator(word: &dyn Fn(&str) -> String) -> GeneratorHealth {
+    GeneratorHealth {
+        healthy: true,
+        workers: 2,
+        lag_budget: 10 * MS,
+        lag_p50: Some(62_000),
+        lag_p99: Some(840_000),
+        lag_p999: Some(6_200_000),
+        lag_max: Some(14 * MS),
+        cpu: 0.31,
+        cpu_peak: Some(0.44),
+        waiting: Some(0.021),
+        stalls: Some(Stalls {
+            longest: 13 * MS,
+            over_10ms: 2,
+            over_25ms: 0,
+            share: 0.000_3,
+        }),
+        hiccups: Some(Hiccups {
+            p50: 71_000,
+            p99: 310_000,
+            p999: 5_900_000,
+            max: 12 * MS,
+        }),
+        pressure: Some(0.12),
+        throttled: None,
+        descriptors: Some(Used {
+            used: 161,
+            limit: 524_288,
+        }),
+        ports: Some(Used {
+            used: 402,
+            limit: 28_232,
+        }),
+        headroom: Some(Headroom {
+            peak: 212.0,
+            limit: 41_000.0,
+            measured: "2026-11-20T08:00:00Z".to_owned(),
+        }),
+        meter_cpu: Some(0.003_5),
+        connections_max: 118,
+        complaints: vec![word("stage spike: 0.21 % of the requests were sent late")],
+        warnings: vec![word("a worker was busy 84 % of the judged time")],
     }
 }
 
