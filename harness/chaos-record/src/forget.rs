@@ -90,6 +90,8 @@ impl Record {
         let started = Facts::of(self).load_started.unwrap_or(0);
         let from = started + forgotten.below * CELL_NS;
         self.usage.retain(|usage| usage.at >= from);
+        let below_ns = forgotten.below * CELL_NS;
+        self.health.retain(|health| health.until > below_ns);
     }
 }
 
