@@ -123,7 +123,7 @@ pub(crate) fn note_version(sitting: &Sitting, tool: &Tool, program: &Path) -> Re
 }
 
 /// One run of one entrant, on the generator's core.
-fn once(sitting: &Sitting, entrant: &Entrant<'_>) -> Result<Reading> {
+pub(crate) fn once(sitting: &Sitting, entrant: &Entrant<'_>) -> Result<Reading> {
     let (tool, ask) = (entrant.tool, &entrant.ask);
     for server in &entrant.servers {
         server.answers()?;

@@ -5,6 +5,7 @@
 mod contest;
 mod interrupt;
 mod machine;
+mod masked;
 mod noise;
 mod output;
 mod page;
@@ -19,6 +20,7 @@ mod table;
 mod tool;
 mod toolbox;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -76,20 +78,20 @@ enum Part {
         connections: usize,
         seconds: u64,
     },
+    /// Be a program that valgrind can run
+    #[command(hide = true)]
+    Masked {
+        program: OsString,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse() {
-        Arguments {
-            part:
-                Some(Part::FloorClient {
-                    address,
-                    connections,
-                    seconds,
-                }),
-            ..
-        } => tool::floor::run(address, connections, seconds),
-        arguments => sit(&arguments),
+    let arguments = Arguments::parse();
+    let done = match &arguments.part {
+        Some(part) => part.run(),
+        None => sit(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -101,6 +103,21 @@ fn main() -> ExitCode {
                 1
             };
             ExitCode::from(code)
+        }
+    }
+}
+
+impl Part {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::FloorClient {
+                address,
+                connections,
+                seconds,
+            } => tool::floor::run(*address, *connections, *seconds),
+            Self::Masked { program, arguments } => {
+                match masked::become_program(program, arguments)? {}
+            }
         }
     }
 }

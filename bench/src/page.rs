@@ -40,13 +40,14 @@ fn introduction(heading: &Heading, sitting: &Sitting) -> String {
         ""
     };
     format!(
-        "Measured on {} by `{}` on {}: {} of {} s, everybody once a round and in turns, server pinned to core {}, \
+        "Measured on {} by `{}` on {}: {} of {} s (some of {} s), everybody once a round and in turns, server pinned to core {}, \
          generator to core {}; {load}. Figures drift from sitting to sitting: compare those of one.{busy}\n\nVersions: {}.",
         heading.day,
         heading.command,
         machine::class(),
         rounds(extent.rounds),
         extent.seconds,
+        extent.short_seconds(),
         cores.server,
         cores.generator,
         sitting.versions()

@@ -10,6 +10,8 @@ mod journeys;
 mod open;
 mod proxy;
 
+use std::time::Instant;
+
 use anyhow::Result;
 use clap::ValueEnum;
 
@@ -63,6 +65,7 @@ impl Question {
             .to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned());
         output::progress(&format!("{name}: begun"));
+        let began = Instant::now();
         sitting.noise.replace(Noise::default());
         let answered = match self {
             Self::Closed => closed::answer(sitting),
@@ -87,6 +90,7 @@ impl Question {
                 Section::new(&name, format!("{why}: {error:#}."))
             }
         };
+        output::progress(&format!("{name}: done in {} s", began.elapsed().as_secs()));
         let noise = sitting.noise.borrow();
         if noise.runs > 0 {
             section.notes.push(noise.footnote());

@@ -23,6 +23,13 @@ pub(crate) struct Extent {
     pub seconds: u32,
 }
 
+impl Extent {
+    /// Length where a rate is all that is asked for, so that a sitting stays short.
+    pub(crate) fn short_seconds(self) -> u32 {
+        (self.seconds * 3 / 5).max(1)
+    }
+}
+
 /// What every question is given.
 #[derive(Debug)]
 pub(crate) struct Sitting {

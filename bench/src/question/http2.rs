@@ -21,7 +21,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
     let ask = Ask {
         streams: STREAMS,
         tls: true,
-        ..Ask::closed(server.url(), CONNECTIONS, sitting.extent.seconds)
+        ..Ask::closed(server.url(), CONNECTIONS, sitting.extent.short_seconds())
     };
     let entrants = TOOLS.map(|tool| Entrant {
         label: tool.name.to_owned(),

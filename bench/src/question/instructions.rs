@@ -33,7 +33,7 @@ enum Counter {
     /// The processor itself.
     Perf(PathBuf),
     /// A simulated one, some fifty times slower.
-    Valgrind(PathBuf),
+    Valgrind { valgrind: PathBuf, bench: PathBuf },
 }
 
 pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
@@ -85,7 +85,10 @@ impl Counter {
             }
         }
         match sitting.toolbox.find("valgrind") {
-            Some(valgrind) => Ok(Self::Valgrind(valgrind)),
+            Some(valgrind) => Ok(Self::Valgrind {
+                valgrind,
+                bench: sitting.toolbox.find("bench").context("no `bench`")?,
+            }),
             None => bail!(
                 "this machine has no instruction counters (perf), and no valgrind: apt-get install valgrind"
             ),
@@ -95,7 +98,7 @@ impl Counter {
     fn description(&self) -> &'static str {
         match self {
             Self::Perf(_) => "the processor (`perf stat -e instructions:u`)",
-            Self::Valgrind(_) => {
+            Self::Valgrind { .. } => {
                 "valgrind (callgrind), since this machine shows no counters of its processor; a program that runs \
                  fifty times slower finds fewer answers at each wake-up, which costs some more for each"
             }
@@ -126,9 +129,10 @@ impl Counter {
         tool: &'static Tool,
         seconds: u32,
     ) -> Result<(u64, u64)> {
-        if sitting.toolbox.find(tool.program).is_none() {
+        let Some(program) = sitting.toolbox.find(tool.program) else {
             bail!("not installed: {}", tool.install);
-        }
+        };
+        contest::note_version(sitting, tool, &program)?;
         let ask = Ask::closed(server.url(), CONNECTIONS, seconds);
         let mut launch = contest::launch(sitting, tool, &ask)?;
         self.wrap(&mut launch);
@@ -142,23 +146,28 @@ impl Counter {
     }
 
     fn wrap(&self, launch: &mut Launch) {
-        let (program, mut arguments) = match self {
-            Self::Perf(perf) => (perf, words!["stat", "-x,", "-e", "instructions:u"]),
-            Self::Valgrind(valgrind) => (
-                valgrind,
-                words!["--tool=callgrind", "--callgrind-out-file=/dev/null"],
-            ),
+        let mut arguments = match self {
+            Self::Perf(_) => words!["stat", "-x,", "-e", "instructions:u"],
+            Self::Valgrind { valgrind, .. } => words![
+                "masked",
+                valgrind.display(),
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null"
+            ],
         };
         arguments.push(OsString::from(&launch.program));
         arguments.append(&mut launch.arguments);
         launch.arguments = arguments;
-        launch.program.clone_from(program);
+        launch.program = match self {
+            Self::Perf(perf) => perf.clone(),
+            Self::Valgrind { bench, .. } => bench.clone(),
+        };
     }
 
     fn counted(&self, finished: &Finished) -> Option<u64> {
         match self {
             Self::Perf(_) => perf_count(&finished.stderr),
-            Self::Valgrind(_) => valgrind_count(&finished.stderr),
+            Self::Valgrind { .. } => valgrind_count(&finished.stderr),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
         tool: &chaos_run::TOOL,
         ask: Ask {
             journey,
-            ..Ask::closed(server.url(), USERS, sitting.extent.seconds)
+            ..Ask::closed(server.url(), USERS, sitting.extent.short_seconds())
         },
         servers: vec![&server],
     };

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::contest::{self, Entrant, Outcome};
 use crate::section::{Goal, Section};
@@ -147,11 +147,11 @@ fn near_the_maximum(sitting: &Sitting, server: &Server<'_>, section: &mut Sectio
         servers: vec![server],
     };
     let closed = Ask::closed(server.url(), CONNECTIONS, sitting.extent.seconds);
-    let maximum = contest::hold(
+    let maximum = contest::once(
         sitting,
-        &[entrant(&chaos_load::TOOL, "closed loop", closed.clone())],
+        &entrant(&chaos_load::TOOL, "closed loop", closed.clone()),
     )?;
-    let maximum = maximum[0].rate().context("the closed loop gave no rate")?;
+    let maximum = maximum.requests_per_s;
     let rate = whole_thousands(maximum * SHARE_OF_MAXIMUM);
     let checked = Ask {
         journey: Journey::Checked,

@@ -89,8 +89,7 @@ fn entrants<'s>(
     paths: &'s [Path<'s>],
     rate: Option<u32>,
 ) -> Vec<Entrant<'s>> {
-    // Two runs for each of four paths: shorter ones keep the sitting short.
-    let seconds = (sitting.extent.seconds / 2).max(1);
+    let seconds = sitting.extent.short_seconds();
     let entrant = |path: &'s Path<'s>| {
         let front = path.proxy.as_ref().unwrap_or(server);
         let ask = Ask::closed(front.url(), CONNECTIONS, seconds);
