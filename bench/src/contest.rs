@@ -33,6 +33,8 @@ pub(crate) struct Entrant<'s> {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub label: String,
+    /// Whether it is what this bench is for.
+    pub is_ours: bool,
     pub readings: Vec<Reading>,
     /// Why there is nothing, or less than there should be.
     pub trouble: Option<String>,
@@ -98,6 +100,7 @@ fn prepared(sitting: &Sitting, entrant: &Entrant<'_>) -> Result<Outcome> {
     let tool = entrant.tool;
     let mut outcome = Outcome {
         label: entrant.label.clone(),
+        is_ours: tool.program == "chaos",
         readings: Vec::new(),
         trouble: None,
     };

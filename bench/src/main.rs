@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -159,6 +159,16 @@ fn sit(arguments: &Arguments) -> Result<()> {
     }
     let page = page::markdown(&heading, &sitting, &sections);
     output::result(&page);
+    let broken: Vec<_> = sections
+        .iter()
+        .filter(|section| section.is_broken)
+        .collect();
+    if let Some(first) = broken.first() {
+        bail!(
+            "chaos itself could not be measured, first in `{}`: see the notes above",
+            first.title
+        );
+    }
     if arguments.write_readme {
         readme::write(&readme, &page)?;
         output::progress("written into README.md");

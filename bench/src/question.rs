@@ -82,12 +82,7 @@ impl Question {
             Err(error) if interrupt::is_interrupt(&error) => return Err(error),
             Err(error) => {
                 output::progress(&format!("  {error:#}"));
-                let why = if error.is::<Missing>() {
-                    "Not available here"
-                } else {
-                    "Failed"
-                };
-                Section::new(&name, format!("{why}: {error:#}."))
+                not_answered(&name, &error)
             }
         };
         output::progress(&format!("{name}: done in {} s", began.elapsed().as_secs()));
@@ -96,6 +91,20 @@ impl Question {
             section.notes.push(noise.footnote());
         }
         Ok(section)
+    }
+}
+
+/// A peer that is not installed is nobody's fault; anything else is.
+fn not_answered(name: &str, error: &anyhow::Error) -> Section {
+    let is_broken = !error.is::<Missing>();
+    let why = if is_broken {
+        "Failed"
+    } else {
+        "Not available here"
+    };
+    Section {
+        is_broken,
+        ..Section::new(name, format!("{why}: {error:#}."))
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Section {
     pub tables: Vec<Table>,
     pub goals: Vec<Goal>,
     pub notes: Vec<String>,
+    /// Whether `chaos` itself could not be measured: then the sitting has failed, whatever the peers did.
+    pub is_broken: bool,
 }
 
 /// Something that was aimed at.
@@ -76,6 +78,7 @@ impl Section {
                 .readings
                 .iter()
                 .filter_map(|reading| reading.remark.as_ref());
+            self.is_broken |= outcome.is_ours && outcome.trouble.is_some();
             let said = outcome.trouble.iter().chain(remarks.take(1));
             self.notes
                 .extend(said.map(|text| format!("{}: {text}", outcome.label)));

@@ -69,6 +69,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
             Err(error) if is_interrupt(&error) => return Err(error),
             Err(error) => {
                 table.row([tool.name.to_owned()]);
+                section.is_broken |= tool.name == chaos_load::TOOL.name;
                 section.notes.push(format!("{}: {error:#}", tool.name));
             }
         }

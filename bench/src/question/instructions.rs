@@ -53,6 +53,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
             Ok(cost) => costs.push((tool, Some(cost))),
             Err(error) if is_interrupt(&error) => return Err(error),
             Err(error) => {
+                section.is_broken |= tool.name == chaos_load::TOOL.name;
                 section.notes.push(format!("{}: {error:#}", tool.name));
                 costs.push((tool, None));
             }

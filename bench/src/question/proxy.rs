@@ -68,7 +68,10 @@ fn paths<'s>(
                 proxy: Some(proxy),
             }),
             Err(error) if is_interrupt(&error) => return Err(error),
-            Err(error) => section.notes.push(format!("{label}: {error:#}")),
+            Err(error) => {
+                section.is_broken |= label == OURS;
+                section.notes.push(format!("{label}: {error:#}"));
+            }
         }
     }
     if let Some(program) = sitting.toolbox.find("haproxy") {
