@@ -35,7 +35,7 @@ use crate::machine::Cores;
 use crate::page::Heading;
 use crate::question::Question;
 use crate::sitting::{Extent, Sitting};
-use crate::toolbox::Toolbox;
+use crate::toolbox::{Ours, Toolbox};
 
 /// As a shell says of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -55,6 +55,9 @@ struct Arguments {
     /// Length of each run
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
+    /// Samples of the soak; a billion take minutes
+    #[arg(long, value_name = "N", default_value_t = 100_000_000, value_parser = clap::value_parser!(u64).range(10_000_000..=10_000_000_000))]
+    soak_samples: u64,
     /// Put the tables into the README as well, between its two markers
     #[arg(long)]
     write_readme: bool,
@@ -128,7 +131,9 @@ fn sit(arguments: &Arguments) -> Result<()> {
         command: command(),
         load_average: proc_files::load_average(),
     };
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
     let readme = repository.join("README.md");
     if arguments.write_readme {
         readme::check(&readme)?;
@@ -151,8 +156,14 @@ fn sit(arguments: &Arguments) -> Result<()> {
     let extent = Extent {
         rounds: arguments.rounds.into(),
         seconds: arguments.seconds,
+        samples: arguments.soak_samples,
     };
-    let sitting = Sitting::begin(extent, cores, Toolbox::new(&tools, chaos, bench))?;
+    let ours = Ours {
+        repository,
+        chaos,
+        bench,
+    };
+    let sitting = Sitting::begin(extent, cores, Toolbox::new(&tools, ours))?;
     let mut sections = Vec::new();
     for question in Question::expand(&arguments.questions) {
         sections.push(question.answer(&sitting)?);

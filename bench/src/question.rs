@@ -9,6 +9,7 @@ mod instructions;
 mod journeys;
 mod open;
 mod proxy;
+mod soak;
 
 use std::time::Instant;
 
@@ -38,6 +39,8 @@ pub(crate) enum Question {
     Proxy,
     /// User-space instructions for each request
     Instructions,
+    /// Memory over a long run in simulated time
+    Soak,
     /// All of these
     All,
 }
@@ -75,6 +78,7 @@ impl Question {
             Self::Connections => connections::answer(sitting),
             Self::Proxy => proxy::answer(sitting),
             Self::Instructions => instructions::answer(sitting),
+            Self::Soak => soak::answer(sitting),
             Self::All => unreachable!("expanded before"),
         };
         let mut section = match answered {
@@ -115,7 +119,7 @@ mod tests {
     #[test]
     fn nothing_asked_is_everything_and_nothing_is_asked_twice() {
         assert_eq!(Question::expand(&[]), Question::expand(&[Question::All]));
-        assert_eq!(Question::expand(&[]).len(), 7);
+        assert_eq!(Question::expand(&[]).len(), 8);
         let asked = [Question::Proxy, Question::Open, Question::Open];
         assert_eq!(Question::expand(&asked), [Question::Open, Question::Proxy]);
     }

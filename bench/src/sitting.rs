@@ -21,6 +21,8 @@ pub(crate) struct Extent {
     pub rounds: usize,
     /// Length of each run.
     pub seconds: u32,
+    /// Samples of the soak.
+    pub samples: u64,
 }
 
 impl Extent {
@@ -109,6 +111,7 @@ impl Sitting {
             extent: Extent {
                 rounds: 1,
                 seconds: 1,
+                samples: 1,
             },
             cores: Cores {
                 generator: 0,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 /// Folders in which programs are looked for, first one first.
 #[derive(Debug, Default)]
 pub(crate) struct Toolbox {
+    /// Where this repository is.
+    pub repository: PathBuf,
     folders: Vec<PathBuf>,
     /// The program that is measured.
     chaos: PathBuf,
@@ -14,17 +16,26 @@ pub(crate) struct Toolbox {
     bench: PathBuf,
 }
 
+/// What belongs to this repository.
+#[derive(Debug, Default)]
+pub(crate) struct Ours {
+    pub repository: PathBuf,
+    pub chaos: PathBuf,
+    pub bench: PathBuf,
+}
+
 impl Toolbox {
     /// `first` before the folders of `PATH`, and those in which Debian keeps servers.
-    pub(crate) fn new(first: &[PathBuf], chaos: PathBuf, bench: PathBuf) -> Self {
+    pub(crate) fn new(first: &[PathBuf], ours: Ours) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders = first.to_vec();
         folders.extend(std::env::split_paths(&path));
         folders.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
         Self {
             folders,
-            chaos,
-            bench,
+            repository: ours.repository,
+            chaos: ours.chaos,
+            bench: ours.bench,
         }
     }
 
@@ -57,7 +68,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("wrk"), "not a program").unwrap();
         std::os::unix::fs::symlink("/bin/sh", folder.path().join("sh")).unwrap();
-        let toolbox = Toolbox::new(&[folder.path().to_owned()], "/c".into(), "/b".into());
+        let ours = Ours {
+            chaos: "/c".into(),
+            ..Ours::default()
+        };
+        let toolbox = Toolbox::new(&[folder.path().to_owned()], ours);
         assert_ne!(toolbox.find("wrk"), Some(folder.path().join("wrk")));
         assert_eq!(toolbox.find("sh"), Some(folder.path().join("sh")));
         assert_eq!(toolbox.find("no-such-program"), None);
