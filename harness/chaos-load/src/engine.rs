@@ -27,6 +27,7 @@ use crate::limits::raise_descriptor_limit;
 use crate::operations::OperationLog;
 use crate::pace::Slice;
 use crate::prepare::{PrepareError, Prepared};
+use crate::search_clock::SearchClock;
 use crate::worker::{self, Assignment};
 
 /// Events that wait for the listener; a worker sends one every 100 ms.
@@ -89,6 +90,7 @@ pub struct Engine {
     events: mpsc::Receiver<EngineEvent>,
     switch: Switch,
     threads: Vec<JoinHandle<()>>,
+    search: Option<Arc<SearchClock>>,
 }
 
 impl Engine {
@@ -111,11 +113,18 @@ impl Engine {
         raise_descriptor_limit();
         let (sender, events) = mpsc::channel(workers * EVENTS_A_WORKER);
         let (switch, halt) = halt::new();
+        let search = plan
+            .load
+            .search
+            .as_ref()
+            .map(SearchClock::new)
+            .map(Arc::new);
         let mut engine = Self {
             start_ns,
             events,
             switch,
             threads: Vec::with_capacity(workers),
+            search: search.clone(),
         };
         let budget_ns = length_ns(plan.lag_budget());
         let stalls: Vec<Arc<Stalls>> = (0..workers)
@@ -132,6 +141,7 @@ impl Engine {
             events: sender.clone(),
             halt: halt.clone(),
             stalls: Arc::clone(&stalls[worker]),
+            search: search.clone(),
         };
         for worker in 0..workers {
             // An error drops the engine, which stops the threads that were started.
@@ -159,8 +169,17 @@ impl Engine {
         event
     }
 
+    /// Where the rates of the plan's search are decided, if it has one.
+    pub fn search(&self) -> Option<&SearchClock> {
+        self.search.as_deref()
+    }
+
     /// Stops the load: nothing is begun from now on, what is in flight ends or is cut off within a second.
     pub fn stop(&self) {
+        if let Some(search) = &self.search {
+            // What is due until the stop must be certain to everyone.
+            search.release();
+        }
         self.switch.stop();
     }
 
@@ -260,6 +279,7 @@ mod tests {
             events: sender,
             halt,
             stalls: Arc::new(Stalls::new(0)),
+            search: None,
         };
         let thread = spawn(assignment).expect("a thread");
         let mut last = None;
@@ -305,6 +325,7 @@ mod tests {
                 events: sender.clone(),
                 halt: halt.clone(),
                 stalls: Arc::new(Stalls::new(0)),
+                search: None,
             };
             spawn(assignment).expect("a thread")
         });

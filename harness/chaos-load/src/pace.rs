@@ -1,12 +1,20 @@
 //! When: the arrivals of one worker, handed out as they fall due.
 //!
+//! While a search goes on, they are known up to the instant the [`SearchClock`] grants; what comes
+//! after is looked up when that instant is reached.
+//!
 //! Invariant: pure. It asks no clock and no client; every arrival of the plan belongs to exactly
 //! one worker and keeps its own intended instant, however late it is handed out.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chaos_plan::Plan;
+use chaos_plan::plan::Role;
 use chaos_plan::schedule::{Arrival, Schedule};
 
 use crate::clock::length_ns;
+use crate::search_clock::SearchClock;
 
 /// A journey that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,44 +58,93 @@ pub(crate) struct Pace {
     slice: Slice,
     start_ns: u64,
     next: Option<Due>,
+    /// Arrivals before this instant are certain, nanoseconds from the start of the load.
+    certain_ns: u64,
+    /// The search that goes on.
+    search: Option<Arc<SearchClock>>,
+    /// Its segments that were taken in.
+    segments: usize,
 }
 
 impl Pace {
     /// `start_ns` is the raw instant of load time zero.
-    pub(crate) fn new(plan: &Plan, start_ns: u64, slice: Slice) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        start_ns: u64,
+        slice: Slice,
+        search: Option<Arc<SearchClock>>,
+    ) -> Self {
         let mut pace = Self {
             schedule: Schedule::new(plan),
             slice,
             start_ns,
             next: None,
+            certain_ns: search.as_ref().map_or(u64::MAX, |_| 0),
+            search,
+            segments: 0,
         };
         pace.advance();
         pace
     }
 
-    /// Intended instant of the next arrival; `None` after the last.
+    /// Intended instant of the next arrival, or where a search may have more; `None` after the last.
+    /// No arrival that is still to come is intended before it.
     pub(crate) fn next_ns(&self) -> Option<u64> {
-        self.next.map(|due| due.intended_ns)
+        let search = self.search.as_ref();
+        self.next
+            .map(|due| due.intended_ns)
+            .or_else(|| search.map(|_| self.start_ns.saturating_add(self.certain_ns)))
     }
 
     /// The next arrival if its instant is not after `now_ns`.
     pub(crate) fn due(&mut self, now_ns: u64) -> Option<Due> {
+        if self.next.is_none() && self.search.is_some() {
+            self.advance();
+        }
         let due = self.next.filter(|due| due.intended_ns <= now_ns)?;
         self.advance();
         Some(due)
     }
 
     fn advance(&mut self) {
-        let slice = self.slice;
-        self.next = self
-            .schedule
-            .find(|arrival| slice.has_arrival(arrival))
-            .map(|arrival| Due {
-                index: arrival.index,
-                intended_ns: self.start_ns.saturating_add(length_ns(arrival.at)),
-                journey: arrival.journey,
-                user: arrival.user,
-            });
+        self.next = self.find();
+        if self.next.is_none() && self.search.is_some() {
+            self.look_further();
+            self.next = self.find();
+        }
+    }
+
+    /// The worker's next arrival among those that are certain.
+    fn find(&mut self) -> Option<Due> {
+        let certain = Duration::from_nanos(self.certain_ns);
+        loop {
+            let arrival = self.schedule.next_before(certain)?;
+            if self.slice.has_arrival(&arrival) {
+                return Some(Due {
+                    index: arrival.index,
+                    intended_ns: self.start_ns.saturating_add(length_ns(arrival.at)),
+                    journey: arrival.journey,
+                    user: arrival.user,
+                });
+            }
+        }
+    }
+
+    /// Takes in what the search has decided on since. What is granted is read first: every segment
+    /// that begins before it was published before.
+    fn look_further(&mut self) {
+        let Some(search) = &self.search else { return };
+        self.certain_ns = search.granted_ns();
+        let mut is_over = self.certain_ns == u64::MAX;
+        while let Some(segment) = search.segment(self.segments) {
+            self.segments += 1;
+            self.schedule.follow(segment);
+            is_over |= segment.role == Role::End;
+        }
+        if is_over {
+            self.certain_ns = u64::MAX;
+            self.search = None;
+        }
     }
 }
 
@@ -109,7 +166,7 @@ mod tests {
     }
 
     fn all(plan: &Plan, start_ns: u64, slice: Slice) -> Vec<Due> {
-        let mut pace = Pace::new(plan, start_ns, slice);
+        let mut pace = Pace::new(plan, start_ns, slice, None);
         std::iter::from_fn(|| pace.due(u64::MAX)).collect()
     }
 
@@ -136,6 +193,7 @@ mod tests {
                 worker: 0,
                 workers: 1,
             },
+            None,
         );
         let first = 1_000 + 50_000_000;
         assert_eq!(pace.next_ns(), Some(first));
@@ -154,6 +212,7 @@ mod tests {
                 worker: 0,
                 workers: 1,
             },
+            None,
         );
         let late: Vec<u64> = std::iter::from_fn(|| pace.due(1_000_000_000))
             .map(|due| due.intended_ns / 1_000_000)

@@ -56,13 +56,13 @@ struct Rules {
 impl Rules {
     fn new(plan: &Plan, start_ns: u64) -> Self {
         let limits_ns: Vec<u64> = plan.limits().into_iter().map(length_ns).collect();
+        let load = &plan.load;
+        let ends_ns = load.stages.iter().map(|stage| length_ns(stage.end()));
         Self {
             start_ns,
-            stage_ends_ns: plan
-                .load
-                .stages
-                .iter()
-                .map(|stage| length_ns(stage.end()))
+            // A search is one more stage, and nobody knows beforehand when it ends.
+            stage_ends_ns: ends_ns
+                .chain(load.search.iter().map(|_| u64::MAX))
                 .collect(),
             lag_budget_ns: length_ns(plan.lag_budget()),
             limits_ns,

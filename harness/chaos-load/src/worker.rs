@@ -40,6 +40,7 @@ use crate::operations::OperationLog;
 use crate::pace::{Due, Pace, Slice};
 use crate::prepare::Prepared;
 use crate::recorder::Recorder;
+use crate::search_clock::SearchClock;
 use crate::timer::Timer;
 use crate::{FaultClock, address::Address, users};
 
@@ -69,6 +70,7 @@ pub(crate) struct Assignment {
     pub(crate) halt: Halt,
     /// Where the loop tells how late it came round.
     pub(crate) stalls: Arc<Stalls>,
+    pub(crate) search: Option<Arc<SearchClock>>,
 }
 
 /// What the tasks of one worker share.
@@ -159,7 +161,7 @@ impl Worker {
             journeys: Cell::default(),
         };
         Ok(Self {
-            pace: Pace::new(&assignment.plan, start_ns, slice),
+            pace: Pace::new(&assignment.plan, start_ns, slice, assignment.search.clone()),
             timer,
             shared: Rc::new(shared),
             tasks: JoinSet::new(),

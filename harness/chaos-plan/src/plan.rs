@@ -1,11 +1,13 @@
 //! The plan: a scenario that has been checked, with every default filled in and every time resolved.
 //!
 //! Invariant: a [`Plan`] comes from [`crate::check::check`], or back out of a record that was
-//! written from one. Its content can be read by everyone and changed by no one.
+//! written from one. Its content can be read by everyone and changed by no one, but that a
+//! search adds the stages it decided on.
 
 mod claim;
 mod fault;
 mod load;
+mod search;
 mod target;
 
 use std::ops::Deref;
@@ -22,6 +24,7 @@ pub use load::{
     Acknowledges, Arrivals, Check, Extract, Journey, Level, Load, Method, Model, Must, Row, Stage,
     StatusRange, Step,
 };
+pub use search::{Role, Search, Segment};
 pub use target::{
     Audit, AuditSource, Description, Holding, Limits, Ready, Restart, RestartPolicy, Service,
     Target,
@@ -37,7 +40,29 @@ impl Plan {
     pub(crate) fn proven(content: Resolved) -> Self {
         Self(content)
     }
+
+    /// Adds what a search decided on while the run went on: the last stage ends where the segment
+    /// begins, and the segment follows as a stage of its own.
+    ///
+    /// # Errors
+    /// The plan has no search, or the segment begins before the last stage does: nothing changed.
+    pub fn unroll(&mut self, segment: &Segment) -> Result<(), NotInSearch> {
+        let load = &mut self.0.load;
+        let (Some(search), Some(last)) = (&load.search, load.stages.last_mut()) else {
+            return Err(NotInSearch);
+        };
+        let length = Duration::from_nanos(segment.from)
+            .checked_sub(last.start)
+            .ok_or(NotInSearch)?;
+        last.length = last.length.min(length);
+        load.stages.extend(segment.stage(&search.name));
+        Ok(())
+    }
 }
+
+/// A segment that no search of the plan can have decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotInSearch;
 
 impl Deref for Plan {
     type Target = Resolved;
@@ -147,6 +172,14 @@ impl Resolved {
         stages.sort_unstable();
         stages.dedup();
         stages
+    }
+
+    /// The claims that decide whether a rate holds in a search: those on latency and on errors. What
+    /// other claims are about shows only over longer stretches, or after a fault.
+    pub fn deciding(&self) -> impl Iterator<Item = &Claim> {
+        self.claims
+            .iter()
+            .filter(|claim| matches!(claim.expect, Expect::Latency { .. } | Expect::Errors { .. }))
     }
 
     pub fn fault(&self, name: &str) -> Option<&Fault> {

@@ -16,7 +16,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::chance;
-use crate::plan::{Arrivals, Level, Load, Model, Plan, Stage};
+use crate::plan::{Arrivals, Level, Load, Model, Plan, Role, Segment, Stage};
 use users::Cycles;
 
 pub use users::users_at;
@@ -79,7 +79,12 @@ impl Due {
         }
     }
 
-    fn next(&mut self, integral: &mut Integral) -> Option<(Duration, Option<u32>)> {
+    /// The next one, if it is due before `until`; otherwise nothing has changed.
+    fn next(
+        &mut self,
+        integral: &mut Integral,
+        until: Duration,
+    ) -> Option<(Duration, Option<u32>)> {
         match self {
             Self::Rate {
                 arrivals,
@@ -87,6 +92,9 @@ impl Due {
                 level,
             } => {
                 let at = Duration::from_secs_f64(integral.reaches(*level)?);
+                if at >= until {
+                    return None;
+                }
                 *level += match arrivals {
                     Arrivals::Even => 1.0,
                     Arrivals::Poisson => gap(gaps),
@@ -131,6 +139,28 @@ impl Schedule {
         self.integral.until(at.as_secs_f64())
     }
 
+    /// The next arrival if it is due before `until`; otherwise nothing has changed. Only rates look
+    /// at `until`: users are never searched for.
+    ///
+    /// While a search goes on, arrivals are certain only up to where its next segment can begin.
+    pub fn next_before(&mut self, until: Duration) -> Option<Arrival> {
+        let (at, user) = self.due.next(&mut self.integral, until)?;
+        let arrival = Arrival {
+            index: self.index,
+            at,
+            journey: self.draw_journey(),
+            user,
+        };
+        self.index += 1;
+        Some(arrival)
+    }
+
+    /// Goes on with what a search decided on. No arrival from its begin on may have been taken
+    /// already: then the rest is the same as if the whole list had been known from the start.
+    pub fn follow(&mut self, segment: &Segment) {
+        self.integral.follow(segment);
+    }
+
     fn draw_journey(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(0.0);
         let point = self.mix.random::<f64>() * total;
@@ -144,15 +174,7 @@ impl Iterator for Schedule {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        let (at, user) = self.due.next(&mut self.integral)?;
-        let arrival = Arrival {
-            index: self.index,
-            at,
-            journey: self.draw_journey(),
-            user,
-        };
-        self.index += 1;
-        Some(arrival)
+        self.next_before(Duration::MAX)
     }
 }
 
@@ -179,6 +201,7 @@ struct Integral {
 /// One stage: L rises from `before` by `area` between `start` and `start + length` seconds.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
+    begin: Duration,
     start: f64,
     length: f64,
     from: f64,
@@ -189,30 +212,48 @@ struct Piece {
 
 impl Integral {
     fn new(load: &Load) -> Self {
-        let mut before = 0.0;
-        let pieces = load.stages.iter().map(|stage| {
-            let (from, to) = rates(stage, load.model);
-            let length = stage.length.as_secs_f64();
-            let area = f64::midpoint(from, to) * length;
-            let slope = if length > 0.0 {
-                (to - from) / length
-            } else {
-                0.0
-            };
-            let piece = Piece {
-                start: stage.start.as_secs_f64(),
-                length,
-                from,
-                slope,
-                before,
-                area,
-            };
-            before += area;
-            piece
-        });
-        Self {
-            pieces: pieces.collect(),
+        let mut integral = Self {
+            pieces: Vec::with_capacity(load.stages.len()),
             current: 0,
+        };
+        for stage in &load.stages {
+            integral.push(stage, rates(stage, load.model));
+        }
+        integral
+    }
+
+    fn push(&mut self, stage: &Stage, (from, to): (f64, f64)) {
+        let length = stage.length.as_secs_f64();
+        let slope = if length > 0.0 {
+            (to - from) / length
+        } else {
+            0.0
+        };
+        let last = self.pieces.last();
+        self.pieces.push(Piece {
+            begin: stage.start,
+            start: stage.start.as_secs_f64(),
+            length,
+            from,
+            slope,
+            before: last.map_or(0.0, |last| last.before + last.area),
+            area: f64::midpoint(from, to) * length,
+        });
+    }
+
+    /// Ends the last piece where the segment begins, and adds it. Only a constant piece is ever
+    /// cut short: the segments of a search are, and its first one begins at the end of a stage.
+    fn follow(&mut self, segment: &Segment) {
+        let begin = Duration::from_nanos(segment.from);
+        if let Some(last) = self.pieces.last_mut() {
+            let length = begin.saturating_sub(last.begin).as_secs_f64();
+            if length < last.length {
+                last.length = length;
+                last.area = last.from * length;
+            }
+        }
+        if let Some(stage) = segment.stage("").filter(|_| segment.role != Role::End) {
+            self.push(&stage, rates(&stage, Model::Open));
         }
     }
 
@@ -278,6 +319,7 @@ mod tests {
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),
             stages: stages.collect(),
+            search: None,
             journeys: vec![journey("a", 70.0), journey("b", 20.0), journey("c", 10.0)],
         }
     }
@@ -330,6 +372,62 @@ mod tests {
                 .all(|(n, want)| n.abs_diff(want) < 200),
             "{counts:?}"
         );
+    }
+
+    /// A search that was decided on while it ran, by rate and how long each segment lasted of the
+    /// longest it might have.
+    fn segments(of: &[(u32, u64, u64)]) -> Vec<Segment> {
+        let mut from = 4_000_000_000;
+        let mut all: Vec<Segment> = of
+            .iter()
+            .map(|(rate, longest, lasted)| {
+                let segment = Segment {
+                    from,
+                    until: from + longest.max(lasted) * 100_000_000,
+                    rate: Rate::new(f64::from(*rate)),
+                    role: Role::Probe,
+                };
+                from += lasted * 100_000_000;
+                segment
+            })
+            .collect();
+        all.push(Segment {
+            from,
+            until: from,
+            rate: Rate::new(0.0),
+            role: Role::End,
+        });
+        all
+    }
+
+    proptest! {
+        /// What workers take while a search goes on is what the judge computes from the whole list.
+        #[test]
+        fn a_search_known_bit_by_bit_is_the_same_as_one_known_at_once(
+            poisson: bool,
+            seed: u64,
+            of in prop::collection::vec((1..3_000_u32, 1..40_u64, 1..40_u64), 1..12),
+        ) {
+            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Even };
+            let mut load = load(arrivals, &[(2, 0.0, 40.0), (2, 40.0, 40.0)]);
+            let mut bit_by_bit = Schedule::of(&load, seed);
+            let mut taken = Vec::new();
+            for segment in segments(&of) {
+                // Nobody knows what comes after the begin of the next segment.
+                let known = Duration::from_nanos(segment.from);
+                taken.extend(std::iter::from_fn(|| bit_by_bit.next_before(known)));
+                bit_by_bit.follow(&segment);
+                let last = load.stages.last_mut().expect("stages");
+                last.length = last.length.min(known - last.start);
+                load.stages.extend(segment.stage("find"));
+            }
+            taken.extend(&mut bit_by_bit);
+            let at_once: Vec<Arrival> = Schedule::of(&load, seed).collect();
+            prop_assert_eq!(&taken, &at_once);
+            let expected = Schedule::of(&load, seed).expected_until(load.length());
+            let slack = if poisson { 4.0 * expected.sqrt() + 1.0 } else { 1.0 };
+            prop_assert!((taken.len() as f64 - expected).abs() <= slack);
+        }
     }
 
     #[test]

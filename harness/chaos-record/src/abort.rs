@@ -23,6 +23,8 @@ struct Second {
     bad: u64,
     /// Old enough that everything in it must have ended and been handed over.
     settled: bool,
+    /// A probe of a search is meant to find what is too much, and ends by itself once it has.
+    in_probe: bool,
 }
 
 /// Why the run must stop, if it must.
@@ -46,6 +48,7 @@ fn second(facts: &Facts<'_>, number: u64, now: u64) -> Second {
         known: counts.judged() + too_old,
         bad: counts.bad() + too_old,
         settled: cells.end <= patience_over,
+        in_probe: facts.in_probe(cells.start),
     }
 }
 
@@ -109,9 +112,10 @@ fn too_many_bad(facts: &Facts<'_>, now: u64, ended: u64) -> Option<String> {
         .map(|number| second(facts, number, now))
         .collect();
     // A second in which nothing was planned says nothing; one that was planned and is unknown is not over the limit.
-    let over =
-        |second: &Second| second.known > 0 && second.bad > limit.errors.floor_of(second.known);
-    let quiet = |second: &Second| second.planned == 0 && second.known == 0;
+    let over = |second: &Second| {
+        !second.in_probe && second.known > 0 && second.bad > limit.errors.floor_of(second.known)
+    };
+    let quiet = |second: &Second| !second.in_probe && second.planned == 0 && second.known == 0;
     if !seconds.iter().all(|second| over(second) || quiet(second)) {
         return None;
     }

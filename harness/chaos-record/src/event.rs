@@ -3,10 +3,12 @@
 //! Invariant: the conductor writes events, everyone else only reads them. Each carries the time at
 //! which it happened, not when it was heard.
 
+use chaos_plan::plan::Segment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Reading;
+use crate::search::SearchEnd;
 
 /// An event and when it happened: nanoseconds since the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +37,12 @@ pub enum Event {
     },
     StageStarted {
         stage: usize,
+    },
+    /// A search decided at which rate the load goes on, from an instant that still lay ahead.
+    Searching(Segment),
+    /// A search decided that it is over.
+    Searched {
+        end: SearchEnd,
     },
     /// A fault: see [`FaultChange`].
     Fault {

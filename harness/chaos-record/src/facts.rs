@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Part, Scope};
+use chaos_plan::plan::{Part, Role, Scope};
 use chaos_plan::schedule::users_at;
 
 use crate::event::Event;
@@ -163,6 +163,16 @@ impl<'a> Facts<'a> {
         let at = Duration::from_nanos(cell.saturating_mul(CELL_NS));
         let last = self.plan.load.stages.len().saturating_sub(1);
         self.plan.load.stage_at(at).unwrap_or(last)
+    }
+
+    /// Whether a cell belongs to a probe of a search, or to what leads up to it.
+    pub(crate) fn in_probe(&self, cell: u64) -> bool {
+        if self.record.segments.is_empty() {
+            return false;
+        }
+        let stage = self.stage_of_cell(cell);
+        let mut segments = self.record.segments.iter();
+        segments.any(|(number, segment)| *number == stage && segment.role != Role::Rest)
     }
 
     fn is_step(&self, series: usize) -> bool {

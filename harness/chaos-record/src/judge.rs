@@ -4,6 +4,7 @@
 //! missing, doubtful or cut off never leads to `held`.
 
 mod availability;
+mod capacity;
 mod claims;
 mod conservation;
 mod drift;
@@ -12,6 +13,7 @@ pub(crate) mod generator;
 mod goodput;
 mod integrity;
 mod population;
+pub(crate) mod probe;
 mod reasons;
 mod recovery;
 mod requests;
@@ -34,12 +36,14 @@ pub fn judge(record: &Record) -> Verdict {
     let health = generator::judge(facts);
     let faults = fault::judge(facts);
     let examined = crate::integrity::examine(facts);
+    let capacity = capacity::found(facts);
     let ground = claims::Ground {
         facts,
         conservation: &conservation,
         health: &health,
         faults: &faults,
         integrity: examined.as_ref(),
+        capacity: capacity.as_ref(),
     };
     let claims = claims::judge(&ground);
     let cleanup = reasons::cleanup(facts);
@@ -64,5 +68,6 @@ pub fn judge(record: &Record) -> Verdict {
         integrity: examined.map(|examined| examined.verdict),
         usage: summary::usage(facts),
         notes: summary::notes(facts),
+        capacity,
     }
 }

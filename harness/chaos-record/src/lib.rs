@@ -32,6 +32,7 @@ pub mod planned;
 pub mod poisson;
 pub mod quantile;
 pub mod record;
+pub mod search;
 pub mod series;
 mod slope;
 pub mod steady;

@@ -21,7 +21,7 @@ const LOOK_BACK: u64 = 50;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Glance {
     pub now: u64,
-    /// Length of the planned load.
+    /// Length of the planned load; of a search what it usually takes, until it is over.
     pub length: u64,
     pub stage: usize,
     pub stage_name: String,
@@ -69,7 +69,7 @@ pub fn glance(record: &Record, now_load_ns: u64) -> Glance {
     let all = &record.sums.total;
     Glance {
         now,
-        length: facts.length(),
+        length: length(&facts),
         stage,
         stage_name: facts
             .plan
@@ -104,6 +104,17 @@ fn recovered_from(facts: &Facts<'_>, fault: &chaos_plan::plan::Fault) -> Option<
     let since = (facts.horizon() * CELL_NS).saturating_sub(course::live_look_ns(facts));
     let (_, course) = fault::course(facts, &life, None, since);
     course.ok()?.recovered_at()
+}
+
+fn length(facts: &Facts<'_>) -> u64 {
+    let is_over =
+        |event: &crate::event::Stamped| matches!(event.what, crate::event::Event::Searched { .. });
+    match &facts.plan.load.search {
+        Some(search) if !facts.record.events.iter().any(is_over) => {
+            ns(search.start + search.usual()).max(facts.length())
+        }
+        _ => facts.length(),
+    }
 }
 
 fn sent_in_time(facts: &Facts<'_>, cells: &Range<u64>) -> u64 {

@@ -4,9 +4,11 @@
 //! an arrival lies in the cell `nanoseconds / CELL_NS`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::schedule::Schedule;
+use chaos_plan::plan::Segment;
+use chaos_plan::schedule::{Arrival, Schedule};
 
 use crate::CELL_NS;
 use crate::forget::Forgotten;
@@ -19,6 +21,15 @@ pub struct Planned {
     cells: BTreeMap<u64, Vec<u64>>,
     /// Steps of each journey.
     steps: Vec<u64>,
+    /// While a search goes on: the schedule behind everything that is certain.
+    certain: Option<Box<Certain>>,
+}
+
+/// Where the last segment of a search begins, and the schedule from there on.
+#[derive(Debug, Clone)]
+struct Certain {
+    until: u64,
+    schedule: Schedule,
 }
 
 impl Planned {
@@ -30,17 +41,48 @@ impl Planned {
             .iter()
             .map(|journey| journey.steps.len() as u64)
             .collect();
-        let mut cells: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-        for arrival in Schedule::new(plan) {
-            let at = u64::try_from(arrival.at.as_nanos()).unwrap_or(u64::MAX);
-            if at > until {
+        let mut planned = Self {
+            cells: BTreeMap::new(),
+            steps,
+            certain: None,
+        };
+        let mut schedule = Schedule::new(plan);
+        for arrival in &mut schedule {
+            if nanos(&arrival) > until {
                 break;
             }
-            cells
-                .entry(at / CELL_NS)
-                .or_insert_with(|| vec![0; steps.len()])[arrival.journey] += 1;
+            planned.count(&arrival);
         }
-        Self { cells, steps }
+        planned.certain = plan.load.search.as_ref().map(|search| {
+            let until = u64::try_from(search.start.as_nanos()).unwrap_or(u64::MAX);
+            Box::new(Certain { until, schedule })
+        });
+        planned
+    }
+
+    fn count(&mut self, arrival: &Arrival) {
+        let journeys = self.steps.len();
+        let cell = self.cells.entry(nanos(arrival) / CELL_NS);
+        cell.or_insert_with(|| vec![0; journeys])[arrival.journey] += 1;
+    }
+
+    /// Goes on with what a search decided on: its last segment ends where this one begins, and this
+    /// one lasts as long as it may until the next is known. Segments begin where cells do.
+    pub(crate) fn follow(&mut self, segment: &Segment) {
+        let Some(mut certain) = self.certain.take() else {
+            return;
+        };
+        drop(self.cells.split_off(&certain.until.div_ceil(CELL_NS)));
+        let begin = Duration::from_nanos(segment.from);
+        while let Some(arrival) = certain.schedule.next_before(begin) {
+            self.count(&arrival);
+        }
+        certain.schedule.follow(segment);
+        certain.until = segment.from;
+        for arrival in certain.schedule.clone() {
+            self.count(&arrival);
+        }
+        self.certain = Some(certain);
     }
 
     /// Drops what was forgotten.
@@ -96,4 +138,8 @@ impl Planned {
             .map(|(_, counts)| of_cell(counts))
             .sum()
     }
+}
+
+fn nanos(arrival: &Arrival) -> u64 {
+    u64::try_from(arrival.at.as_nanos()).unwrap_or(u64::MAX)
 }

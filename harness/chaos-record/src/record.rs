@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
+use chaos_plan::plan::Segment;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -27,7 +28,10 @@ const LINE_MAX: u64 = 64 * 1024 * 1024;
 /// Everything known about a run.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// As written at the begin; of a search, what was decided since is added to the plan's stages.
     pub header: Header,
+    /// What a search decided on, each with the number of its stage.
+    pub segments: Vec<(usize, Segment)>,
     /// In the order they were written.
     pub events: Vec<Stamped>,
     pub windows: Windows,
@@ -95,6 +99,7 @@ impl Record {
         let planned = Planned::new(&header.plan, u64::MAX);
         Self {
             header,
+            segments: Vec::new(),
             events: Vec::new(),
             windows: Windows::default(),
             operations: Vec::new(),
@@ -202,6 +207,9 @@ impl Record {
     }
 
     fn happened(&mut self, event: &Stamped) {
+        if let Event::Searching(segment) = &event.what {
+            self.searched(segment);
+        }
         if let Event::LoadStopped {
             until,
             cut_short: true,
@@ -216,6 +224,15 @@ impl Record {
             });
         }
         self.events.push(event.clone());
+    }
+
+    /// One that cannot be the search's is left out; then what was counted does not agree with the plan.
+    fn searched(&mut self, segment: &Segment) {
+        let stage = self.header.plan.load.stages.len();
+        if self.header.plan.unroll(segment).is_ok() {
+            self.planned.follow(segment);
+            self.segments.push((stage, *segment));
+        }
     }
 
     /// Whether a later clean-up succeeded can still be said, and is said after every damage.

@@ -4,10 +4,11 @@
 
 use std::ops::Range;
 
-use chaos_plan::plan::{Expect, Part};
+use chaos_plan::plan::{Claim, Expect, Part};
 
 use crate::CELL_NS;
 use crate::facts::{Facts, ns};
+use crate::outcome::Counts;
 use crate::poisson;
 use crate::record::Record;
 use crate::words;
@@ -71,27 +72,23 @@ pub(crate) fn settled(facts: &Facts<'_>, now: u64) -> u64 {
 
 /// Whether the claims that are judged on `stage` are met in `cells` by the requests each is about.
 pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Steady {
-    // What a fault broke in flight says nothing about the time before it.
-    let judged = |part: Part| {
-        let counts = facts.picked(part, cells).counts;
-        let broken = facts.broken_in_flight(part, cells);
-        (counts.judged() - broken, broken, counts)
-    };
-    let all = judged(Part::All);
-    if all.0 == 0 {
+    if unbroken(facts, Part::All, cells).0 == 0 {
         let length = words::duration((cells.end - cells.start) * CELL_NS);
         return Steady::Unknown(format!("no request ended in the {length} before"));
     }
-    for claim in facts
-        .plan
-        .claims
-        .iter()
-        .filter(|claim| claim.expect.stages().contains(&stage))
-    {
-        let (n, broken, counts) = match claim.expect.part() {
-            Part::All => all.clone(),
-            part => judged(part),
-        };
+    let claims = facts.plan.claims.iter();
+    let of_stage = claims.filter(|claim| claim.expect.stages().contains(&stage));
+    unmet(facts, of_stage, cells).map_or(Steady::Yes, Steady::No)
+}
+
+/// What the first of these claims that is not met in `cells` says.
+pub(crate) fn unmet<'a>(
+    facts: &Facts<'_>,
+    mut claims: impl Iterator<Item = &'a Claim>,
+    cells: &Range<u64>,
+) -> Option<String> {
+    claims.find_map(|claim| {
+        let (n, broken, counts) = unbroken(facts, claim.expect.part(), cells);
         let unmet = match &claim.expect {
             Expect::Latency { limits, .. } => limits.iter().find_map(|limit| {
                 let number = facts
@@ -109,17 +106,23 @@ pub(crate) fn assess(facts: &Facts<'_>, stage: usize, cells: &Range<u64>) -> Ste
             | Expect::Integrity { .. }
             | Expect::Resources { .. }
             | Expect::Goodput { .. }
-            | Expect::Drift { .. } => None,
+            | Expect::Drift { .. }
+            | Expect::Capacity { .. } => None,
         };
-        if let Some(bad) = unmet {
-            let (bad, n) = (words::count(bad), words::count(n));
-            return Steady::No(format!(
-                "`{}` was not met before it: {bad} of {n} requests were bad",
-                claim.name
-            ));
-        }
-    }
-    Steady::Yes
+        let (bad, n) = (words::count(unmet?), words::count(n));
+        Some(format!(
+            "`{}` was not met before it: {bad} of {n} requests were bad",
+            claim.name
+        ))
+    })
+}
+
+/// Judged requests of a part without those a fault broke in flight, these, and all counts: what was
+/// broken in flight says nothing about the time before.
+fn unbroken(facts: &Facts<'_>, part: Part, cells: &Range<u64>) -> (u64, u64, Counts) {
+    let counts = facts.picked(part, cells).counts;
+    let broken = facts.broken_in_flight(part, cells);
+    (counts.judged() - broken, broken, counts)
 }
 
 /// Most bad requests of `n` that still count as met: what the claim allows, or with few requests

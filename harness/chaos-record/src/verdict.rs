@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{NotInjected, NoteKind};
 use crate::outcome::Counts;
+use crate::search::SearchEnd;
 
 pub use generator::{GeneratorHealth, Headroom, Hiccups, Stalls};
 
@@ -44,6 +45,60 @@ pub struct Verdict {
     pub usage: Vec<UsageSummary>,
     /// In order of time.
     pub notes: Vec<NoteLine>,
+    /// Present if the plan has a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
+}
+
+/// What a search for the breakpoint found. Rates are journeys a second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Capacity {
+    /// Name of the search.
+    pub search: String,
+    /// The highest rate, below any that breaks, at which every deciding claim held; absent if none did.
+    pub holds: Option<f64>,
+    /// The lowest rate at which a deciding claim broke; absent if none did.
+    pub breaks: Option<f64>,
+    /// Why the search was over; absent if it was cut off.
+    pub ended: Option<SearchEnd>,
+    /// Both rates, why, and what kept it from finding more, in words.
+    pub sentence: String,
+    /// In order of time; one that was cut off before anything was certain is left out.
+    pub probes: Vec<ProbeFinding>,
+}
+
+/// One rate, offered for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeFinding {
+    /// Journeys a second.
+    pub rate: f64,
+    /// What is judged: without the second in which the rate settles.
+    pub start: u64,
+    pub end: u64,
+    pub requests: u64,
+    pub bad: u64,
+    /// Response over all requests, failures as infinitely slow; absent where that is infinite.
+    pub p50: Option<u64>,
+    pub p95: Option<u64>,
+    pub p99: Option<u64>,
+    pub outcome: ProbeOutcome,
+    /// The claim that broke.
+    pub claim: Option<String>,
+    /// Why it broke or is unclear; empty if it held.
+    pub why: String,
+    /// Ended as soon as it was certain that a claim broke.
+    pub ended_early: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeOutcome {
+    /// Every deciding claim held.
+    Held,
+    /// A deciding claim did not hold.
+    Broke,
+    /// Nothing can be said: the generator was too slow, or the probe was cut off.
+    Unclear,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

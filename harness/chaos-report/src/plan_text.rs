@@ -8,7 +8,7 @@ mod claims;
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Fault, Level, Model, Moment, RestartPolicy, Stage, Target, When};
+use chaos_plan::plan::{Fault, Level, Model, Moment, RestartPolicy, Search, Stage, Target, When};
 use chaos_plan::schedule::Schedule;
 use chaos_plan::units::duration_to_text;
 use thiserror::Error;
@@ -118,12 +118,22 @@ fn timeline(plan: &Plan) -> Vec<Vec<String>> {
             .enumerate()
             .map(|(i, fault)| (fault.when.latest(), fault_row(plan, i, fault))),
     );
+    entries.extend(
+        plan.load
+            .search
+            .iter()
+            .map(|search| (search.start, search_row(search))),
+    );
     // Stable: a stage that begins at the same instant stands before the fault.
     entries.sort_by_key(|(at, _)| *at);
     let (head, in_all) = match plan.load.model {
         Model::Open => {
             let expected = Schedule::new(plan).expected_until(plan.load.length());
-            let in_all = format!("about {} journeys in all", claims::whole_count(expected));
+            let before = match plan.load.search {
+                Some(_) => "before the search",
+                None => "in all",
+            };
+            let in_all = format!("about {} journeys {before}", claims::whole_count(expected));
             ("journeys/s", in_all)
         }
         Model::Closed { cycle: None } => (
@@ -140,7 +150,12 @@ fn timeline(plan: &Plan) -> Vec<Vec<String>> {
     };
     let mut rows = vec![row(["at", "what", "lasts", head])];
     rows.extend(entries.into_iter().map(|(_, row)| row));
-    rows.push(row([&clock(plan.load.length()), "end", "", &in_all]));
+    let end = match &plan.load.search {
+        // The longest a search can take says little: every rest would have to be the longest.
+        Some(search) => format!("< {}", clock(search.start + search.longest())),
+        None => clock(plan.load.length()),
+    };
+    rows.push(row([&end, "end", "", &in_all]));
     rows
 }
 
@@ -162,6 +177,23 @@ fn stage_row(stage: &Stage) -> Vec<String> {
         &format!("stage {}", clean(&stage.name)),
         &duration_to_text(stage.length),
         &level,
+    ])
+}
+
+/// What the run itself decides on; its end is known only to be not later than the longest.
+fn search_row(search: &Search) -> Vec<String> {
+    row([
+        &clock(search.start),
+        &format!("search {}", clean(&search.name)),
+        &format!("about {}", duration_to_text(search.usual())),
+        &format!(
+            "{} to {} x {}, to within {}; {} each; judged by the claims on latency and errors",
+            search.from,
+            search.to,
+            search.factor,
+            search.precision,
+            duration_to_text(search.step)
+        ),
     ])
 }
 

@@ -5,8 +5,8 @@
 //! schema is made from the very types that are written.
 
 use chaos_record::verdict::{
-    Because, ClaimVerdict, Cleanup, Conservation, FaultFinding, GeneratorHealth, IntegrityVerdict,
-    NoteLine, RunOutcome, SeriesSummary, StageSummary, UsageSummary,
+    Because, Capacity, ClaimVerdict, Cleanup, Conservation, FaultFinding, GeneratorHealth,
+    IntegrityVerdict, NoteLine, RunOutcome, SeriesSummary, StageSummary, UsageSummary,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -64,6 +64,8 @@ struct ResultFile<'a> {
     usage: &'a [UsageSummary],
     /// What people said while it ran, in order of time.
     notes: &'a [NoteLine],
+    /// Set if the load has a search: the highest rate that holds, and every probe.
+    capacity: Option<&'a Capacity>,
     /// Everything drawn by chance was drawn from this.
     seed: u64,
     scale: ScalePart,
@@ -135,6 +137,7 @@ pub fn result_json(story: &Story<'_>) -> String {
         integrity: verdict.integrity.as_ref(),
         usage: &verdict.usage,
         notes: &verdict.notes,
+        capacity: verdict.capacity.as_ref(),
         seed: header.plan.seed,
         scale: ScalePart {
             time: header.plan.scale.time,

@@ -13,6 +13,7 @@ mod game_day;
 mod load;
 mod opening;
 mod queue;
+mod search;
 mod waiting;
 mod wind_up;
 
@@ -102,6 +103,8 @@ struct Conductor<'a> {
     observations: Option<mpsc::Receiver<Observation>>,
     engine: Option<Engine>,
     fault_clock: Arc<FaultClock>,
+    /// What the search of the plan is about, once it has begun.
+    searching: search::Searching,
     state: State,
     queue: Queue,
     /// Everything is taken back and ended: nothing is begun and no limit is watched any more.

@@ -9,7 +9,7 @@ use chaos_plan::Plan;
 use chaos_plan::plan::{
     Acknowledges, Arrivals, Claim, Expect, Extract, Fault, HowMany, Inject, Journey, KillSignal,
     LatencyLimit, Level, Load, Method, Model, Part, PlatformName, Quantile, Resolved, Row, Safety,
-    Scale, Scope, Source, Stage, StatusRange, Step, Target, Targets, When,
+    Scale, Scope, Search, Source, Stage, StatusRange, Step, Target, Targets, When,
 };
 use chaos_plan::template::Template;
 use chaos_plan::units::{Rate, Share};
@@ -37,6 +37,7 @@ impl PlanBuilder {
             patience: Duration::from_secs(5),
             journeys: Vec::new(),
             stages: Vec::new(),
+            search: None,
         };
         let content = Resolved {
             name: "test".to_owned(),
@@ -101,6 +102,22 @@ impl PlanBuilder {
                 from: Rate::new(from),
                 to: Rate::new(to),
             },
+        });
+        self
+    }
+
+    /// A search after the stages, with probes of `step` seconds and a rest of one second.
+    pub fn search(mut self, (from, to): (f64, f64), step: f64, precision: f64) -> Self {
+        self.content.load.search = Some(Search {
+            name: "find".to_owned(),
+            start: self.content.load.length(),
+            from: Rate::new(from),
+            to: Rate::new(to),
+            step: Duration::from_secs_f64(step),
+            settle: Search::SETTLE,
+            factor: 2.0,
+            precision: Share::from_ratio(precision),
+            rest: Duration::from_secs(1),
         });
         self
     }

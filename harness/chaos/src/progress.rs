@@ -116,11 +116,13 @@ impl Audience for Progress {
 
 /// What the record knows, in the shape the terminal draws.
 fn glance(plan: &Plan, seen: &live::Glance) -> Glance {
+    // A search counts as one stage, whatever it decides on.
+    let stages = plan.load.stages.len() + usize::from(plan.load.search.is_some());
     Glance {
         scenario: plan.name.clone(),
         stage: seen.stage_name.clone(),
-        stage_index: seen.stage,
-        stages: plan.load.stages.len(),
+        stage_index: seen.stage.min(stages.saturating_sub(1)),
+        stages,
         elapsed: seen.now,
         total: seen.length,
         offered: seen.offered,

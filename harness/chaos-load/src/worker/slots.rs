@@ -28,6 +28,7 @@ pub(super) fn needed(load: &Load, workers: usize) -> usize {
 fn for_rates(load: &Load, workers: usize) -> usize {
     let rates = load.stages.iter().filter_map(Stage::rates);
     let rates = rates.flat_map(|(from, to)| [from, to]);
+    let rates = rates.chain(load.search.iter().map(|search| search.to));
     let journeys_a_second = rates.map(Rate::per_second).fold(0.0, f64::max);
     let weights: f64 = load.journeys.iter().map(|journey| journey.weight).sum();
     let weighted_steps =

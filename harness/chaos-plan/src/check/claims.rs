@@ -4,6 +4,7 @@
 
 mod evidence;
 mod felt;
+mod search;
 mod words;
 
 use super::load::LoadFacts;
@@ -47,6 +48,7 @@ pub(super) fn resolve(
         .given()
         .is_some_and(|faults| faults.get().is_none_or(|faults| !faults.is_empty()));
     let mut claims = Some(Vec::new());
+    let mut decides = false;
     for located in hypothesis {
         let claim = located.get().and_then(|claim| {
             let expect = Judge {
@@ -57,6 +59,7 @@ pub(super) fn resolve(
                 problems,
             }
             .expect(&claim.expect);
+            decides |= search::decides(expect.as_ref(), load, problems);
             let name = name(&claim.name, expect.as_ref(), load, problems);
             Some(Claim {
                 name: name?,
@@ -69,7 +72,8 @@ pub(super) fn resolve(
             claims
         });
     }
-    claims
+    search::check_decided(decides, load, problems);
+    Some(search::complete(claims?, load, &problems.files))
 }
 
 /// Line of the scenario that holds a span; 1 for what stands in a `--set`.
@@ -123,6 +127,7 @@ impl Judge<'_> {
             claim::Expect::Resources(resources) => self.resources(resources, span),
             claim::Expect::Goodput(goodput) => self.goodput(goodput, span),
             claim::Expect::Drift(drift) => self.drift(drift, span),
+            claim::Expect::Capacity(capacity) => self.capacity(capacity, span),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: times and rates in the facts are scaled already; nobody scales them twice.
 
+mod search;
 mod stages;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::diagnostic::{Diagnostics, Span, codes};
 use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
 use crate::file::scenario::{self, Group};
-use crate::plan::{Arrivals, Journey, Level, Load, Model, Scope, Stage};
+use crate::plan::{Arrivals, Journey, Level, Load, Model, Scope, Search, Stage};
 use crate::units::duration_to_text;
 
 /// Longest load, and most journeys in it.
@@ -28,10 +29,34 @@ pub(super) struct LoadFacts {
     pub(super) plan: Option<Load>,
     /// `None` if not even their number is known.
     pub(super) stages: Option<Vec<StageFacts>>,
+    pub(super) search: Option<SearchFacts>,
     pub(super) journeys: Option<Vec<JourneyFacts>>,
     pub(super) model: Option<Model>,
     pub(super) arrivals: Option<Arrivals>,
     pub(super) patience: Option<Duration>,
+}
+
+/// What is known of a search there is.
+#[derive(Debug)]
+pub(super) struct SearchFacts {
+    pub(super) name: String,
+    pub(super) span: Span,
+    /// Where its lowest rate stands.
+    pub(super) from: Span,
+    pub(super) plan: Option<Search>,
+}
+
+impl SearchFacts {
+    /// Its first probe, which has the fewest requests.
+    fn probe(&self) -> Option<StageFacts> {
+        let search = self.plan.as_ref()?;
+        Some(StageFacts {
+            name: search.name.clone(),
+            start: Some(search.start),
+            length: Some(search.step),
+            level: Some(Level::constant_rate(search.from)),
+        })
+    }
 }
 
 /// One stage as far as it is known.
@@ -102,7 +127,16 @@ impl LoadFacts {
 
     /// Requests expected in a scope, and their standard deviation.
     pub(super) fn requests_in(&self, scope: &Scope) -> Option<(f64, f64)> {
-        let journeys = self.journeys_in(&scope.stages)?;
+        self.requests_of(self.journeys_in(&scope.stages)?, scope)
+    }
+
+    /// The same in the first probe of the search.
+    pub(super) fn requests_in_probe(&self, scope: &Scope) -> Option<(f64, f64)> {
+        let probe = self.search.as_ref()?.probe()?;
+        self.requests_of(probe.journeys(self.model?)?, scope)
+    }
+
+    fn requests_of(&self, journeys: f64, scope: &Scope) -> Option<(f64, f64)> {
         let (mean, square) = journeys::requests_in(self.journeys.as_ref()?, scope.part)?;
         // A compound Poisson sum has variance n E[x^2]; even arrivals vary only by the mix.
         let variance = if self.arrivals? == Arrivals::Poisson && self.model? == Model::Open {
@@ -140,12 +174,12 @@ pub(super) fn resolve(
     let patience = names::positive_or(&group.patience, scenario::PATIENCE, "`patience`", problems);
     check_patience(group, timeout, patience, problems);
     let journeys = journeys::resolve(&group.journeys, library, problems);
+    let stages = group.stages.get();
+    let stages = stages.map(|given| stages::resolve(given, options, problems));
     let mut facts = LoadFacts {
         plan: None,
-        stages: group
-            .stages
-            .get()
-            .map(|given| stages::resolve(given, options, problems)),
+        search: search::resolve(group, stages.as_deref(), options, problems),
+        stages,
         journeys: journeys.facts,
         model: stages::model(group, problems),
         arrivals: group.arrivals.or(Arrivals::Poisson),
@@ -175,6 +209,10 @@ fn plan(
             .iter()
             .map(StageFacts::plan)
             .collect::<Option<_>>()?,
+        search: match &facts.search {
+            Some(search) => Some(search.plan.clone()?),
+            None => None,
+        },
     })
 }
 
@@ -203,7 +241,10 @@ pub(super) fn scaled(time: Duration, scale: f64) -> Option<Duration> {
 }
 
 fn check_size(facts: &LoadFacts, span: Span, problems: &mut Diagnostics) {
-    if facts.length().is_some_and(|length| length > MAX_LENGTH) {
+    let search = facts.search.as_ref().and_then(|it| it.plan.as_ref());
+    let longest = search.map_or(Duration::ZERO, Search::longest);
+    let length = facts.length();
+    if length.is_some_and(|length| length.saturating_add(longest) > MAX_LENGTH) {
         problems.add(
             codes::LOAD_TOO_LARGE
                 .at(span, "the load is longer than 24 h")
@@ -211,7 +252,8 @@ fn check_size(facts: &LoadFacts, span: Span, problems: &mut Diagnostics) {
         );
     }
     let all: Vec<usize> = (0..facts.stages.as_ref().map_or(0, Vec::len)).collect();
-    let journeys = facts.journeys_in(&all);
+    let searched = search.map_or(0.0, Search::journeys_max);
+    let journeys = facts.journeys_in(&all).map(|planned| planned + searched);
     if let Some(journeys) = journeys.filter(|journeys| *journeys > MAX_JOURNEYS) {
         let problem = codes::LOAD_TOO_LARGE.at(
             span,

@@ -42,6 +42,16 @@ pub(super) fn resolve(
         }
         return Some(offset);
     };
+    if let Some(search) = load.search.as_ref().filter(|search| search.name == *name) {
+        let problem = codes::SEARCH.at(text.span, "a fault cannot begin during a search");
+        problems.add(
+            problem
+                .label("the search could not tell the rate from the fault")
+                .related(search.span, "the search is here")
+                .help("let the fault begin in a stage before the search"),
+        );
+        return None;
+    }
     let stage = stage(name, text.span, load, problems)?;
     let length = stage.length?;
     if offset >= length {

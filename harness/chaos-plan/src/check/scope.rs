@@ -207,6 +207,33 @@ fn indices(names: &Names, load: &LoadFacts, problems: &mut Diagnostics) -> Given
         .map_or(Given::Bad, Given::Some)
 }
 
+/// Reports a claim that the first probe of a search has too few requests for.
+pub(super) fn enough_in_probe(
+    allowed: Share,
+    what: &str,
+    place: Span,
+    (scope, load): (&Scope, &LoadFacts),
+    problems: &mut Diagnostics,
+) {
+    let Some((expected, deviation)) = load.requests_in_probe(scope) else {
+        return;
+    };
+    let needed = (LEAST_ALLOWED / allowed.ratio() - 1e-6).ceil();
+    if allowed.ratio() > 0.0 && expected - 3.0 * deviation < needed {
+        let message = format!(
+            "{what} needs {needed:.0} requests in each probe, and {:.0} are expected at this rate, give or take {:.0}",
+            expected.floor(),
+            3.0 * deviation
+        );
+        let problem = codes::TOO_FEW.at(place, message);
+        problems.add(
+            problem
+                .label("too few to judge the first probe")
+                .help("raise `from`, lengthen `step`, or claim less"),
+        );
+    }
+}
+
 /// Reports a claim for which too few requests are expected; `allowed` of them may be bad.
 pub(super) fn enough(
     allowed: Share,

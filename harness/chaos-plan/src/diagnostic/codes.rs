@@ -70,6 +70,7 @@ codes! {
     PACE "E149" Error "`cycle` or `arrivals` does not fit what the stages count."
     OPERATION_KEY "E150" Error "The key of an operation is not one of its own that the request carries."
     CSV "E151" Error "The CSV file of a data list cannot be read."
+    SEARCH "E152" Error "A search for the breakpoint does not fit the rest of the scenario."
 
     FAULT_ON_URL "E160" Error "Faults need a target that chaos deploys; a `url:` target takes load only."
     UNKNOWN_STAGE "E161" Error "The load has no stage of this name."

@@ -53,6 +53,8 @@ pub(crate) enum Expect {
     Goodput(Goodput),
     /// Growth over a long load: of what instances use, and of response times.
     Drift(Drift),
+    /// The highest rate that still holds, as the search stage of the load finds it.
+    Capacity(Capacity),
 }
 
 /// At least one limit: `{ p95: 200ms }`.
@@ -87,6 +89,14 @@ pub(crate) struct Latency {
     #[serde(default)]
     #[schemars(extend("examples" = ["checkout/pay"]))]
     pub(crate) endpoint: Optional<String>,
+}
+
+/// `{ min: 200/s }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Capacity {
+    /// The claims on latency and errors hold at a rate of journeys that is at least this, up to the `to` of the search. Not scaled.
+    pub(crate) min: Located<Text<Rate>>,
 }
 
 /// `{ max: 0.1% }`.

@@ -21,6 +21,10 @@ pub(crate) const PATIENCE: &str = "5s";
 pub(crate) const MAX_SHARE: &str = "50%";
 pub(crate) const COUNT: u32 = 1;
 pub(crate) const SEED: u64 = 1;
+pub(crate) const STEP: &str = "8s";
+pub(crate) const FACTOR: f64 = 1.5;
+pub(crate) const PRECISION: &str = "5%";
+pub(crate) const REST: &str = "3s";
 
 /// A scenario: what is put under load, what breaks meanwhile, and the claims the run is judged by.
 ///
@@ -119,13 +123,13 @@ pub(crate) struct Weight(pub(crate) f64);
 /// A named stretch of load.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["rate"] }, { "required": ["users"] }]))]
+#[schemars(extend("oneOf" = [{ "required": ["rate"] }, { "required": ["users"] }, { "required": ["search"] }]))]
 pub(crate) struct Stage {
     /// Its name, distinct among the stages.
     pub(crate) name: Located<String>,
-    /// How long it lasts; scaled by `--time-scale`.
-    #[serde(rename = "for")]
-    pub(crate) lasts: Located<Text<Duration>>,
+    /// How long it lasts, scaled by `--time-scale`. Needed with `rate` and `users`; a search ends by itself.
+    #[serde(default, rename = "for")]
+    pub(crate) lasts: Optional<Text<Duration>>,
     /// Journeys that begin in a time, whatever the answers; scaled by `--rate-scale`.
     #[serde(default)]
     pub(crate) rate: Optional<Text<Rate>>,
@@ -137,6 +141,36 @@ pub(crate) struct Stage {
     #[serde(default)]
     #[schemars(extend("default" = "constant"))]
     pub(crate) shape: Optional<Shape>,
+    /// In place of `for` and `rate`, as the last stage: raise the rate until a claim breaks, then narrow down.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{ "from": "20/s", "to": "500/s" }]))]
+    pub(crate) search: Optional<Search>,
+}
+
+/// Finds the highest rate at which the claims on latency and errors hold: `{ from: 20/s, to: 500/s }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Search {
+    /// The first rate that is tried, and the one between probes; scaled by `--rate-scale`.
+    pub(crate) from: Located<Text<Rate>>,
+    /// The highest rate that is tried, not below `from`; scaled by `--rate-scale`.
+    pub(crate) to: Located<Text<Rate>>,
+    /// How long each rate is judged, after one second to settle; 2s or more, scaled by `--time-scale`. Default: 8s.
+    #[serde(default)]
+    #[schemars(extend("default" = STEP))]
+    pub(crate) step: Optional<Text<Duration>>,
+    /// What the rate is multiplied by while the claims hold: 1.05 to 10. Default: 1.5.
+    #[serde(default)]
+    #[schemars(extend("default" = FACTOR, "minimum" = 1.05, "maximum" = 10))]
+    pub(crate) factor: Optional<f64>,
+    /// How far the rate that breaks may be above the one that holds: 1% to 50%. Default: 5%.
+    #[serde(default)]
+    #[schemars(extend("default" = PRECISION))]
+    pub(crate) precision: Optional<Text<Share>>,
+    /// Least time at `from` between two probes, longer while the target is not itself again, at most 30s. Default: 3s.
+    #[serde(default)]
+    #[schemars(extend("default" = REST))]
+    pub(crate) rest: Optional<Text<Duration>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -111,6 +111,8 @@ pub enum Expect {
         p95: Option<Duration>,
         stages: Vec<usize>,
     },
+    /// A search finds a rate that holds: at least this one, or any from its lowest on.
+    Capacity { min: Option<Rate> },
 }
 
 impl Expect {
@@ -125,11 +127,12 @@ impl Expect {
             Self::Resources { .. } => "resources",
             Self::Goodput { .. } => "goodput",
             Self::Drift { .. } => "drift",
+            Self::Capacity { .. } => "capacity",
         }
     }
 
     /// Indices of the stages the claim is judged on; empty for recovery, which goes by faults, and
-    /// for integrity, which goes by operations.
+    /// for integrity, which goes by operations, and for capacity, which goes by the probes of a search.
     pub fn stages(&self) -> &[usize] {
         match self {
             Self::Latency { scope, .. }
@@ -138,7 +141,7 @@ impl Expect {
             Self::Resources { stages, .. }
             | Self::Goodput { stages, .. }
             | Self::Drift { stages, .. } => stages,
-            Self::Recovery { .. } | Self::Integrity { .. } => &[],
+            Self::Recovery { .. } | Self::Integrity { .. } | Self::Capacity { .. } => &[],
         }
     }
 
@@ -156,7 +159,8 @@ impl Expect {
             | Self::Integrity { .. }
             | Self::Resources { .. }
             | Self::Goodput { .. }
-            | Self::Drift { .. } => Part::All,
+            | Self::Drift { .. }
+            | Self::Capacity { .. } => Part::All,
         }
     }
 

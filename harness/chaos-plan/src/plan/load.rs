@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::search::Search;
 use crate::template::Template;
 use crate::units::{self, Rate};
 
@@ -28,6 +29,9 @@ pub struct Load {
     pub patience: Duration,
     pub journeys: Vec<Journey>,
     pub stages: Vec<Stage>,
+    /// What follows the stages: rates that the run itself decides on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 impl Load {

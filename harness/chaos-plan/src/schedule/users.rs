@@ -165,6 +165,7 @@ mod tests {
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),
             stages: stages.collect(),
+            search: None,
             journeys: vec![Journey {
                 name: "a".to_owned(),
                 weight: 1.0,

@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::folder::Folder;
 
 /// Files that use every key there is, between them.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
+    "breakpoint.yaml",
     "every-key.yaml",
     "market-day.yaml",
     "address-good.yaml",

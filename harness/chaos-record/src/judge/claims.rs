@@ -10,11 +10,13 @@ use super::drift::Growth;
 use super::fault::JudgedFault;
 use super::generator::Health;
 use super::goodput::Asked;
-use super::{availability, drift, goodput, integrity, population, recovery, requests, resources};
+use super::{
+    availability, capacity, drift, goodput, integrity, population, recovery, requests, resources,
+};
 use crate::binomial;
 use crate::facts::Facts;
 use crate::integrity::Examined;
-use crate::verdict::{ClaimVerdict, Conservation, Finding, Status};
+use crate::verdict::{Capacity, ClaimVerdict, Conservation, Finding, Status};
 use crate::words;
 
 /// What claims are judged by.
@@ -26,6 +28,8 @@ pub(super) struct Ground<'a> {
     pub(super) faults: &'a [JudgedFault<'a>],
     /// Present if the plan has an integrity claim.
     pub(super) integrity: Option<&'a Examined>,
+    /// Present if the plan has a search.
+    pub(super) capacity: Option<&'a Capacity>,
 }
 
 /// The share of requests that may be bad.
@@ -225,6 +229,7 @@ fn target(facts: &Facts<'_>, expect: &Expect) -> String {
         Expect::Drift { .. } => {
             growth(expect).map_or_else(String::new, |growth| drift::target(&growth))
         }
+        Expect::Capacity { min } => capacity::target(*min),
     }
 }
 
@@ -249,6 +254,7 @@ fn findings(ground: &Ground<'_>, expect: &Expect) -> Vec<Finding> {
         Expect::Drift { stages, .. } => {
             growth(expect).map_or_else(Vec::new, |growth| drift::findings(ground, &growth, stages))
         }
+        Expect::Capacity { min } => capacity::findings(ground, *min),
     }
 }
 

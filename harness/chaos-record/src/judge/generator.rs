@@ -210,6 +210,11 @@ pub(crate) fn recovery_stages(facts: &Facts<'_>) -> Vec<usize> {
     (facts.stage_of_cell(earliest / CELL_NS)..facts.plan.load.stages.len()).collect()
 }
 
+/// What is wrong in one stage, if anything is.
+pub(super) fn complaint(facts: &Facts<'_>, stage: usize) -> Option<String> {
+    examine(facts, stage).complaints.into_iter().next()
+}
+
 fn examine(facts: &Facts<'_>, stage: usize) -> Sick {
     let name = &facts.plan.load.stages[stage].name;
     let counts = facts.requests(&facts.stage_cells(stage)).counts;

@@ -120,6 +120,23 @@ impl Population {
         }
     }
 
+    /// How many of them this many journeys are expected to make, by the weights of the mix.
+    pub(super) fn expected(&self, facts: &Facts<'_>, journeys: f64) -> f64 {
+        let all = &facts.plan.load.journeys;
+        let total: f64 = all.iter().map(|journey| journey.weight).sum();
+        let share = |journey: usize| {
+            let weight = all.get(journey).map_or(0.0, |journey| journey.weight);
+            if total > 0.0 { weight / total } else { 0.0 }
+        };
+        let steps = |journey: usize| all.get(journey).map_or(0.0, |it| it.steps.len() as f64);
+        let each = match self.who {
+            Who::Part(Part::All) => (0..all.len()).map(|it| share(it) * steps(it)).sum(),
+            Who::Part(Part::Journey(journey)) => share(journey) * steps(journey),
+            Who::Part(Part::Endpoint { journey, .. }) | Who::Whole(journey) => share(journey),
+        };
+        journeys * each
+    }
+
     /// What a claim weighs: `bad` of the judged ones of `counts`.
     pub(super) fn tally(
         &self,

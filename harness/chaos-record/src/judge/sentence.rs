@@ -27,15 +27,18 @@ pub(super) fn write(
     let mut parts: Vec<String> = Vec::new();
     if facts.load_started.is_none() {
         parts.push("no load was offered".to_owned());
-    } else if faults.is_empty() {
+    } else if faults.is_empty() && ground.capacity.is_none() {
         parts.push(format!("under up to {}", peak(facts)));
     } else if faults.len() > TOLD_MAX {
         parts.push(counted(faults));
     } else {
         parts.extend(faults.iter().map(|fault| told(facts, fault)));
     }
+    // With a search this is what the run was about.
+    parts.extend(ground.capacity.map(|capacity| capacity.sentence.clone()));
     parts.push(end(facts, outcome, exit, claims));
-    let text = parts.join(if faults.is_empty() { ": " } else { "; " });
+    let is_one = faults.is_empty() && ground.capacity.is_none();
+    let text = parts.join(if is_one { ": " } else { "; " });
     let text = violated(ground).map_or(text.clone(), |first| format!("{first}; {text}"));
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {

@@ -12,39 +12,52 @@ use crate::outcome::Counts;
 use crate::quantile;
 use crate::verdict::{NoteLine, SeriesSummary, StageSummary, UsageSummary};
 
-/// Every stage, all requests together.
+/// Every stage, all requests together; a search is one stage, whatever it decided on.
 pub(super) fn stages(facts: &Facts<'_>) -> Vec<StageSummary> {
-    facts
-        .plan
-        .load
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(number, stage)| {
-            let counts = facts.requests(&facts.stage_cells(number)).counts;
-            let seconds = facts.stage_seconds(number);
-            let answers = facts.responses(None, &seconds);
-            let bad = facts.requests(&cells_of_seconds(&seconds)).counts.bad();
-            let (offered, achieved) = achieved(facts, number);
-            let sent = counts.ok + counts.failed_total() + counts.shed;
-            StageSummary {
-                name: stage.name.clone(),
-                start: ns(stage.start),
-                end: ns(stage.end()),
-                offered,
-                achieved,
-                p50: quantile::response(&answers, bad, 500),
-                p95: quantile::response(&answers, bad, 50),
-                p99: quantile::response(&answers, bad, 10),
-                late: if sent == 0 {
-                    0.0
-                } else {
-                    counts.late as f64 / sent as f64
-                },
-                counts,
-            }
-        })
-        .collect()
+    let all = &facts.plan.load.stages;
+    let searched = facts.record.segments.first().map(|(stage, _)| *stage);
+    let planned = searched.unwrap_or(all.len()).min(all.len());
+    let mut summaries: Vec<StageSummary> = (0..planned)
+        .map(|number| summary(facts, &all[number].name, number..number + 1))
+        .collect();
+    if let Some(search) = &facts.plan.load.search
+        && planned < all.len()
+    {
+        summaries.push(summary(facts, &search.name, planned..all.len()));
+    }
+    summaries
+}
+
+/// These stages as one; each but the last ends where the next begins.
+fn summary(facts: &Facts<'_>, name: &str, stages: Range<usize>) -> StageSummary {
+    let all = &facts.plan.load.stages[stages.clone()];
+    let last = stages.end - 1;
+    let merged = |first: Range<u64>, last: Range<u64>| first.start..last.end;
+    let cells = merged(facts.stage_cells(stages.start), facts.stage_cells(last));
+    let seconds = merged(facts.stage_seconds(stages.start), facts.stage_seconds(last));
+    let counts = facts.requests(&cells).counts;
+    let answers = facts.responses(None, &seconds);
+    let bad = facts.requests(&cells_of_seconds(&seconds)).counts.bad();
+    let sent = counts.ok + counts.failed_total() + counts.shed;
+    let (offered, achieved) = stages
+        .map(|stage| achieved(facts, stage))
+        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    StageSummary {
+        name: name.to_owned(),
+        start: all.first().map_or(0, |stage| ns(stage.start)),
+        end: all.last().map_or(0, |stage| ns(stage.end())),
+        offered,
+        achieved,
+        p50: quantile::response(&answers, bad, 500),
+        p95: quantile::response(&answers, bad, 50),
+        p99: quantile::response(&answers, bad, 10),
+        late: if sent == 0 {
+            0.0
+        } else {
+            counts.late as f64 / sent as f64
+        },
+        counts,
+    }
 }
 
 /// Every journey and its steps, over the judged stages.

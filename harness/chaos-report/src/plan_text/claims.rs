@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Claim, Expect, Model, Part, Rule};
+use chaos_plan::plan::{Claim, Expect, Model, Part, Rule, Search};
 use chaos_plan::schedule::Schedule;
 use chaos_plan::units::{Share, duration_to_text};
 
@@ -79,6 +79,8 @@ fn expects(expect: &Expect) -> String {
             connections.map(|n| format!("connections <= +{n}/h")),
             p95.map(|p95| format!("p95 <= +{}/h", duration_to_text(p95))),
         ]),
+        Expect::Capacity { min: Some(min) } => format!("holds at {min}"),
+        Expect::Capacity { min: None } => "a rate that holds".to_owned(),
     }
 }
 
@@ -108,6 +110,7 @@ fn stages(plan: &Plan, claim: &Claim) -> String {
     let stages = if judged.is_empty() {
         match claim.expect {
             Expect::Integrity { .. } => "after the run".to_owned(),
+            Expect::Capacity { .. } => "in the search".to_owned(),
             _ => "after each fault".to_owned(),
         }
     } else if judged.len() == plan.load.stages.len() {
@@ -147,6 +150,10 @@ fn evidence(plan: &Plan, claim: &Claim) -> String {
             format!("instances of {}", clean_all(services).join(", "))
         }
         Expect::Drift { stages, .. } => words::counted(stages.len() as u64, "stage"),
+        Expect::Capacity { .. } => {
+            let most = plan.load.search.as_ref().map_or(0, Search::probes_max);
+            format!("at most {}", words::counted(most as u64, "probe"))
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 //! Invariant: a line says who and what in words; measurements of the engine about itself have none.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Level, Target};
+use chaos_plan::plan::{Level, Role, Segment, Target};
 use chaos_record::audit::Reading;
 use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSignal};
+use chaos_record::search::SearchEnd;
 
 use crate::clean::{clean, clean_all};
 use crate::words;
@@ -70,6 +71,8 @@ pub fn event_text(event: &Event, plan: &Plan) -> Option<String> {
         } => format!("instance {}: {}", clean(instance), instance_change(change)?),
         Event::LoadStarted { workers } => load_started(plan, *workers),
         Event::StageStarted { stage } => stage_started(plan, *stage)?,
+        Event::Searching(segment) => searching(plan, segment)?,
+        Event::Searched { end } => format!("search: over, {}", search_end(*end)),
         Event::Fault { fault, change } => {
             format!("fault {}: {}", clean(fault), fault_change(change))
         }
@@ -221,8 +224,12 @@ fn instance_change(change: &InstanceChange) -> Option<String> {
 fn load_started(plan: &Plan, workers: usize) -> String {
     let length = u64::try_from(plan.load.length().as_nanos()).unwrap_or(u64::MAX);
     let stages = words::counted(plan.load.stages.len() as u64, "stage");
+    let search = match &plan.load.search {
+        Some(search) => format!(", then a search from {} to {}", search.from, search.to),
+        None => String::new(),
+    };
     format!(
-        "load: started, {} in {stages}, {}",
+        "load: started, {} in {stages}{search}, {}",
         words::duration(length),
         words::counted(workers as u64, "worker")
     )
@@ -248,6 +255,29 @@ fn stage_started(plan: &Plan, stage: usize) -> Option<String> {
         clean(&stage.name),
         words::duration(length)
     ))
+}
+
+/// A probe and what leads up to it are told once; where the search ends is told by why it does.
+fn searching(plan: &Plan, segment: &Segment) -> Option<String> {
+    let name = clean(&plan.load.search.as_ref()?.name);
+    let length = words::duration(segment.until.saturating_sub(segment.from));
+    let rate = words::rate(segment.rate.per_second());
+    match segment.role {
+        Role::Probe => Some(format!("search {name}: {rate} for {length}")),
+        Role::Rest => Some(format!("search {name}: rests at {rate}")),
+        Role::Settle | Role::End => None,
+    }
+}
+
+fn search_end(end: SearchEnd) -> &'static str {
+    match end {
+        SearchEnd::Found => "the limit is found",
+        SearchEnd::Top => "the highest rate holds",
+        SearchEnd::Bottom => "the lowest rate breaks already",
+        SearchEnd::Generator => "the generator was the limit, not the target",
+        SearchEnd::NotRecovered => "the target does not recover",
+        SearchEnd::Spent => "every probe is used up",
+    }
 }
 
 fn fault_change(change: &FaultChange) -> String {

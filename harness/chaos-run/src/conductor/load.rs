@@ -92,7 +92,9 @@ impl Conductor<'_> {
 
     fn load_over(&mut self) -> Vec<Action> {
         if let Some(engine) = self.engine.take() {
-            let length = u64::try_from(self.plan.load.length().as_nanos()).unwrap_or(u64::MAX);
+            // With what a search decided on, which the plan as given does not know.
+            let load = &self.writer.record().header.plan.load;
+            let length = u64::try_from(load.length().as_nanos()).unwrap_or(u64::MAX);
             let until = engine.stopped_at().unwrap_or(length).min(length);
             self.event_now(Event::LoadStopped {
                 until,
@@ -109,6 +111,7 @@ impl Conductor<'_> {
             return Vec::new();
         };
         self.announce_stage(load_ns);
+        self.search_on(load_ns);
         let mut actions = self.check_limits(load_ns);
         actions.extend(self.announce_recoveries(load_ns));
         actions.extend(self.state.next(&Input::Tick { load_ns }));

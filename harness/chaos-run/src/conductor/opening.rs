@@ -106,6 +106,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
     let conductor = Conductor {
         state: State::new(&config.plan.faults),
         fault_clock: Arc::new(FaultClock::new(faults)),
+        searching: super::search::Searching::Ahead,
         recovered: vec![false; faults],
         plan: config.plan,
         run: config.run,

@@ -49,6 +49,8 @@ pub(super) fn of(expect: &Expect, load: &LoadFacts) -> String {
             .flatten()
             .map(|(what, most)| format!("{what} grows at most {most} an hour")),
         ),
+        Expect::Capacity { min: Some(min) } => format!("capacity at least {min}"),
+        Expect::Capacity { min: None } => "the capacity is found".to_owned(),
     };
     words + &part(expect.part(), load).unwrap_or_default()
 }

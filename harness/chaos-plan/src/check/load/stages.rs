@@ -32,7 +32,11 @@ pub(super) fn resolve(
     let mut start = Some(Duration::ZERO);
     let mut before = Before::Nothing;
     let mut all = Vec::new();
-    for stage in given {
+    let has_search = |stage: &Located<scenario::Stage>| {
+        let stage = stage.get();
+        stage.is_some_and(|stage| stage.search.given().is_some())
+    };
+    for stage in given.iter().filter(|stage| !has_search(stage)) {
         let facts = one(stage, start, before, options, problems);
         start = facts.end();
         before = facts.level.map_or(Before::Unknown, Before::Level);
@@ -68,13 +72,13 @@ impl Before {
 }
 
 fn one(
-    stage: &Located<scenario::Stage>,
+    located: &Located<scenario::Stage>,
     start: Option<Duration>,
     before: Before,
     options: &Options,
     problems: &mut Diagnostics,
 ) -> StageFacts {
-    let Some(stage) = stage.get() else {
+    let Some(stage) = located.get() else {
         return StageFacts {
             name: String::new(),
             start,
@@ -85,8 +89,8 @@ fn one(
     let name = names::name(&stage.name, "a stage", problems)
         .unwrap_or_default()
         .to_owned();
-    let length = names::positive(&stage.lasts, "a stage", problems)
-        .and_then(|length| scaled(length, options.time_scale));
+    let length =
+        lasts(located.span, stage, problems).and_then(|length| scaled(length, options.time_scale));
     let level = if stage.users.given().is_some() {
         users(stage, before, options, problems)
     } else {
@@ -98,6 +102,17 @@ fn one(
         length,
         level,
     }
+}
+
+/// The same words as for every other key that is missing.
+fn lasts(span: Span, stage: &scenario::Stage, problems: &mut Diagnostics) -> Option<Duration> {
+    let Some(lasts) = stage.lasts.given() else {
+        let problem = codes::MISSING_KEY.at(span, "missing key `for` in an item of `stages`");
+        let problem = problem.label("`for` is needed here");
+        problems.add(problem.help("add `for: 10s`"));
+        return None;
+    };
+    names::positive(lasts, "a stage", problems)
 }
 
 fn rate(

@@ -162,6 +162,7 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
         integrity: Some(integrity(word)),
         usage: usage(word),
         notes: notes(word),
+        capacity: None,
     }
 }
 
