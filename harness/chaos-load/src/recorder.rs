@@ -5,6 +5,7 @@
 
 mod cells;
 mod clocks;
+mod shelf;
 mod tally;
 
 use std::sync::Arc;
@@ -79,18 +80,19 @@ impl Rules {
 
     /// Late beyond the lag budget, and whether only after the end of its stage.
     fn lateness(&self, end: &End) -> (bool, bool) {
-        let Some(dispatched_ns) = end.dispatched_ns else {
+        let late =
+            |dispatched_ns: &u64| dispatched_ns.saturating_sub(end.ready_ns) > self.lag_budget_ns;
+        let Some(dispatched_ns) = end.dispatched_ns.filter(late) else {
             return (false, false);
         };
-        let is_late = dispatched_ns.saturating_sub(end.ready_ns) > self.lag_budget_ns;
         let stage_end_ns = self
             .stage_ends_ns
             .get(self.stage_of(end.intended_ns))
             .copied()
             .unwrap_or(u64::MAX);
         (
-            is_late,
-            is_late && dispatched_ns.saturating_sub(self.start_ns) > stage_end_ns,
+            true,
+            dispatched_ns.saturating_sub(self.start_ns) > stage_end_ns,
         )
     }
 }
@@ -136,15 +138,15 @@ impl Recorder {
 
     /// A step that was begun has ended.
     pub(crate) fn request(&mut self, journey: usize, step: usize, end: &End, stamps: &Stamps) {
-        let entry = self.entry(self.series.of_step(journey, step), end);
+        let entry = Entry {
+            is_written: stamps.written_ns.is_some(),
+            ..self.entry(self.series.of_step(journey, step), end)
+        };
         self.cells.add(
             entry,
             end.ended_ns.saturating_sub(end.intended_ns),
             &self.rules.limits_ns,
         );
-        if stamps.written_ns.is_some() {
-            self.cells.written(entry);
-        }
         if let Some(dispatched_ns) = end.dispatched_ns {
             let stage = self.rules.stage_of(end.intended_ns);
             self.clocks
@@ -247,6 +249,7 @@ impl Recorder {
             cell: self.cell_of(end.intended_ns),
             series,
             outcome: end.outcome,
+            is_written: false,
             is_late,
             is_overdue,
             is_caught,

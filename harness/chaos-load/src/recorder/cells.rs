@@ -2,15 +2,15 @@
 //!
 //! Invariant: an entry is added to exactly one cell, and only expected answers have a response.
 
-use std::collections::BTreeMap;
-
+use chaos_record::histogram::MAX_US;
 use chaos_record::outcome::{Counts, Outcome};
 use chaos_record::window::{CellDelta, Delta, SecondDelta, ladder};
 use chaos_record::{CELL_NS, SECOND_NS};
 
-use super::tally::{Tally, rounded_us};
+use super::shelf::Shelf;
+use super::tally::{Buckets, Tally, rounded_us};
 
-/// Emptied tallies kept for the next seconds; a tally takes 94 KB.
+/// Emptied tallies and rungs kept for what comes next; a tally takes 94 KB, rungs 2 KB.
 const SPARE_MAX: usize = 32;
 const CELLS_A_SECOND: u64 = SECOND_NS / CELL_NS;
 
@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) cell: u64,
     pub(super) series: usize,
     pub(super) outcome: Outcome,
+    /// The request went out.
+    pub(super) is_written: bool,
     pub(super) is_late: bool,
     pub(super) is_overdue: bool,
     /// A fault took effect while it was under way.
@@ -29,24 +31,35 @@ pub(super) struct Entry {
 /// What was added since the last drain.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
-    counts: BTreeMap<(u64, usize), Cell>,
-    seconds: BTreeMap<(u64, usize), Tally>,
-    spare: Vec<Tally>,
+    counts: Shelf<Cell>,
+    seconds: Shelf<Tally>,
+    spare: Spare,
     end: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cell {
     counts: Counts,
-    rungs: BTreeMap<u16, u64>,
+    rungs: Buckets,
+}
+
+#[derive(Debug, Default)]
+struct Spare {
+    tallies: Vec<Tally>,
+    rungs: Vec<Buckets>,
 }
 
 impl Cells {
     /// `response_ns` is looked at only if the outcome is as expected.
     pub(super) fn add(&mut self, entry: Entry, response_ns: u64, limits_ns: &[u64]) {
         self.end = self.end.max(entry.cell + 1);
-        let Cell { counts, rungs } = self.counts.entry((entry.cell, entry.series)).or_default();
+        let spare = &mut self.spare;
+        let Cell { counts, rungs } = self.counts.get(entry.cell, entry.series, || Cell {
+            counts: Counts::default(),
+            rungs: spare.rungs.pop().unwrap_or_else(empty_rungs),
+        });
         counts.add(entry.outcome);
+        counts.written += u64::from(entry.is_written);
         counts.late += u64::from(entry.is_late);
         counts.overdue += u64::from(entry.is_overdue);
         let is_ok = entry.outcome == Outcome::Ok;
@@ -60,24 +73,12 @@ impl Cells {
         for (over, limit_ns) in counts.over.iter_mut().zip(limits_ns) {
             *over += u64::from(response_ns > *limit_ns);
         }
-        *rungs
-            .entry(ladder::rung(rounded_us(response_ns)))
-            .or_default() += 1;
-        let second = (entry.cell / CELLS_A_SECOND, entry.series);
-        let spare = &mut self.spare;
-        self.seconds
-            .entry(second)
-            .or_insert_with(|| spare.pop().unwrap_or_default())
-            .record_ns(response_ns);
-    }
-
-    /// The request of an entry that was added went out.
-    pub(super) fn written(&mut self, entry: Entry) {
-        self.counts
-            .entry((entry.cell, entry.series))
-            .or_default()
-            .counts
-            .written += 1;
+        rungs.add(ladder::rung(rounded_us(response_ns)));
+        let second = entry.cell / CELLS_A_SECOND;
+        let tally = self.seconds.get(second, entry.series, || {
+            spare.tallies.pop().unwrap_or_default()
+        });
+        tally.record_ns(response_ns);
     }
 
     /// The first cell after all that ever held anything.
@@ -87,24 +88,31 @@ impl Cells {
 
     /// Adds everything to `delta` and forgets it.
     pub(super) fn drain_into(&mut self, delta: &mut Delta) {
-        let cells = std::mem::take(&mut self.counts).into_iter();
-        delta.cells.extend(
-            cells.map(|((cell, series), Cell { counts, rungs })| CellDelta {
+        let Spare { tallies, rungs } = &mut self.spare;
+        for (cell, series, mut content) in self.counts.drain() {
+            delta.cells.push(CellDelta {
                 cell,
                 series,
-                counts,
-                rungs: rungs.into_iter().collect(),
-            }),
-        );
-        for ((second, series), mut tally) in std::mem::take(&mut self.seconds) {
+                counts: content.counts,
+                rungs: content.rungs.drain().collect(),
+            });
+            if rungs.len() < SPARE_MAX {
+                rungs.push(content.rungs);
+            }
+        }
+        for (second, series, mut tally) in self.seconds.drain() {
             delta.seconds.push(SecondDelta {
                 second,
                 series,
                 response: tally.drain(),
             });
-            if self.spare.len() < SPARE_MAX {
-                self.spare.push(tally);
+            if tallies.len() < SPARE_MAX {
+                tallies.push(tally);
             }
         }
     }
+}
+
+fn empty_rungs() -> Buckets {
+    Buckets::new(ladder::rung(MAX_US) + 1)
 }

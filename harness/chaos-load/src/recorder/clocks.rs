@@ -2,8 +2,6 @@
 //!
 //! Invariant: a clock counts every request that has both of its stamps, however it ended.
 
-use std::collections::BTreeMap;
-
 use chaos_record::window::{ClockDelta, Delta};
 
 use super::tally::Tally;
@@ -12,7 +10,8 @@ use crate::client::Stamps;
 /// What was recorded since the last drain, by stage.
 #[derive(Debug, Default)]
 pub(super) struct StageClocks {
-    stages: BTreeMap<usize, Clocks>,
+    /// By number; `None` if nothing was recorded in it.
+    stages: Vec<Option<Clocks>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +30,10 @@ impl StageClocks {
         dispatched_ns: u64,
         stamps: &Stamps,
     ) {
-        let clocks = self.stages.entry(stage).or_default();
+        if self.stages.len() <= stage {
+            self.stages.resize_with(stage + 1, || None);
+        }
+        let clocks = self.stages[stage].get_or_insert_default();
         clocks.lag.record_ns(dispatched_ns.saturating_sub(ready_ns));
         let Some(written_ns) = stamps.written_ns else {
             return;
@@ -53,18 +55,16 @@ impl StageClocks {
 
     /// Adds everything to `delta` and forgets it.
     pub(super) fn drain_into(&mut self, delta: &mut Delta) {
+        let stages = self.stages.iter_mut().enumerate();
+        let used = stages.filter_map(|(stage, clocks)| Some((stage, clocks.take()?)));
         delta
             .clocks
-            .extend(
-                std::mem::take(&mut self.stages)
-                    .into_iter()
-                    .map(|(stage, mut clocks)| ClockDelta {
-                        stage,
-                        lag: clocks.lag.drain(),
-                        wait: clocks.wait.drain(),
-                        first_byte: clocks.first_byte.drain(),
-                        service: clocks.service.drain(),
-                    }),
-            );
+            .extend(used.map(|(stage, mut clocks)| ClockDelta {
+                stage,
+                lag: clocks.lag.drain(),
+                wait: clocks.wait.drain(),
+                first_byte: clocks.first_byte.drain(),
+                service: clocks.service.drain(),
+            }));
     }
 }

@@ -2,54 +2,73 @@
 //!
 //! The buckets are those of [`chaos_record::histogram`]: HDR with 3 significant digits from 1 us to
 //! 1 h. Beside the counts it keeps which buckets were touched, so emptying it does not look at all of them.
-//! Invariant: what it gives is what the histogram of `chaos-record` would have given.
+//! Invariant: what a tally gives is what the histogram of `chaos-record` would have given.
 
 use chaos_record::histogram::{MAX_US, Sparse};
 
 /// Below this every microsecond has its own bucket; above, each octave has half as many.
 const LINEAR_US: u64 = 2_048;
-const OCTAVE: usize = 1_024;
-const BUCKETS: usize = bucket_of(MAX_US) + 1;
+const OCTAVE: u16 = 1_024;
+const BUCKETS: u16 = bucket_of(MAX_US) + 1;
 
-/// Counts of durations in microseconds.
+/// Counts by bucket.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct Buckets {
     counts: Box<[u32]>,
     touched: Vec<u16>,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
+impl Buckets {
+    pub(super) fn new(buckets: u16) -> Self {
         Self {
-            counts: vec![0; BUCKETS].into_boxed_slice(),
+            counts: vec![0; usize::from(buckets)].into_boxed_slice(),
             touched: Vec::new(),
         }
+    }
+
+    pub(super) fn add(&mut self, bucket: u16) {
+        let count = &mut self.counts[usize::from(bucket)];
+        if *count == 0 {
+            self.touched.push(bucket);
+        }
+        *count = count.saturating_add(1);
+    }
+
+    /// Empties it: the buckets that hold something, in their order.
+    pub(super) fn drain(&mut self) -> impl ExactSizeIterator<Item = (u16, u64)> {
+        self.touched.sort_unstable();
+        let counts = &mut self.counts;
+        self.touched.drain(..).map(|bucket| {
+            let count = std::mem::take(&mut counts[usize::from(bucket)]);
+            (bucket, u64::from(count))
+        })
+    }
+}
+
+/// Counts of durations in microseconds.
+#[derive(Debug)]
+pub(super) struct Tally(Buckets);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self(Buckets::new(BUCKETS))
     }
 }
 
 impl Tally {
     /// Adds one duration, rounded to microseconds.
     pub(super) fn record_ns(&mut self, ns: u64) {
-        let bucket = bucket_of(rounded_us(ns));
-        let count = &mut self.counts[bucket];
-        if *count == 0 {
-            self.touched
-                .push(u16::try_from(bucket).expect("there are fewer than 65,536 buckets"));
-        }
-        *count = count.saturating_add(1);
+        self.0.add(bucket_of(rounded_us(ns)));
     }
 
     /// Empties it.
     pub(super) fn drain(&mut self) -> Sparse {
-        self.touched.sort_unstable();
-        let pairs = self.touched.drain(..).map(|bucket| {
-            let bucket = usize::from(bucket);
-            (
-                top_us(bucket),
-                u64::from(std::mem::take(&mut self.counts[bucket])),
-            )
-        });
-        Sparse(pairs.collect())
+        let pairs = self.0.drain();
+        Sparse(
+            pairs
+                .map(|(bucket, count)| (top_us(bucket), count))
+                .collect(),
+        )
     }
 }
 
@@ -61,22 +80,22 @@ pub(super) fn rounded_us(ns: u64) -> u64 {
 /// The HDR layout for 3 digits from 1: 2,048 buckets of width 1, then 1,024 an octave, each octave twice as wide.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "below 2^22: `us` is at most one hour"
+    reason = "`us` is at most one hour: 21 octaves, and 2,047 after the shift"
 )]
-const fn bucket_of(us: u64) -> usize {
+const fn bucket_of(us: u64) -> u16 {
     // 53 zeros lead the largest value of the linear part, 2,047.
-    let octave = 53 - (us | (LINEAR_US - 1)).leading_zeros() as usize;
-    (octave + 1) * OCTAVE + (us >> octave) as usize - OCTAVE
+    let octave = 53 - (us | (LINEAR_US - 1)).leading_zeros() as u16;
+    octave * OCTAVE + (us >> octave) as u16
 }
 
 /// Largest duration of a bucket.
-fn top_us(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
+fn top_us(bucket: u16) -> u64 {
+    let (bucket, width) = (u64::from(bucket), u64::from(OCTAVE));
     if bucket < LINEAR_US {
         return bucket;
     }
-    let octave = bucket / OCTAVE as u64 - 1;
-    ((bucket % OCTAVE as u64 + OCTAVE as u64 + 1) << octave) - 1
+    let octave = bucket / width - 1;
+    ((bucket % width + width + 1) << octave) - 1
 }
 
 #[cfg(test)]
