@@ -12,12 +12,14 @@ mod pool;
 mod wire;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use chaos_record::outcome::FailKind;
 use http::Request;
 use http_body_util::Full;
+use tokio::sync::SemaphorePermit;
 
 use self::connection::{Connection, SendError};
 use self::pool::Pool;
@@ -52,6 +54,8 @@ pub(crate) struct Call {
     pub(crate) request: Box<Request<Full<Bytes>>>,
     /// Keep the answer's body, up to [`connection::KEPT_BYTES_MAX`].
     pub(crate) reads_body: bool,
+    /// Now, as the caller has just read it.
+    pub(crate) now_ns: u64,
     /// Given up at this instant: patience, counted from the intended instant, is over.
     pub(crate) patience_ns: u64,
 }
@@ -76,6 +80,13 @@ pub(crate) enum Broken {
     Shed,
     /// The run ended first.
     Cancelled,
+}
+
+/// When an exchange is given up: the timeout, and patience.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    limit_ns: u64,
+    patience_ns: u64,
 }
 
 /// Connections so far and at most.
@@ -115,22 +126,31 @@ impl Client {
         let Call {
             mut request,
             reads_body,
+            mut now_ns,
             patience_ns,
         } = call;
-        if clock::now_ns() >= patience_ns {
+        if now_ns >= patience_ns {
             return Err(Broken::Shed);
         }
-        let slot = self.alarms.limit(patience_ns, self.pool.slot()).await;
-        let _slot = slot.ok_or_else(|| self.over(FailKind::Timeout, u64::MAX, patience_ns))?;
+        let _slot = match self.pool.free_slot() {
+            Some(slot) => slot,
+            None => self.wait_for_slot(&mut now_ns, patience_ns).await?,
+        };
         // An idle connection that turns out to be closed before anything was written is as good as
         // none: the request goes over another. Each round takes one away, so this ends.
         loop {
             let (connection, is_fresh) = match self.pool.idle() {
                 Some(idle) => (idle, false),
-                None => (self.connect(patience_ns).await?, true),
+                None => (self.connect(&mut now_ns, patience_ns).await?, true),
             };
-            let sent = self.send(connection, request, reads_body, patience_ns, stamps);
-            request = match sent.await {
+            let limits = Limits {
+                limit_ns: now_ns.saturating_add(self.timeout_ns),
+                patience_ns,
+            };
+            request = match self
+                .send(connection, request, reads_body, limits, stamps)
+                .await
+            {
                 Ok(answer) => return Ok(answer),
                 Err(SendError::Broken(broken)) => return Err(broken),
                 Err(SendError::Unsent(_)) if is_fresh => {
@@ -141,12 +161,25 @@ impl Client {
         }
     }
 
-    async fn connect(&self, patience_ns: u64) -> Result<Connection, Broken> {
-        let limit_ns = clock::now_ns().saturating_add(self.timeout_ns);
+    async fn wait_for_slot(
+        &self,
+        now_ns: &mut u64,
+        patience_ns: u64,
+    ) -> Result<SemaphorePermit<'_>, Broken> {
+        let slot = pin!(self.pool.slot());
+        let slot = self.alarms.limit(patience_ns, slot).await;
+        *now_ns = clock::now_ns();
+        slot.ok_or_else(|| self.over(FailKind::Timeout, u64::MAX, patience_ns))
+    }
+
+    async fn connect(&self, now_ns: &mut u64, patience_ns: u64) -> Result<Box<Connection>, Broken> {
+        let limit_ns = now_ns.saturating_add(self.timeout_ns);
+        let connecting = pin!(self.pool.connect(&self.sockets));
         let connected = self
             .alarms
-            .limit(limit_ns.min(patience_ns), self.pool.connect(&self.sockets))
+            .limit(limit_ns.min(patience_ns), connecting)
             .await;
+        *now_ns = clock::now_ns();
         connected
             .ok_or_else(|| self.over(FailKind::ConnectTimeout, limit_ns, patience_ns))?
             .map_err(Broken::Failed)
@@ -154,20 +187,20 @@ impl Client {
 
     async fn send(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         request: Box<Request<Full<Bytes>>>,
         reads_body: bool,
-        patience_ns: u64,
+        limits: Limits,
         stamps: &mut Stamps,
     ) -> Result<Answer, SendError> {
-        let limit_ns = clock::now_ns().saturating_add(self.timeout_ns);
-        let result = self
-            .alarms
-            .limit(
-                limit_ns.min(patience_ns),
-                connection.exchange(request, reads_body),
-            )
-            .await;
+        let Limits {
+            limit_ns,
+            patience_ns,
+        } = limits;
+        let result = {
+            let exchange = pin!(connection.exchange(request, reads_body));
+            self.alarms.limit(limit_ns.min(patience_ns), exchange).await
+        };
         *stamps = connection.stamps();
         let answer = result.ok_or_else(|| {
             SendError::Broken(self.over(FailKind::Timeout, limit_ns, patience_ns))
@@ -231,6 +264,7 @@ mod tests {
         Call {
             request: Box::new(request),
             reads_body: true,
+            now_ns: clock::now_ns(),
             patience_ns: clock::now_ns() + HOUR_NS,
         }
     }

@@ -59,16 +59,28 @@ impl<'a> Shopper<'a> {
         Self { journey, values }
     }
 
-    /// The request of step `step`.
+    /// The request of step `step`, in a map of headers that may have been used before.
     ///
     /// # Errors
     /// `Extract` if a value from an answer does not fit where the step puts it.
-    pub(crate) fn request(&self, step: usize) -> Result<Request<Full<Bytes>>, FailKind> {
-        self.build(&self.journey.steps[step])
+    pub(crate) fn request(
+        &self,
+        step: usize,
+        headers: HeaderMap,
+    ) -> Result<Request<Full<Bytes>>, FailKind> {
+        self.build(&self.journey.steps[step], headers)
             .ok_or(FailKind::Extract)
     }
 
-    fn build(&self, step: &PreparedStep) -> Option<Request<Full<Bytes>>> {
+    fn build(&self, step: &PreparedStep, mut headers: HeaderMap) -> Option<Request<Full<Bytes>>> {
+        headers.clear();
+        for (name, value) in &step.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        for (name, text) in &step.filled_headers {
+            let value = HeaderValue::try_from(text.fill(&self.values)?).ok()?;
+            headers.insert(name, value);
+        }
         let body = match &step.body {
             Body::Fixed(body) => body.clone(),
             Body::Filled(text) => Bytes::from(text.fill(&self.values)?),
@@ -80,11 +92,7 @@ impl<'a> Shopper<'a> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = step.method.clone();
         *request.uri_mut() = uri;
-        *request.headers_mut() = step.headers.clone();
-        for (name, text) in &step.filled_headers {
-            let value = HeaderValue::try_from(text.fill(&self.values)?).ok()?;
-            request.headers_mut().insert(name, value);
-        }
+        *request.headers_mut() = headers;
         Some(request)
     }
 
@@ -250,7 +258,7 @@ mod tests {
         let path = |seed, index| {
             let shopper = Shopper::new(&prepared.journeys[0], seed, index);
             shopper
-                .request(0)
+                .request(0, HeaderMap::new())
                 .expect("a request")
                 .uri()
                 .path()
@@ -273,7 +281,8 @@ mod tests {
         let prepared = prepared(BTreeMap::new(), vec![first, get("second", "/{uuid.a}")]);
         let paths = |index| {
             let shopper = Shopper::new(&prepared.journeys[0], 1, index);
-            let [first, second] = [0, 1].map(|step| shopper.request(step).expect("a request"));
+            let [first, second] =
+                [0, 1].map(|step| shopper.request(step, HeaderMap::new()).expect("a request"));
             assert_eq!(second.uri().path()[1..], first.headers()["x-key"]);
             first.uri().path().to_owned()
         };
@@ -300,7 +309,10 @@ mod tests {
             let mut shopper = Shopper::new(&prepared.journeys[0], 1, 0);
             let key = shopper.key(0).expect("a key").expect("an operation");
             assert_eq!(
-                shopper.request(0).expect("a request").headers()["x-key"],
+                shopper
+                    .request(0, HeaderMap::new())
+                    .expect("a request")
+                    .headers()["x-key"],
                 key
             );
             assert_eq!((shopper.key(1), shopper.receipt(0)), (Ok(None), None));
@@ -339,14 +351,16 @@ mod tests {
         let prepared = prepared(BTreeMap::new(), vec![first, second]);
         let mut shopper = Shopper::new(&prepared.journeys[0], 1, 0);
         assert_eq!(
-            shopper.request(1).expect_err("nothing was extracted yet"),
+            shopper
+                .request(1, HeaderMap::new())
+                .expect_err("nothing was extracted yet"),
             FailKind::Extract
         );
         assert_eq!(
             shopper.hear(0, &answer(200, r#"{"items":[{"id":"a\"b"}]}"#)),
             Ok(())
         );
-        let request = shopper.request(1).expect("a request");
+        let request = shopper.request(1, HeaderMap::new()).expect("a request");
         assert_eq!(request.uri(), "/b/a%22b");
         assert_eq!(request.headers()["x-tag"], "<h7>");
         let Body::Filled(body) = &prepared.journeys[0].steps[1].body else {
@@ -419,7 +433,7 @@ mod tests {
         assert_eq!(shopper.hear(0, &answer(200, r#"{"v":"a\nb"}"#)), Ok(()));
         assert_eq!(
             shopper
-                .request(1)
+                .request(1, HeaderMap::new())
                 .expect_err("a header holds no line break"),
             FailKind::Extract
         );

@@ -24,6 +24,7 @@ use chaos_plan::plan::Model;
 use chaos_record::CELL_NS;
 use chaos_record::event::WorkerReport;
 use chaos_record::outcome::{FailKind, Outcome};
+use http::HeaderMap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -90,6 +91,8 @@ struct Shared {
     recorder: RefCell<Recorder>,
     in_flight: RefCell<InFlight>,
     turns: Turns,
+    /// The map of the answer heard last: the next request is made in it, so maps are not allocated anew.
+    spare_headers: RefCell<HeaderMap>,
     /// Journeys begun.
     journeys: Cell<u64>,
 }
@@ -158,6 +161,7 @@ impl Worker {
             )),
             in_flight: RefCell::default(),
             turns: Turns::new(users::most(load), slice),
+            spare_headers: RefCell::default(),
             journeys: Cell::default(),
         };
         Ok(Self {

@@ -1,13 +1,18 @@
 //! One connection: hyper's sender and its driver, polled together by whoever holds it.
 //!
-//! Invariant: while nobody holds it nothing polls it, so it makes no progress and wakes no one.
+//! Sender, driver and body wake each other while one poll hands a message from one to the other. Woken
+//! so, the task would run once more for nothing after every request. They get a waker that only
+//! leaves a note ([`Nudges`]); the task itself is woken by the socket alone.
+//! Invariant: while nobody holds it nothing polls it, so it makes no progress.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Bytes, BytesMut};
 use chaos_record::outcome::FailKind;
@@ -29,12 +34,15 @@ pub(crate) const KEPT_BYTES_MAX: usize = 1 << 20;
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// Largest head of an answer.
 const HEAD_BYTES_MAX: usize = 256 << 10;
+/// Times that hyper is polled again at once because it asked for it, before other tasks get their turn.
+const ROUNDS_MAX: usize = 8;
 
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Driver,
+    nudges: Nudges,
     marks: Rc<Marks>,
     /// The head of the current answer has arrived.
     has_head: bool,
@@ -46,6 +54,63 @@ pub(super) struct Connection {
 /// hyper's side of the connection, boxed since a connection is moved often; `None` once it has ended.
 #[derive(Debug)]
 struct Driver(Option<Box<http1::Connection<Wire, Full<Bytes>>>>);
+
+/// Whether the parts of a connection have asked to be polled again.
+#[derive(Debug)]
+struct Nudges {
+    note: Arc<Note>,
+    /// Leaves the note.
+    waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Note(AtomicBool);
+
+impl Wake for Note {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Nudges {
+    fn new() -> Self {
+        let note = Arc::<Note>::default();
+        Self {
+            waker: Waker::from(Arc::clone(&note)),
+            note,
+        }
+    }
+
+    fn clear(&self) -> bool {
+        // Everything happens on one thread: a swap would be a locked instruction for nothing.
+        let is_set = self.note.0.load(Ordering::Relaxed);
+        self.note.0.store(false, Ordering::Relaxed);
+        is_set
+    }
+
+    /// Polls the parts until they are ready or wait for the socket, which wakes the task of `cx`.
+    fn poll<T>(
+        &self,
+        marks: &Marks,
+        cx: &mut Context<'_>,
+        mut parts: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        marks.wake(cx.waker());
+        self.clear();
+        for _ in 0..ROUNDS_MAX {
+            let polled = parts(&mut Context::from_waker(&self.waker));
+            if polled.is_ready() || !self.clear() {
+                return polled;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
 
 /// Why a connection gave no answer.
 #[derive(Debug)]
@@ -91,14 +156,17 @@ impl Connection {
             .map_err(|error| failure::of_connect(&error))?;
         let marks = Rc::new(Marks::default());
         let wire = Wire::new(stream, Rc::clone(&marks));
+        // A request is small: copied into one buffer it is cheaper to send than as a list of parts.
         let handshake = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
+            .writev(false)
             .handshake(wire)
             .await;
         let (sender, driver) = handshake.map_err(|_| FailKind::ConnectOther)?;
         Ok(Self {
             sender,
             driver: Driver(Some(Box::new(driver))),
+            nudges: Nudges::new(),
             marks,
             has_head: false,
             is_complete: false,
@@ -116,7 +184,7 @@ impl Connection {
         (self.has_head, self.is_complete) = (false, false);
         let (head, body) = self.head_of_answer(request).await?.into_parts();
         self.has_head = true;
-        let body = self.driver.read(body, reads_body).await?;
+        let body = self.read(body, reads_body).await?;
         self.is_complete = true;
         Ok(Answer {
             status: head.status,
@@ -130,10 +198,12 @@ impl Connection {
         request: Box<Request<Full<Bytes>>>,
     ) -> Result<Response<Incoming>, SendError> {
         let mut response = pin!(self.sender.try_send_request(*request));
-        let driver = &mut self.driver;
+        let (driver, nudges, marks) = (&mut self.driver, &self.nudges, &self.marks);
         let result = poll_fn(|cx| {
-            driver.poll(cx);
-            response.as_mut().poll(cx)
+            nudges.poll(marks, cx, |cx| {
+                driver.poll(cx);
+                response.as_mut().poll(cx)
+            })
         });
         result.await.map_err(|error| self.send_error(error))
     }
@@ -156,12 +226,80 @@ impl Connection {
         }
     }
 
-    /// Whether another request can be sent, as far as is known without waiting.
+    /// Whether another request can be sent, as far as hyper knows. That the peer has closed the
+    /// connection since shows when it is used, before anything is written.
+    pub(super) fn is_ready(&self) -> bool {
+        self.driver.0.is_some() && self.sender.is_ready()
+    }
+
+    /// The same after a look at the socket.
     ///
     /// The waker that does nothing also replaces that of a task that has ended.
     pub(super) fn is_usable(&mut self) -> bool {
-        self.driver.poll(&mut Context::from_waker(Waker::noop()));
-        self.driver.0.is_some() && self.sender.is_ready()
+        self.marks.wake(Waker::noop());
+        self.driver
+            .poll(&mut Context::from_waker(&self.nudges.waker));
+        self.is_ready()
+    }
+
+    /// Reads the body to its end and keeps it if asked to.
+    async fn read(&mut self, body: Incoming, keeps: bool) -> Result<Bytes, FailKind> {
+        let mut body = pin!(body);
+        let mut kept = Kept::default();
+        let mut bytes = 0_usize;
+        let bytes_max = if keeps {
+            KEPT_BYTES_MAX
+        } else {
+            DRAINED_BYTES_MAX
+        };
+        let (driver, nudges, marks) = (&mut self.driver, &self.nudges, &self.marks);
+        while !body.is_end_stream() {
+            let frame =
+                poll_fn(|cx| nudges.poll(marks, cx, |cx| driver.poll_body(body.as_mut(), cx)));
+            let Some(frame) = frame.await else { break };
+            let Ok(data) = frame
+                .map_err(|error| failure::of_exchange(&error))?
+                .into_data()
+            else {
+                continue;
+            };
+            bytes += data.len();
+            if bytes > bytes_max {
+                return Err(FailKind::Protocol);
+            }
+            if keeps {
+                kept.add(data);
+            }
+        }
+        Ok(kept.into_bytes())
+    }
+}
+
+/// A body that is kept; one that came in a single piece is not copied.
+#[derive(Debug, Default)]
+struct Kept {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Kept {
+    fn add(&mut self, data: Bytes) {
+        if self.first.is_empty() {
+            self.first = data;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&data);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
+        }
     }
 }
 
@@ -175,33 +313,6 @@ impl Driver {
         {
             self.0 = None;
         }
-    }
-
-    /// Reads the body to its end and keeps it if asked to.
-    async fn read(&mut self, body: Incoming, keeps: bool) -> Result<Bytes, FailKind> {
-        let mut body = pin!(body);
-        let (mut kept, mut bytes) = (BytesMut::new(), 0_usize);
-        let bytes_max = if keeps {
-            KEPT_BYTES_MAX
-        } else {
-            DRAINED_BYTES_MAX
-        };
-        while let Some(frame) = poll_fn(|cx| self.poll_body(body.as_mut(), cx)).await {
-            let Ok(data) = frame
-                .map_err(|error| failure::of_exchange(&error))?
-                .into_data()
-            else {
-                continue;
-            };
-            bytes += data.len();
-            if bytes > bytes_max {
-                return Err(FailKind::Protocol);
-            }
-            if keeps {
-                kept.extend_from_slice(&data);
-            }
-        }
-        Ok(kept.freeze())
     }
 
     /// The body asks before the driver is polled, since hyper reads only what was asked for, and again after.

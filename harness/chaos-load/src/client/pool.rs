@@ -18,7 +18,8 @@ use super::connection::{Connection, OpenCount};
 pub(super) struct Pool {
     slots: Semaphore,
     /// The one used last is taken first: the others may be closed by the server in peace.
-    idle: RefCell<Vec<Connection>>,
+    #[expect(clippy::vec_box, reason = "they go in and out with every request")]
+    idle: RefCell<Vec<Box<Connection>>>,
     open: Rc<Cell<u64>>,
     open_max: Cell<u64>,
     opened: Cell<u64>,
@@ -35,6 +36,11 @@ impl Pool {
         }
     }
 
+    /// The right to use one connection if nobody waits for one.
+    pub(super) fn free_slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.try_acquire().ok()
+    }
+
     /// Waits for the right to use one connection.
     pub(super) async fn slot(&self) -> SemaphorePermit<'_> {
         self.slots
@@ -44,24 +50,27 @@ impl Pool {
     }
 
     /// An idle connection that is not known to be closed.
-    pub(super) fn idle(&self) -> Option<Connection> {
+    pub(super) fn idle(&self) -> Option<Box<Connection>> {
         loop {
-            let mut connection = self.idle.borrow_mut().pop()?;
-            if connection.is_usable() {
+            let connection = self.idle.borrow_mut().pop()?;
+            if connection.is_ready() {
                 return Some(connection);
             }
         }
     }
 
     /// A new connection to the first of `sockets` that takes one.
-    pub(super) async fn connect(&self, sockets: &[SocketAddr]) -> Result<Connection, FailKind> {
+    pub(super) async fn connect(
+        &self,
+        sockets: &[SocketAddr],
+    ) -> Result<Box<Connection>, FailKind> {
         let mut last = FailKind::ConnectOther;
         for socket in sockets {
             match Connection::open(*socket, OpenCount::new(Rc::clone(&self.open))).await {
                 Ok(connection) => {
                     self.opened.set(self.opened.get() + 1);
                     self.open_max.set(self.open_max.get().max(self.open.get()));
-                    return Ok(connection);
+                    return Ok(Box::new(connection));
                 }
                 Err(kind) => last = kind,
             }
@@ -70,15 +79,17 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is complete, unless it is about to close.
-    pub(super) fn put_back(&self, mut connection: Connection) {
-        if connection.is_usable() {
+    pub(super) fn put_back(&self, mut connection: Box<Connection>) {
+        if connection.is_ready() || connection.is_usable() {
             self.idle.borrow_mut().push(connection);
         }
     }
 
     /// Drops idle connections that the server has closed.
     pub(super) fn sweep(&self) {
-        self.idle.borrow_mut().retain_mut(Connection::is_usable);
+        self.idle
+            .borrow_mut()
+            .retain_mut(|connection| connection.is_usable());
     }
 
     pub(super) fn counts(&self) -> ConnectionCounts {

@@ -1,12 +1,13 @@
 //! The socket with a stamp on what passes: when the request went out and when its answer came in.
 //!
+//! It wakes the task that was named last, whoever polls it.
 //! Invariant: it changes nothing of what is read or written.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -15,9 +16,9 @@ use tokio::net::TcpStream;
 use crate::clock;
 
 /// Instants of the current exchange on the raw clock; zero means not yet.
-#[derive(Debug, Default)]
-#[expect(clippy::struct_field_names, reason = "units stand last in names")]
+#[derive(Debug)]
 pub(super) struct Marks {
+    task: RefCell<Waker>,
     /// The last write before anything was read: the instant before the system call, since the
     /// peer may have answered by the time it returns, and the target must not look faster than it is.
     written_ns: Cell<u64>,
@@ -25,7 +26,23 @@ pub(super) struct Marks {
     last_read_ns: Cell<u64>,
 }
 
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
+            task: RefCell::new(Waker::noop().clone()),
+            written_ns: Cell::default(),
+            first_read_ns: Cell::default(),
+            last_read_ns: Cell::default(),
+        }
+    }
+}
+
 impl Marks {
+    /// From now on the socket wakes this one.
+    pub(super) fn wake(&self, task: &Waker) {
+        self.task.borrow_mut().clone_from(task);
+    }
+
     /// Forgets the exchange before.
     pub(super) fn reset(&self) {
         self.written_ns.set(0);
@@ -80,6 +97,14 @@ impl Wire {
         }
     }
 
+    fn with_socket<T>(
+        &mut self,
+        act: impl FnOnce(Pin<&mut TokioIo<TcpStream>>, &mut Context<'_>) -> T,
+    ) -> T {
+        let task = self.marks.task.borrow();
+        act(Pin::new(&mut self.socket), &mut Context::from_waker(&task))
+    }
+
     fn mark_write(&self, at_ns: u64, result: &Poll<io::Result<usize>>) {
         if matches!(result, Poll::Ready(Ok(bytes)) if *bytes > 0) {
             self.marks.wrote(at_ns);
@@ -90,10 +115,10 @@ impl Wire {
 impl Read for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        let result = self.with_socket(|socket, cx| socket.poll_read(cx, buffer));
         // The end of the stream is marked too; an answer's head tells whether anything was read.
         if matches!(result, Poll::Ready(Ok(()))) {
             self.marks.read();
@@ -105,22 +130,22 @@ impl Read for Wire {
 impl Write for Wire {
     fn poll_write(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let at_ns = clock::now_ns();
-        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        let result = self.with_socket(|socket, cx| socket.poll_write(cx, bytes));
         self.mark_write(at_ns, &result);
         result
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let at_ns = clock::now_ns();
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        let result = self.with_socket(|socket, cx| socket.poll_write_vectored(cx, parts));
         self.mark_write(at_ns, &result);
         result
     }
@@ -129,11 +154,11 @@ impl Write for Wire {
         self.socket.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with_socket(Write::poll_flush)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with_socket(Write::poll_shutdown)
     }
 }

@@ -22,16 +22,20 @@ pub(super) async fn go(shared: Rc<Shared>, due: Due) {
         None => None,
     };
     let freed_ns = turn.as_deref().copied().unwrap_or(0);
-    let (_, ended_ns) = shop(&shared, due, due.intended_ns.max(freed_ns)).await;
+    let (_, ended_ns) = shop(&shared, due, due.intended_ns.max(freed_ns), now_ns()).await;
     if let Some(freed_ns) = turn.as_deref_mut() {
         *freed_ns = ended_ns;
     }
 }
 
 /// Goes through a journey that stands among those in flight, and takes it out. It could have begun
-/// at `ready_ns`. Returns how it ended, and when.
-pub(super) async fn shop(shared: &Shared, due: Due, ready_ns: u64) -> (Outcome, u64) {
-    let dispatched_ns = now_ns();
+/// at `ready_ns`, and does at `dispatched_ns`, which is now. Returns how it ended, and when.
+pub(super) async fn shop(
+    shared: &Shared,
+    due: Due,
+    ready_ns: u64,
+    dispatched_ns: u64,
+) -> (Outcome, u64) {
     let mut shopping = Shopping {
         shopper: Shopper::new(
             &shared.prepared.journeys[due.journey],
@@ -42,7 +46,7 @@ pub(super) async fn shop(shared: &Shared, due: Due, ready_ns: u64) -> (Outcome, 
         due,
         thought_ns: 0,
     };
-    let (outcome, ended_ns) = shopping.all_steps(ready_ns).await;
+    let (outcome, ended_ns) = shopping.all_steps(ready_ns, dispatched_ns).await;
     let end = End {
         outcome,
         intended_ns: due.intended_ns,
@@ -73,7 +77,7 @@ struct Sent {
 
 impl Shopping<'_> {
     /// How the journey ended, and when.
-    async fn all_steps(&mut self, mut ready_ns: u64) -> (Outcome, u64) {
+    async fn all_steps(&mut self, mut ready_ns: u64, mut dispatched_ns: u64) -> (Outcome, u64) {
         let steps = &self.shared.prepared.journeys[self.due.journey].steps;
         let mut intended_ns = self.due.intended_ns;
         let mut ended_ns = intended_ns;
@@ -83,7 +87,9 @@ impl Shopping<'_> {
                 return (Outcome::Cancelled, now_ns());
             }
             let outcome;
-            (outcome, ended_ns) = self.step(number, intended_ns, ready_ns).await;
+            (outcome, ended_ns) = self
+                .step(number, intended_ns, ready_ns, dispatched_ns)
+                .await;
             if outcome != Outcome::Ok {
                 let rest = if outcome == Outcome::Cancelled {
                     Outcome::Cancelled
@@ -100,6 +106,9 @@ impl Shopping<'_> {
                 self.shared.thinking.at(intended_ns).await;
             }
             ready_ns = intended_ns;
+            if number + 1 < steps.len() {
+                dispatched_ns = now_ns();
+            }
         }
         (Outcome::Ok, ended_ns)
     }
@@ -114,8 +123,13 @@ impl Shopping<'_> {
     }
 
     /// Sends one step, judges its answer and records both.
-    async fn step(&mut self, number: usize, intended_ns: u64, ready_ns: u64) -> (Outcome, u64) {
-        let dispatched_ns = now_ns();
+    async fn step(
+        &mut self,
+        number: usize,
+        intended_ns: u64,
+        ready_ns: u64,
+        dispatched_ns: u64,
+    ) -> (Outcome, u64) {
         let sent = self.send(number, intended_ns, dispatched_ns).await;
         let ended_ns = sent.stamps.last_byte_ns.unwrap_or_else(now_ns);
         let end = End {
@@ -134,7 +148,11 @@ impl Shopping<'_> {
 
     /// What cannot be built is never sent, and never stands in the operation log.
     async fn send(&mut self, number: usize, intended_ns: u64, dispatched_ns: u64) -> Sent {
-        let built = (self.shopper.request(number), self.shopper.key(number));
+        let headers = self.shared.spare_headers.take();
+        let built = (
+            self.shopper.request(number, headers),
+            self.shopper.key(number),
+        );
         let (request, key) = match built {
             (Ok(request), Ok(key)) => (Box::new(request), key),
             (Err(kind), _) | (_, Err(kind)) => {
@@ -147,6 +165,7 @@ impl Shopping<'_> {
         let call = Call {
             request,
             reads_body: self.shared.prepared.journeys[self.due.journey].steps[number].reads_body,
+            now_ns: dispatched_ns,
             patience_ns: intended_ns.saturating_add(self.shared.patience_ns),
         };
         let operation = key.and_then(|key| {
@@ -155,10 +174,11 @@ impl Shopping<'_> {
         let (stamps, answer) = self.shared.client.exchange(call).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let outcome = match answer {
-            Ok(answer) => match self.shopper.hear(number, &answer) {
-                Ok(()) => Outcome::Ok,
-                Err(kind) => Outcome::Failed(kind),
-            },
+            Ok(answer) => {
+                let heard = self.shopper.hear(number, &answer);
+                self.shared.spare_headers.replace(answer.headers);
+                heard.map_or_else(Outcome::Failed, |()| Outcome::Ok)
+            }
             Err(broken) => outcome_of(broken),
         };
         if let Some(operation) = operation {

@@ -26,9 +26,12 @@ pub(super) async fn live(shared: Rc<Shared>, user: User) {
         ready_ns = shared.start_ns.saturating_add(stay.from_ns).max(ready_ns);
         let until_ns = shared.start_ns.saturating_add(stay.until_ns);
         loop {
-            shared.thinking.at(ready_ns).await;
             // In this order, as `halt` asks for: what is begun was due by the instant of a stop.
-            let intended_ns = now_ns();
+            let mut intended_ns = now_ns();
+            if intended_ns < ready_ns {
+                shared.thinking.at(ready_ns).await;
+                intended_ns = now_ns();
+            }
             if intended_ns >= until_ns || shared.halt.is_ordered() {
                 break;
             }
@@ -40,7 +43,7 @@ pub(super) async fn live(shared: Rc<Shared>, user: User) {
                 user: None,
             };
             shared.begin(due);
-            let (outcome, ended_ns) = shopping::shop(&shared, due, ready_ns).await;
+            let (outcome, ended_ns) = shopping::shop(&shared, due, ready_ns, intended_ns).await;
             ready_ns = match outcome {
                 Outcome::Ok => ended_ns,
                 Outcome::Failed(_) | Outcome::NotReached | Outcome::Shed | Outcome::Cancelled => {
