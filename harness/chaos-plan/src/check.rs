@@ -162,6 +162,7 @@ fn resolve(
     let platform = platform(&scenario, options, problems);
     let reach = target::resolve(&scenario.target, sources.library, platform, problems);
     let load = load::resolve(&scenario.load, sources.library, options, problems);
+    load::check_streams(&scenario.load, &reach, problems);
     let safety = safety(&scenario, &reach, problems);
     let claims = claims::resolve(&scenario, (&load, &reach), options, problems);
     let faults = faults::resolve(

@@ -26,8 +26,8 @@ pub use load::{
 };
 pub use search::{Role, Search, Segment};
 pub use target::{
-    Audit, AuditSource, Description, Holding, Limits, Ready, Restart, RestartPolicy, Service,
-    Target,
+    Audit, AuditSource, Description, Holding, HttpVersion, Limits, Ready, Restart, RestartPolicy,
+    Running, Service, Target,
 };
 
 /// A proven scenario; dereferences to its [`Resolved`] content.

@@ -318,6 +318,8 @@ mod tests {
             arrivals,
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),
+            connections: None,
+            streams: None,
             stages: stages.collect(),
             search: None,
             journeys: vec![journey("a", 70.0), journey("b", 20.0), journey("c", 10.0)],

@@ -56,7 +56,9 @@ pub fn plan_text(plan: &Plan, details: &[FaultDetail]) -> String {
         "Timeline, from the start of the load",
         columns(2, &timeline(plan)),
     );
-    section(&mut lines, "Target", target(plan));
+    let mut reached = target(plan);
+    reached.extend(connections(plan));
+    section(&mut lines, "Target", reached);
     section(&mut lines, "Claims", columns(2, &claims::rows(plan)));
     if !plan.faults.is_empty() {
         let faults = plan
@@ -214,13 +216,25 @@ fn fault_row(plan: &Plan, number: usize, fault: &Fault) -> Vec<String> {
     row([&clock(fault.when.latest()), &what, &lasts, latest])
 }
 
+/// What the load says of its connections, if it says anything.
+fn connections(plan: &Plan) -> Option<String> {
+    let opened = plan.load.connections.map(|connections| {
+        let many = words::counted(connections.into(), "connection");
+        format!("{many} opened beforehand")
+    });
+    let streams = plan
+        .load
+        .streams
+        .map(|streams| format!("up to {streams} HTTP/2 requests at once on each connection"));
+    let said: Vec<String> = opened.into_iter().chain(streams).collect();
+    (!said.is_empty()).then(|| format!("  {}", said.join(", ")))
+}
+
 fn target(plan: &Plan) -> Vec<String> {
     let description = match &plan.target {
-        Target::Url(url) => {
-            return vec![format!(
-                "  {} (runs already: load only)",
-                redact(&clean(url))
-            )];
+        Target::Url(running) => {
+            let words = view::running_target(running);
+            return vec![format!("  {words} (runs already: load only)")];
         }
         Target::Deploy(description) => description,
     };

@@ -25,6 +25,7 @@ use serde::Serialize;
 
 pub use self::budget::{Budget, budgets};
 pub use self::claims::{ClaimRow, FindingRow, Margin};
+pub(crate) use self::context::running_target;
 pub use self::context::{EventRow, Reproduce, event_rows, platform, scenario, target};
 pub use self::debrief::{Debrief, NoteRow};
 pub use self::evidence::{Evidence, FailureRow};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use chaos_plan::Plan;
 use chaos_plan::plan::{
     Acknowledges, Arrivals, Claim, Expect, Extract, Fault, HowMany, Inject, Journey, KillSignal,
-    LatencyLimit, Level, Load, Method, Model, Part, PlatformName, Quantile, Resolved, Row, Safety,
-    Scale, Scope, Search, Source, Stage, StatusRange, Step, Target, Targets, When,
+    LatencyLimit, Level, Load, Method, Model, Part, PlatformName, Quantile, Resolved, Row, Running,
+    Safety, Scale, Scope, Search, Source, Stage, StatusRange, Step, Target, Targets, When,
 };
 use chaos_plan::template::Template;
 use chaos_plan::units::{Rate, Share};
@@ -35,6 +35,8 @@ impl PlanBuilder {
             arrivals: Arrivals::Even,
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),
+            connections: None,
+            streams: None,
             journeys: Vec::new(),
             stages: Vec::new(),
             search: None,
@@ -48,7 +50,7 @@ impl PlanBuilder {
                 time: 1.0,
                 rate: 1.0,
             },
-            target: Target::Url("http://127.0.0.1".to_owned()),
+            target: Target::Url(Running::new("http://127.0.0.1")),
             load,
             faults: Vec::new(),
             claims: Vec::new(),
@@ -83,6 +85,18 @@ impl PlanBuilder {
 
     pub fn patience_ms(mut self, ms: u64) -> Self {
         self.content.load.patience = Duration::from_millis(ms);
+        self
+    }
+
+    /// Connections of all workers together, opened beforehand.
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.content.load.connections = Some(connections);
+        self
+    }
+
+    /// HTTP/2 requests at once on one connection.
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.content.load.streams = Some(streams);
         self
     }
 

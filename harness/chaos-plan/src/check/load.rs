@@ -8,12 +8,13 @@ mod stages;
 use std::time::Duration;
 
 use super::journeys::{self, JourneyFacts};
+use super::target::Reach;
 use super::{Library, Options, names};
 use crate::diagnostic::{Diagnostics, Span, codes};
 use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
 use crate::file::scenario::{self, Group};
-use crate::plan::{Arrivals, Journey, Level, Load, Model, Scope, Search, Stage};
+use crate::plan::{Arrivals, Journey, Level, Load, Model, Scope, Search, Stage, Target};
 use crate::units::duration_to_text;
 
 /// Longest load, and most journeys in it.
@@ -34,6 +35,14 @@ pub(super) struct LoadFacts {
     pub(super) model: Option<Model>,
     pub(super) arrivals: Option<Arrivals>,
     pub(super) patience: Option<Duration>,
+    connections: Option<Connections>,
+}
+
+/// `connections` and `streams`, each left out or good.
+#[derive(Debug, Clone, Copy)]
+struct Connections {
+    most: Option<u32>,
+    streams: Option<u32>,
 }
 
 /// What is known of a search there is.
@@ -184,6 +193,7 @@ pub(super) fn resolve(
         model: stages::model(group, problems),
         arrivals: group.arrivals.or(Arrivals::Poisson),
         patience,
+        connections: connections(group),
     };
     check_size(&facts, group.stages.span, problems);
     facts.plan = plan(name, timeout, journeys.plans, &facts);
@@ -202,6 +212,8 @@ fn plan(
         arrivals: facts.arrivals?,
         timeout: timeout?,
         patience: facts.patience?,
+        connections: facts.connections?.most,
+        streams: facts.connections?.streams,
         journeys: journeys?,
         stages: facts
             .stages
@@ -214,6 +226,37 @@ fn plan(
             None => None,
         },
     })
+}
+
+fn connections(group: &Group) -> Option<Connections> {
+    let left_out_or_good = |number: &Optional<u32>| match number.given() {
+        None => Some(None),
+        Some(given) => given.get().copied().map(Some),
+    };
+    Some(Connections {
+        most: left_out_or_good(&group.connections)?,
+        streams: left_out_or_good(&group.streams)?,
+    })
+}
+
+/// Refuses `streams` where every connection carries one request at a time.
+pub(super) fn check_streams(load: &Located<Map<Group>>, reach: &Reach, problems: &mut Diagnostics) {
+    let mut groups = load.get().into_iter().flat_map(Map::iter);
+    let given = groups.find_map(|(_, group)| group.get()?.streams.given());
+    let (Some(given), Some(target)) = (given, &reach.plan) else {
+        return;
+    };
+    let help = match target {
+        Target::Url(running) if running.may_be_http2() => return,
+        Target::Url(_) => "leave `streams` out, or give `http: 2` beside the target's `url`",
+        Target::Deploy(_) => "leave `streams` out: what chaos deploys is spoken to in HTTP/1.1",
+    };
+    let message = "a connection of HTTP/1.1 carries one request at a time";
+    problems.add(
+        codes::STREAMS_WITHOUT_HTTP2
+            .at(given.span, message)
+            .help(help),
+    );
 }
 
 fn check_patience(

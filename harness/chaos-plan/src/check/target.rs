@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use super::services::Checker;
 use super::{Library, SourceFile, audit, names};
 use crate::diagnostic::{Code, Diagnostics, Span, codes, quote};
+use crate::file::format::{Text, Url};
 use crate::file::located::{Located, Map, Optional};
 use crate::file::scenario;
 use crate::file::target as form;
 use crate::file::{self};
-use crate::plan::{Audit, Description, PlatformName, RestartPolicy, Target};
+use crate::plan::{Audit, Description, HttpVersion, PlatformName, RestartPolicy, Running, Target};
 
 /// What can be reached and broken, as far as it is known.
 #[derive(Debug, Default)]
@@ -84,12 +85,16 @@ pub(super) fn resolve(
         let env = target.env.given().map(|given| given.span);
         only_of_app(env, (codes::ENV_OF_URL, "env"), problems);
         return Reach {
-            plan: url.get().map(|url| Target::Url(url.0.0.clone())),
+            plan: running(target, url, problems).map(Target::Url),
             services: Some(Vec::new()),
             is_url: true,
             audit: Some(None),
         };
     }
+    let http = target.http.given().map(|given| given.span);
+    only_of_url(http, "http", problems);
+    let insecure = target.insecure.given().map(|given| given.span);
+    only_of_url(insecure, "insecure", problems);
     let Some(app) = target.app.given() else {
         return Reach::default();
     };
@@ -105,6 +110,42 @@ pub(super) fn resolve(
         return Reach::default();
     };
     describe(&file, platform, Some(target), problems)
+}
+
+/// A target that runs already, and how it is spoken to.
+fn running(
+    target: &scenario::Target,
+    url: &Located<Text<Url>>,
+    problems: &mut Diagnostics,
+) -> Option<Running> {
+    let running = Running {
+        url: url.get()?.0.0.clone(),
+        http: target.http.or(Text(HttpVersion::Auto))?.0,
+        insecure: target.insecure.or(false)?,
+    };
+    if let Some(given) = target.insecure.given()
+        && !running.is_https()
+    {
+        let problem = codes::INSECURE_WITHOUT_TLS.at(
+            given.span,
+            "an `http://` address has no certificate that could be left unchecked",
+        );
+        problems.add(problem.help("leave `insecure` out, or use an `https://` address"));
+    }
+    Some(running)
+}
+
+/// Refuses a setting that only a target that runs already can have.
+fn only_of_url(given: Option<Span>, key: &str, problems: &mut Diagnostics) {
+    if let Some(span) = given {
+        let problem = codes::HTTP_OF_APP.at(
+            span,
+            format!("a target that chaos deploys has no `{key}` to set: it is spoken to in clear HTTP/1.1"),
+        );
+        problems.add(problem.help(format!(
+            "leave `{key}` out, or use `url:` for a target that runs already"
+        )));
+    }
 }
 
 /// Refuses a setting that only a target deployed by chaos can have.

@@ -57,6 +57,9 @@ codes! {
     UNKNOWN_STATE "E132" Error "An audit names a state that its `states` do not list."
     NO_FINAL_STATE "E133" Error "No state of the audit is final, so the target would never come to rest."
     NO_ORDERS "E134" Error "No source of the audit tells what was ordered, so no rule could be checked."
+    HTTP_OF_APP "E135" Error "`http` or `insecure` was given for a target that chaos deploys."
+    INSECURE_WITHOUT_TLS "E136" Error "`insecure` was given for an address without TLS."
+    STREAMS_WITHOUT_HTTP2 "E137" Error "`streams` was given where HTTP/2 is never spoken."
 
     GROUPS "E140" Error "There is more than one group of shoppers."
     ZERO_TIME "E141" Error "A time must be longer than zero."

@@ -13,7 +13,7 @@ use super::amount::{Bytes, BytesAnHour, CountAnHour, TimeAnHour};
 use super::claim::AllRules;
 use super::located::Optional;
 use crate::diagnostic::quote;
-use crate::plan::{Moment, StatusRange};
+use crate::plan::{HttpVersion, Moment, StatusRange};
 use crate::template::Template;
 use crate::units::{self, Rate, Share};
 
@@ -74,7 +74,7 @@ type Validator = fn(&str) -> Result<(), String>;
 
 /// The validator of a form by its name in the schema; unknown names are no business of ours.
 pub(super) fn validator(name: &str) -> Option<Validator> {
-    const ALL: [(&str, Validator); 17] = [
+    const ALL: [(&str, Validator); 18] = [
         entry::<Duration>(),
         entry::<Rate>(),
         entry::<Share>(),
@@ -87,6 +87,7 @@ pub(super) fn validator(name: &str) -> Option<Validator> {
         entry::<HeaderName>(),
         entry::<Path>(),
         entry::<Url>(),
+        entry::<HttpVersion>(),
         entry::<Bytes>(),
         entry::<BytesAnHour>(),
         entry::<CountAnHour>(),
@@ -359,23 +360,20 @@ pub(crate) struct Url(pub(crate) String);
 
 impl Format for Url {
     const NAME: &'static str = "http-url";
-    const EXAMPLES: &'static [&'static str] = &["http://127.0.0.1:8080"];
+    const EXAMPLES: &'static [&'static str] = &["http://127.0.0.1:8080", "https://shop.example"];
     const MAX: usize = 300;
 
     fn parse(text: &str) -> Result<Self, String> {
         let bad = || {
             format!(
-                "{} is not an address: write `http://HOST:PORT`, without a path",
+                "{} is not an address: write `http://HOST:PORT` or `https://HOST:PORT`, without a path",
                 quote(text)
             )
         };
-        if text.starts_with("https://") {
-            return Err(format!(
-                "{} needs TLS, which is not built in yet: use an `http://` address",
-                quote(text)
-            ));
-        }
-        let authority = text.strip_prefix("http://").ok_or_else(bad)?;
+        let (scheme, authority) = text
+            .split_once("://")
+            .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+            .ok_or_else(bad)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -393,7 +391,25 @@ impl Format for Url {
         if !(is_v6 || is_name) || !port_fits {
             return Err(bad());
         }
-        Ok(Self(format!("http://{authority}")))
+        Ok(Self(format!("{scheme}://{authority}")))
+    }
+}
+
+impl Format for HttpVersion {
+    const NAME: &'static str = "http-version";
+    const EXAMPLES: &'static [&'static str] = &["auto", "1", "2"];
+    const TYPES: &'static [&'static str] = &["string", "integer"];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "1" => Ok(Self::Http1),
+            "2" => Ok(Self::Http2),
+            _ => Err(format!(
+                "{} is no version of HTTP that is spoken here: write `auto`, `1` or `2`",
+                quote(text)
+            )),
+        }
     }
 }
 
@@ -437,6 +453,7 @@ mod tests {
         examples::<HeaderName>();
         examples::<Path>();
         examples::<Url>();
+        examples::<HttpVersion>();
         examples::<Bytes>();
         examples::<BytesAnHour>();
         examples::<CountAnHour>();
@@ -475,9 +492,14 @@ mod tests {
 
     #[test]
     fn addresses_and_paths() {
-        good::<Url>(&["http://localhost", "http://[::1]:80", "http://a.b:8080/"]);
-        bad::<Url>(&[
+        good::<Url>(&[
+            "http://localhost",
+            "http://[::1]:80",
+            "http://a.b:8080/",
             "https://a",
+        ]);
+        bad::<Url>(&[
+            "https://a/b",
             "ftp://a",
             "http://",
             "http://a/b",

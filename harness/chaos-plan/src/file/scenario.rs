@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::claim::Claim;
 use super::format::{After, Instant, Text, Url};
 use super::located::{Located, Map, Optional};
-use crate::plan::{Arrivals, KillSignal, Level, PlatformName};
+use crate::plan::{Arrivals, HttpVersion, KillSignal, Level, Load, PlatformName};
 use crate::template::Template;
 use crate::units::{Rate, Share};
 
@@ -74,6 +74,14 @@ pub(crate) struct Target {
     /// Address of something that runs already, without a path. It takes load only, no faults.
     #[serde(default)]
     pub(crate) url: Optional<Text<Url>>,
+    /// Only with `url`: version of HTTP, `1` or `2`. Default: auto, which is what both sides prefer over https, and 1 over http.
+    #[serde(default)]
+    #[schemars(extend("default" = "auto"))]
+    pub(crate) http: Optional<Text<HttpVersion>>,
+    /// Only with an `https://` address: do not check its certificate. Default: false.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(crate) insecure: Optional<bool>,
     /// Number of instances by service, 1 to 100; goes before the description's.
     #[serde(default)]
     pub(crate) replicas: Optional<Map<Replicas>>,
@@ -110,6 +118,14 @@ pub(crate) struct Group {
     #[serde(default)]
     #[schemars(extend("default" = PATIENCE))]
     pub(crate) patience: Optional<Text<Duration>>,
+    /// Connections, opened before the load begins and kept: 1 to 25,000 in all. Default: as many as are needed, when they are.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 1, "maximum" = Load::MOST_CONNECTIONS, "examples" = [100]))]
+    pub(crate) connections: Optional<u32>,
+    /// Only with HTTP/2: requests at once on one connection, 1 to 1,000; the target may allow fewer. Default: 100.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 1, "maximum" = Load::MOST_STREAMS, "default" = Load::STREAMS))]
+    pub(crate) streams: Optional<u32>,
     /// Stretches of load, one after the other.
     #[schemars(extend("minItems" = 1, "maxItems" = 1_000))]
     pub(crate) stages: Located<Vec<Located<Stage>>>,

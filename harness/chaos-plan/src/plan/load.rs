@@ -27,6 +27,12 @@ pub struct Load {
     /// Limit of one request, counted from its intended instant; then it is shed.
     #[serde(with = "units::duration_text")]
     pub patience: Duration,
+    /// Connections of all workers together, opened before the first arrival; `None`: as many as are needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+    /// Most HTTP/2 requests at once on one connection; `None`: [`Load::STREAMS`]. The peer's limit holds besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<u32>,
     pub journeys: Vec<Journey>,
     pub stages: Vec<Stage>,
     /// What follows the stages: rates that the run itself decides on.
@@ -35,6 +41,13 @@ pub struct Load {
 }
 
 impl Load {
+    /// Most connections that may be asked for: fewer than the ports of one source address.
+    pub const MOST_CONNECTIONS: u32 = 25_000;
+    /// Most HTTP/2 requests at once on one connection if nothing is said.
+    pub const STREAMS: u32 = 100;
+    /// Most that may be asked for.
+    pub const MOST_STREAMS: u32 = 1_000;
+
     /// End of the last stage.
     pub fn length(&self) -> Duration {
         self.stages.last().map_or(Duration::ZERO, Stage::end)

@@ -2,11 +2,15 @@
 //!
 //! Invariant: nothing here knows a particular target; names of services are the description's own.
 
+mod running;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use running::{HttpVersion, Running};
 
 use crate::units;
 
@@ -15,7 +19,7 @@ use crate::units;
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Something that runs already: load only, no faults.
-    Url(String),
+    Url(Running),
     /// Something the platform deploys.
     Deploy(Description),
 }

@@ -164,6 +164,8 @@ mod tests {
             arrivals,
             timeout: Duration::from_secs(2),
             patience: Duration::from_secs(5),
+            connections: None,
+            streams: None,
             stages: stages.collect(),
             search: None,
             journeys: vec![Journey {

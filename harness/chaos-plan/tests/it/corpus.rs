@@ -12,6 +12,7 @@ use crate::folder::Folder;
 
 /// Good files that are broken here.
 const SCENARIO: &str = "market-day.yaml";
+const ADDRESS: &str = "address-good.yaml";
 const RATES: &str = "good.yaml";
 const TARGET: &str = "targets/market.yaml";
 const JOURNEY: &str = "journeys/purchase.yaml";
@@ -21,7 +22,7 @@ const TABLE: &str = "journeys/shoppers.csv";
 type Broken = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
-const SCENARIOS: [Broken; 48] = [
+const SCENARIOS: [Broken; 57] = [
     (SCENARIO, "app: market", "app: [market", "E101"),
     (SCENARIO, "version: 1", "version: !!int 1", "E102"),
     (SCENARIO, "cycle: 1s", "cycle: 1s\n    cycle: 2s", "E103"),
@@ -70,6 +71,15 @@ const SCENARIOS: [Broken; 48] = [
     (SCENARIO, "browse: 60, purchase: 40", "browse: 60", "E187"),
     (SCENARIO, "app: market", "url: http://127.0.0.1:8080", "E160"),
     (SCENARIO, "p95: 20ms/h, during: [stay]", "p95: 20ms/h, during: [come]", "E189"),
+    (SCENARIO, "app: market", "app: market\n  http: 2", "E135"),
+    (SCENARIO, "app: market", "app: market\n  insecure: true", "E135"),
+    (SCENARIO, "cycle: 1s", "cycle: 1s\n    streams: 8", "E137"),
+    (ADDRESS, "http: 2", "http: 3", "E108"),
+    (ADDRESS, "insecure: true", "insecure: yes", "E107"),
+    (ADDRESS, "connections: 100", "connections: 25001", "E110"),
+    (ADDRESS, "streams: 8", "streams: 0", "E110"),
+    (ADDRESS, "https://", "http://", "E136"),
+    (ADDRESS, "http: 2", "http: 1", "E137"),
 ];
 
 #[rustfmt::skip]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: secrets of the command and the scenario do not pass ([`crate::clean::redact`]).
 
-use chaos_plan::plan::{PlatformName, Target};
+use chaos_plan::plan::{HttpVersion, PlatformName, Running, Target};
 use chaos_record::event::Stamped;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -148,7 +148,7 @@ pub fn platform(name: PlatformName) -> &'static str {
 /// What the load is sent to, in words.
 pub fn target(target: &Target) -> String {
     match target {
-        Target::Url(url) => redact(&clean(url)),
+        Target::Url(running) => running_target(running),
         Target::Deploy(description) => {
             let services: Vec<String> = description
                 .services
@@ -158,6 +158,20 @@ pub fn target(target: &Target) -> String {
             format!("{}: {}", clean(&description.name), services.join(", "))
         }
     }
+}
+
+/// An address and what was said of how it is spoken to.
+pub(crate) fn running_target(running: &Running) -> String {
+    let mut words = redact(&clean(&running.url));
+    match running.http {
+        HttpVersion::Auto => {}
+        HttpVersion::Http1 => words.push_str(" by HTTP/1.1"),
+        HttpVersion::Http2 => words.push_str(" by HTTP/2"),
+    }
+    if running.insecure {
+        words.push_str(", certificate not checked");
+    }
+    words
 }
 
 /// A word as a POSIX shell reads it back.
@@ -173,6 +187,17 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unchecked_certificate_is_told() {
+        let mut running = Running::new("https://user:word@shop.example");
+        assert!(!running_target(&running).contains("word@"));
+        running.http = HttpVersion::Http2;
+        running.insecure = true;
+        assert!(
+            running_target(&running).ends_with("shop.example by HTTP/2, certificate not checked")
+        );
+    }
 
     #[test]
     fn a_command_can_be_pasted_back() {

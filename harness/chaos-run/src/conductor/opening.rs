@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chaos_load::FaultClock;
 use chaos_plan::Plan;
-use chaos_plan::plan::Target;
+use chaos_plan::plan::{Running, Target};
 use chaos_platform::Platform;
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::local::{LocalConfig, LocalPlatform};
@@ -144,7 +144,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
 
 /// Where shoppers send their requests, if the target runs already. Blocks while its name is resolved.
 fn address(target: &Target) -> Result<String, RunError> {
-    let Target::Url(url) = target else {
+    let Target::Url(Running { url, .. }) = target else {
         return Ok(String::new());
     };
     let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);

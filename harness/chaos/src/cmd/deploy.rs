@@ -34,10 +34,13 @@ const LOG_LINES: usize = 12;
 
 pub(super) fn deploy(args: &DeployArgs, output: &Output) -> Result<u8, Failure> {
     let plan = Arc::new(super::plan_of(&args.scenario, output)?);
-    if let Target::Url(url) = &plan.target {
+    if let Target::Url(running) = &plan.target {
         return Err(Failure::new(
             exit::BAD_INPUT,
-            format!("error: nothing to deploy: the scenario's target runs already at {url}"),
+            format!(
+                "error: nothing to deploy: the scenario's target runs already at {}",
+                running.url
+            ),
         ));
     }
     if args.detach {
