@@ -1,4 +1,4 @@
-//! The base address of the target: `http://host:port`, with an optional path in front of every step's path.
+//! The base address of the target: `http://host:port` or `https://host:port`, with an optional path in front of every step's path.
 //!
 //! Invariant: an [`Address`] that exists has at least one socket address to connect to.
 
@@ -7,18 +7,16 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use http::Uri;
 use http::header::HeaderValue;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use thiserror::Error;
 
 /// Why the load cannot be sent to an address.
 #[derive(Debug, Error)]
 pub enum AddressError {
-    #[error("`{address}` is not an address such as `http://127.0.0.1:8080`")]
-    NotAnAddress { address: String },
     #[error(
-        "`{address}` asks for https, which the engine does not speak yet: give an `http://` address"
+        "`{address}` is not an address such as `http://127.0.0.1:8080` or `https://shop.example`"
     )]
-    Https { address: String },
+    NotAnAddress { address: String },
     #[error(
         "the host of `{address}` has no IP address: check its spelling or give the IP address itself"
     )]
@@ -30,6 +28,10 @@ pub enum AddressError {
 pub(crate) struct Address {
     /// For the `host` header.
     pub(crate) host: HeaderValue,
+    /// For `:authority` of HTTP/2.
+    pub(crate) authority: Authority,
+    /// The name that the certificate must be for, if there must be one.
+    pub(crate) tls_host: Option<String>,
     /// Stands before the path of each step; without a slash at its end.
     pub(crate) prefix: String,
     /// Tried in this order by each connect.
@@ -43,15 +45,11 @@ impl Address {
             address: address.to_owned(),
         };
         let uri: Uri = address.parse().map_err(|_| not_one())?;
-        match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => {}
-            Some(scheme) if *scheme == Scheme::HTTPS => {
-                return Err(AddressError::Https {
-                    address: address.to_owned(),
-                });
-            }
+        let is_https = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(_) | None => return Err(not_one()),
-        }
+        };
         let authority = uri
             .authority()
             .filter(|authority| !authority.host().is_empty())
@@ -64,7 +62,8 @@ impl Address {
             address: address.to_owned(),
             source,
         };
-        let sockets: Vec<SocketAddr> = (name, authority.port_u16().unwrap_or(80))
+        let default_port = if is_https { 443 } else { 80 };
+        let sockets: Vec<SocketAddr> = (name, authority.port_u16().unwrap_or(default_port))
             .to_socket_addrs()
             .map_err(resolve_error)?
             .collect();
@@ -72,9 +71,10 @@ impl Address {
             return Err(resolve_error(io::ErrorKind::NotFound.into()));
         }
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let host = HeaderValue::from_str(host).map_err(|_| not_one())?;
         Ok(Self {
-            host,
+            host: HeaderValue::from_str(host).map_err(|_| not_one())?,
+            authority: host.parse().map_err(|_| not_one())?,
+            tls_host: is_https.then(|| name.to_owned()),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             sockets,
         })
@@ -108,14 +108,11 @@ mod tests {
             "127.0.0.1:1",
         );
         check("http://[::1]:81", "[::1]:81", "", "[::1]:81");
+        check("https://127.0.0.1", "127.0.0.1", "", "127.0.0.1:443");
     }
 
     #[test]
     fn what_cannot_be_reached_is_refused_with_its_reason() {
-        assert!(matches!(
-            Address::resolve("https://127.0.0.1"),
-            Err(AddressError::Https { .. })
-        ));
         for address in ["127.0.0.1:80", "ftp://127.0.0.1", "", "http://", "/path"] {
             assert!(
                 matches!(

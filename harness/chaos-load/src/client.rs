@@ -1,19 +1,30 @@
-//! How: one worker's HTTP/1.1 connections, and one exchange over one of them. The only door to hyper.
+//! How: one worker's connections, of HTTP/1.1 or HTTP/2, and one exchange over one of them. The only
+//! door to hyper, h2 and rustls.
 //!
-//! A request takes a slot of the pool (first come, first served), then an idle connection or a new
-//! one, and polls that connection in its own task: no driver task, no wake-up in between. There
-//! are no retries: a connect that is refused fails its request, as a shopper would see it.
+//! A request takes a slot of the pool (first come, first served), then an idle lane (a connection of
+//! HTTP/1.1, a stream of HTTP/2) or a new one. A connection of HTTP/1.1 is polled in the request's own
+//! task: no driver task, no wake-up in between. There are no retries: a connect that is refused fails
+//! its request, as a shopper would see it, unless the plan asks for connections that are kept.
 //! Invariant: never more connections than slots; a connection that did not carry its exchange to
 //! the last byte is closed and never used again.
 
+mod backoff;
+mod body;
 mod connection;
 mod failure;
+mod http2;
+mod keeper;
+mod lane;
+mod opening;
 mod pool;
+mod socket;
+mod tls;
+mod transport;
 mod wire;
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chaos_record::outcome::FailKind;
@@ -21,19 +32,27 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::SemaphorePermit;
 
-use self::connection::{Connection, SendError};
+use self::connection::SendError;
+use self::keeper::Keeper;
+use self::lane::Lane;
 use self::pool::Pool;
 use crate::alarm::Alarms;
 use crate::clock;
 use crate::journey::Answer;
 
+pub use self::tls::TlsError;
+pub(crate) use self::transport::Transport;
+
 /// How a client is made.
 #[derive(Debug)]
 pub(crate) struct ClientConfig {
-    /// Tried in this order by each connect.
-    pub(crate) sockets: Vec<SocketAddr>,
-    /// Most connections open at once.
+    pub(crate) transport: Arc<Transport>,
+    /// Most requests under way at once, if no connections are kept.
     pub(crate) slots: usize,
+    /// Connections that are opened at once and kept.
+    pub(crate) kept: Option<usize>,
+    /// For the spread of what is tried again.
+    pub(crate) seed: u64,
     /// Length of the limit for a connect, and for an exchange from when it is written.
     pub(crate) timeout_ns: u64,
 }
@@ -41,9 +60,8 @@ pub(crate) struct ClientConfig {
 /// One worker's client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    sockets: Vec<SocketAddr>,
     timeout_ns: u64,
-    pool: Pool,
+    pool: Rc<Pool>,
     /// Ends what takes too long; closing it ends everything as cancelled.
     alarms: Rc<Alarms>,
 }
@@ -52,7 +70,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request: Box<Request<Full<Bytes>>>,
-    /// Keep the answer's body, up to [`connection::KEPT_BYTES_MAX`].
+    /// Keep the answer's body, up to [`body::KEPT_BYTES_MAX`].
     pub(crate) reads_body: bool,
     /// Now, as the caller has just read it.
     pub(crate) now_ns: u64,
@@ -94,14 +112,24 @@ struct Limits {
 pub(crate) struct ConnectionCounts {
     pub(crate) opened: u64,
     pub(crate) open_max: u64,
+    /// That were to be kept and could not be opened.
+    pub(crate) failed: u64,
 }
 
 impl Client {
+    /// Must be called inside the runtime of the worker.
     pub(crate) fn new(config: ClientConfig, alarms: Rc<Alarms>) -> Self {
-        Self {
-            sockets: config.sockets,
+        let pool = Rc::new(Pool::new(config.transport, config.slots, config.kept));
+        let keeper = Keeper {
+            pool: Rc::clone(&pool),
+            alarms: Rc::clone(&alarms),
             timeout_ns: config.timeout_ns,
-            pool: Pool::new(config.slots),
+            seed: config.seed,
+        };
+        keeper.start(config.kept.unwrap_or(0));
+        Self {
+            timeout_ns: config.timeout_ns,
+            pool,
             alarms,
         }
     }
@@ -132,32 +160,49 @@ impl Client {
         if now_ns >= patience_ns {
             return Err(Broken::Shed);
         }
-        let _slot = match self.pool.free_slot() {
+        let mut slot = match self.pool.free_slot() {
             Some(slot) => slot,
             None => self.wait_for_slot(&mut now_ns, patience_ns).await?,
         };
-        // An idle connection that turns out to be closed before anything was written is as good as
-        // none: the request goes over another. Each round takes one away, so this ends.
+        // An idle lane that turns out to be closed before anything was written is as good as none: the
+        // request goes over another. Each round takes one away, so this ends.
         loop {
-            let (connection, is_fresh) = match self.pool.idle() {
+            let (mut lane, is_fresh) = match self.pool.idle() {
                 Some(idle) => (idle, false),
+                None if self.pool.is_kept() => {
+                    self.pool.lose(slot);
+                    slot = self.wait_for_slot(&mut now_ns, patience_ns).await?;
+                    continue;
+                }
                 None => (self.connect(&mut now_ns, patience_ns).await?, true),
             };
             let limits = Limits {
                 limit_ns: now_ns.saturating_add(self.timeout_ns),
                 patience_ns,
             };
-            request = match self
-                .send(connection, request, reads_body, limits, stamps)
-                .await
-            {
-                Ok(answer) => return Ok(answer),
-                Err(SendError::Broken(broken)) => return Err(broken),
-                Err(SendError::Unsent(_)) if is_fresh => {
+            let sent = self.send(&mut lane, request, reads_body, limits).await;
+            *stamps = lane.stamps();
+            match sent {
+                Err(SendError::Unsent(unsent)) if !is_fresh => request = unsent,
+                Err(SendError::Unsent(_)) => {
+                    self.pool.lose(slot);
                     return Err(Broken::Failed(FailKind::Reset));
                 }
-                Err(SendError::Unsent(unsent)) => unsent,
-            };
+                Ok(answer) => {
+                    self.pool.put_back(lane, slot);
+                    return Ok(answer);
+                }
+                Err(SendError::Broken(broken)) => {
+                    let is_late =
+                        matches!(broken, Broken::Failed(FailKind::Timeout) | Broken::Shed);
+                    if lane.outlives_failure(is_late) {
+                        self.pool.put_back(lane, slot);
+                    } else {
+                        self.pool.lose(slot);
+                    }
+                    return Err(broken);
+                }
+            }
         }
     }
 
@@ -172,9 +217,9 @@ impl Client {
         slot.ok_or_else(|| self.over(FailKind::Timeout, u64::MAX, patience_ns))
     }
 
-    async fn connect(&self, now_ns: &mut u64, patience_ns: u64) -> Result<Box<Connection>, Broken> {
+    async fn connect(&self, now_ns: &mut u64, patience_ns: u64) -> Result<Lane, Broken> {
         let limit_ns = now_ns.saturating_add(self.timeout_ns);
-        let connecting = pin!(self.pool.connect(&self.sockets));
+        let connecting = pin!(self.pool.connect());
         let connected = self
             .alarms
             .limit(limit_ns.min(patience_ns), connecting)
@@ -187,26 +232,21 @@ impl Client {
 
     async fn send(
         &self,
-        mut connection: Box<Connection>,
+        lane: &mut Lane,
         request: Box<Request<Full<Bytes>>>,
         reads_body: bool,
         limits: Limits,
-        stamps: &mut Stamps,
     ) -> Result<Answer, SendError> {
         let Limits {
             limit_ns,
             patience_ns,
         } = limits;
-        let result = {
-            let exchange = pin!(connection.exchange(request, reads_body));
-            self.alarms.limit(limit_ns.min(patience_ns), exchange).await
-        };
-        *stamps = connection.stamps();
-        let answer = result.ok_or_else(|| {
-            SendError::Broken(self.over(FailKind::Timeout, limit_ns, patience_ns))
-        })??;
-        self.pool.put_back(connection);
-        Ok(answer)
+        let exchange = pin!(lane.exchange(request, reads_body));
+        let result = self.alarms.limit(limit_ns.min(patience_ns), exchange).await;
+        result.unwrap_or_else(|| {
+            let broken = self.over(FailKind::Timeout, limit_ns, patience_ns);
+            Err(SendError::Broken(broken))
+        })
     }
 
     /// Which of two limits was reached, or neither because the run ended.
@@ -234,20 +274,21 @@ mod tests {
     const HOUR_NS: u64 = 3_600_000_000_000;
 
     fn with_client(server: &Server, slots: usize, test: impl AsyncFnOnce(&Client)) {
-        let socket = server
-            .url()
-            .strip_prefix("http://")
-            .expect("a URL")
-            .parse()
-            .expect("a socket address");
+        let plan = chaos_testkit::plan::PlanBuilder::new()
+            .stage("s", 1.0, 1.0)
+            .build();
+        let address = crate::address::Address::resolve(&server.url()).expect("an address");
+        let transport = Transport::new(&address, &plan.target, &plan.load).expect("no TLS");
         tokio::runtime::LocalRuntime::new()
             .expect("a runtime")
             .block_on(async {
                 let alarms = Rc::new(Alarms::new(Rc::new(Timer::new().expect("a timer"))));
                 test(&Client::new(
                     ClientConfig {
-                        sockets: vec![socket],
+                        transport: Arc::new(transport),
                         slots,
+                        kept: None,
+                        seed: 1,
                         timeout_ns: HOUR_NS,
                     },
                     alarms,
@@ -281,7 +322,8 @@ mod tests {
                 client.connections(),
                 ConnectionCounts {
                     opened: 1,
-                    open_max: 1
+                    open_max: 1,
+                    failed: 0
                 }
             );
         });
@@ -329,7 +371,8 @@ mod tests {
                 client.connections(),
                 ConnectionCounts {
                     opened: 2,
-                    open_max: 1
+                    open_max: 1,
+                    failed: 0
                 }
             );
         });

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::address::{Address, AddressError};
 use crate::clock::length_ns;
+use crate::client::{TlsError, Transport};
 use crate::fault_clock::FaultClock;
 use crate::halt::{self, Switch};
 use crate::health;
@@ -56,6 +57,8 @@ pub struct EngineConfig {
 pub enum EngineError {
     #[error(transparent)]
     Address(#[from] AddressError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     #[error("{workers} workers were asked for: give a number from 1 to {WORKERS_MAX}")]
@@ -107,8 +110,11 @@ impl Engine {
         if !(1..=WORKERS_MAX).contains(&workers) {
             return Err(EngineError::Workers { workers });
         }
-        let address = Arc::new(Address::resolve(&address)?);
+        let address = Address::resolve(&address)?;
+        let transport = Arc::new(Transport::new(&address, &plan.target, &plan.load)?);
         let prepared = Arc::new(Prepared::new(&plan, &address)?);
+        // A worker without a connection could do nothing.
+        let workers = workers.min(plan.load.connections.map_or(workers, |most| most as usize));
         let operations = operations.map(log_at).transpose()?;
         raise_descriptor_limit();
         let (sender, events) = mpsc::channel(workers * EVENTS_A_WORKER);
@@ -134,7 +140,7 @@ impl Engine {
             slice: Slice { worker, workers },
             plan: Arc::clone(&plan),
             prepared: Arc::clone(&prepared),
-            address: Arc::clone(&address),
+            transport: Arc::clone(&transport),
             start_ns,
             faults: Arc::clone(&faults),
             operations: operations.clone(),
@@ -197,6 +203,15 @@ impl Drop for Engine {
     }
 }
 
+/// Tells what would keep every request from being sent: an address that leads nowhere, or a
+/// certificate that is not to be believed. A target that does not answer is for the load to find.
+/// Blocks for some seconds at most.
+pub fn look(plan: &Plan, address: &str) -> Result<(), EngineError> {
+    let address = Address::resolve(address)?;
+    Transport::new(&address, &plan.target, &plan.load)?.look()?;
+    Ok(())
+}
+
 /// One worker for each processor this process may use.
 pub fn default_workers() -> usize {
     thread::available_parallelism()
@@ -252,6 +267,11 @@ mod tests {
 
     use super::*;
 
+    fn transport(plan: &Plan, url: &str) -> Arc<Transport> {
+        let address = Address::resolve(url).expect("an address");
+        Arc::new(Transport::new(&address, &plan.target, &plan.load).expect("no TLS"))
+    }
+
     #[tokio::test]
     async fn a_worker_that_panics_is_reported_and_ends() {
         let plan = Arc::new(
@@ -260,6 +280,7 @@ mod tests {
                 .journey("j", 1.0, vec![get("g", "/")])
                 .build(),
         );
+        let transport = transport(&plan, "http://127.0.0.1:9");
         let (sender, mut events) = mpsc::channel(8);
         let (_switch, halt) = halt::new();
         // The plan has a journey that was not prepared: the first arrival panics.
@@ -272,7 +293,7 @@ mod tests {
             prepared: Arc::new(Prepared {
                 journeys: Vec::new(),
             }),
-            address: Arc::new(Address::resolve("http://127.0.0.1:9").expect("an address")),
+            transport: Arc::clone(&transport),
             start_ns: crate::clock::now_ns(),
             faults: Arc::new(FaultClock::new(0)),
             operations: None,
@@ -308,7 +329,8 @@ mod tests {
                 .journey("j", 1.0, vec![pay])
                 .build(),
         );
-        let address = Arc::new(Address::resolve(&server.url()).expect("an address"));
+        let address = Address::resolve(&server.url()).expect("an address");
+        let transport = transport(&plan, &server.url());
         let prepared = Arc::new(Prepared::new(&plan, &address).expect("requests"));
         let log = Arc::new(OperationLog::broken());
         let (sender, mut events) = mpsc::channel(64);
@@ -318,7 +340,7 @@ mod tests {
                 slice: Slice { worker, workers: 2 },
                 plan: Arc::clone(&plan),
                 prepared: Arc::clone(&prepared),
-                address: Arc::clone(&address),
+                transport: Arc::clone(&transport),
                 start_ns: crate::clock::now_ns(),
                 faults: Arc::new(FaultClock::new(0)),
                 operations: Some(Arc::clone(&log)),

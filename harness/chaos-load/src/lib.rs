@@ -29,7 +29,8 @@ mod users;
 mod worker;
 
 pub use address::AddressError;
-pub use engine::{Engine, EngineConfig, EngineError, EngineEvent, default_workers};
+pub use client::TlsError;
+pub use engine::{Engine, EngineConfig, EngineError, EngineEvent, default_workers, look};
 pub use fault_clock::FaultClock;
 pub use null_server::NullServer;
 pub use operations::read_operations;

@@ -32,7 +32,7 @@ use tokio::task::{JoinError, JoinSet};
 use self::in_flight::InFlight;
 use self::turns::Turns;
 use crate::alarm::Alarms;
-use crate::client::{Client, ClientConfig};
+use crate::client::{Client, ClientConfig, Transport};
 use crate::clock::{self, length_ns, now_ns};
 use crate::engine::EngineEvent;
 use crate::halt::Halt;
@@ -43,7 +43,7 @@ use crate::prepare::Prepared;
 use crate::recorder::Recorder;
 use crate::search_clock::SearchClock;
 use crate::timer::Timer;
-use crate::{FaultClock, address::Address, users};
+use crate::{FaultClock, users};
 
 /// Most journeys begun before answers are read again.
 const CHUNK: usize = 32;
@@ -62,7 +62,7 @@ pub(crate) struct Assignment {
     pub(crate) slice: Slice,
     pub(crate) plan: Arc<Plan>,
     pub(crate) prepared: Arc<Prepared>,
-    pub(crate) address: Arc<Address>,
+    pub(crate) transport: Arc<Transport>,
     /// Raw instant of load time zero.
     pub(crate) start_ns: u64,
     pub(crate) faults: Arc<FaultClock>,
@@ -139,8 +139,10 @@ impl Worker {
         let timer = Rc::new(Timer::new()?);
         let limits = Rc::new(Alarms::new(Rc::clone(&timer)));
         let config = ClientConfig {
-            sockets: assignment.address.sockets.clone(),
+            transport: Arc::clone(&assignment.transport),
             slots: slots::needed(load, slice.workers),
+            kept: slots::kept(load, slice),
+            seed: assignment.plan.seed,
             timeout_ns: length_ns(load.timeout),
         };
         let shared = Shared {
@@ -383,6 +385,7 @@ impl Worker {
             lag_max_ns: self.shared.recorder.borrow().lag_max_ns(),
             connections_opened: connections.opened,
             connections_max: connections.open_max,
+            connections_failed: connections.failed,
             journeys: self.shared.journeys.get(),
         };
         let log = self.shared.operations.as_deref();

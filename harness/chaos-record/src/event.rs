@@ -237,6 +237,9 @@ pub struct WorkerReport {
     pub connections_opened: u64,
     /// Most connections open at once.
     pub connections_max: u64,
+    /// Attempts to open one of the connections that the plan keeps that failed.
+    #[serde(default)]
+    pub connections_failed: u64,
     /// Journeys that had been dispatched when it ended.
     pub journeys: u64,
 }

@@ -401,6 +401,7 @@ impl Run {
             wall_ns: self.shape.length,
             lag_max_ns: MS,
             connections_max: 8,
+            connections_failed: 0,
             ..WorkerReport::default()
         };
         let mut events = vec![

@@ -18,12 +18,18 @@ pub enum FailKind {
     ConnectTimeout,
     /// Any other failure to connect.
     ConnectOther,
+    /// No TLS session: a certificate that is not believed, or a peer that does not speak it.
+    Tls,
+    /// The server sent the request back without having looked at it (HTTP/2).
+    Refused,
     /// The connection ended before the answer was complete.
     Reset,
     /// No complete answer within the timeout.
     Timeout,
-    /// What came back is not HTTP as we know it, or larger than we read.
+    /// What came back is not HTTP as we know it.
     Protocol,
+    /// The answer's head or body is larger than we read.
+    TooLarge,
     /// An answer with a status the step does not expect.
     Status,
     /// An answer that fails a check.
@@ -36,13 +42,16 @@ pub enum FailKind {
 
 impl FailKind {
     /// Every kind, in the order of [`Counts::failed`].
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::ConnectRefused,
         Self::ConnectTimeout,
         Self::ConnectOther,
+        Self::Tls,
+        Self::Refused,
         Self::Reset,
         Self::Timeout,
         Self::Protocol,
+        Self::TooLarge,
         Self::Status,
         Self::Check,
         Self::Extract,
@@ -55,9 +64,12 @@ impl FailKind {
             Self::ConnectRefused => "connection refused",
             Self::ConnectTimeout => "connect timed out",
             Self::ConnectOther => "could not connect",
+            Self::Tls => "no TLS session",
+            Self::Refused => "sent back unread",
             Self::Reset => "connection broke",
             Self::Timeout => "no answer in time",
             Self::Protocol => "not valid HTTP",
+            Self::TooLarge => "answer too large",
             Self::Status => "unexpected status",
             Self::Check => "failed check",
             Self::Extract => "value missing in the answer",
@@ -254,7 +266,7 @@ mod tests {
         for outcome in all.into_iter().chain(FailKind::ALL.map(Outcome::Failed)) {
             counts.add(outcome);
         }
-        assert_eq!(counts.total(), 14);
-        assert_eq!(counts.bad(), 12);
+        assert_eq!(counts.total(), 17);
+        assert_eq!(counts.bad(), 15);
     }
 }

@@ -1,10 +1,12 @@
 //! An HTTP server whose latency law is known, on a thread and port of its own.
 //!
 //! It notes for every request when it arrived and when its answer was ready, so that a test can
-//! compare with what really happened instead of with what was asked for.
+//! compare with what really happened instead of with what was asked for. Each answer carries the delay
+//! that was drawn for it and the one that was measured, in microseconds, as [`DRAWN`] and [`MEASURED`].
 //! Invariant: an answer is never ready before its drawn delay is over, nor during a stall.
 
 mod connections;
+mod speech;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +19,11 @@ use rand::{Rng, RngExt};
 use tokio::sync::watch;
 
 use self::connections::Shared;
+pub use self::speech::{Certificate, Version};
+
+/// Headers of every answer: the delay that the law gave, and how long it really took.
+pub const DRAWN: &str = "x-delay-drawn-us";
+pub const MEASURED: &str = "x-delay-measured-us";
 
 /// How long an answer takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,6 +93,9 @@ pub struct Served {
     pub arrived_ns: u64,
     /// When its answer was ready; 0 if it never was.
     pub answered_ns: u64,
+    /// What was drawn for it by the law.
+    pub drawn: Duration,
+    pub is_http2: bool,
 }
 
 /// What is sent back.
@@ -117,6 +127,9 @@ pub struct Settings {
     seed: u64,
     stall: Option<Window>,
     refuse: Option<Window>,
+    version: Version,
+    certificate: Option<Certificate>,
+    streams: u32,
     answer: Arc<Answer>,
 }
 
@@ -138,12 +151,33 @@ impl Settings {
             seed: 1,
             stall: None,
             refuse: None,
+            version: Version::Http1,
+            certificate: None,
+            streams: 100,
             answer: Arc::new(|_, number| Reply::json(format!("{{\"n\": {number}}}"))),
         }
     }
 
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Speaks this version of HTTP.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Speaks under TLS.
+    pub fn tls(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// Allows so many HTTP/2 requests at once on one connection; 100 if nothing is said.
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.streams = streams;
         self
     }
 
@@ -173,6 +207,7 @@ impl Settings {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     log: Arc<Mutex<Vec<Served>>>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
@@ -190,12 +225,18 @@ impl Server {
             .expect("a bound listener has an address");
         let log: Arc<Mutex<Vec<Served>>> = Arc::default();
         let (stop, stopped) = watch::channel(false);
+        let scheme = if settings.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let shared = Shared::new(settings, Arc::clone(&log));
         let thread = std::thread::Builder::new()
             .name("known-server".to_owned())
             .spawn(move || connections::serve(listener, &shared, stopped));
         Self {
             address,
+            scheme,
             log,
             stop,
             thread: Some(thread.expect("a thread")),
@@ -207,9 +248,9 @@ impl Server {
         Self::start(Settings::new(Law::Fixed(Duration::ZERO)))
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://` under TLS.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Every request so far, in the order of arrival.
@@ -218,6 +259,22 @@ impl Server {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether every request came by HTTP/2; false if some did not.
+    pub fn spoke_http2(&self) -> bool {
+        self.log().iter().all(|served| served.is_http2)
+    }
+
+    /// Most requests that were under way at the same time.
+    pub fn at_once_max(&self) -> usize {
+        let log = self.log();
+        let at_once = |at: &Served| {
+            let is_under_way =
+                |other: &&Served| (other.arrived_ns..other.answered_ns).contains(&at.arrived_ns);
+            log.iter().filter(is_under_way).count()
+        };
+        log.iter().map(at_once).max().unwrap_or(0)
     }
 
     /// Number of requests that have arrived.

@@ -5,35 +5,31 @@
 //! leaves a note ([`Nudges`]); the task itself is woken by the socket alone.
 //! Invariant: while nobody holds it nothing polls it, so it makes no progress.
 
-use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chaos_record::outcome::FailKind;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
-use tokio::net::TcpStream;
 
+use super::body::Intake;
 use super::failure;
+use super::pool::Open;
+use super::socket::Socket;
 use super::wire::{Marks, Wire};
 use super::{Broken, Stamps};
 use crate::journey::Answer;
 
-/// Largest body that is kept for checks and extraction.
-pub(crate) const KEPT_BYTES_MAX: usize = 1 << 20;
-/// Largest body that is read and thrown away.
-const DRAINED_BYTES_MAX: usize = 16 << 20;
 /// Largest head of an answer.
-const HEAD_BYTES_MAX: usize = 256 << 10;
+pub(super) const HEAD_BYTES_MAX: u32 = 256 << 10;
 /// Times that hyper is polled again at once because it asked for it, before other tasks get their turn.
 const ROUNDS_MAX: usize = 8;
 
@@ -128,37 +124,30 @@ impl From<FailKind> for SendError {
 
 /// One open connection among those counted.
 #[derive(Debug)]
-pub(super) struct OpenCount(Rc<Cell<u64>>);
+pub(super) struct OpenCount(Rc<Open>);
 
 impl OpenCount {
-    pub(super) fn new(open: Rc<Cell<u64>>) -> Self {
-        open.set(open.get() + 1);
+    pub(super) fn new(open: Rc<Open>) -> Self {
+        open.count.set(open.count.get() + 1);
         Self(open)
     }
 }
 
 impl Drop for OpenCount {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.lost.notify_one();
     }
 }
 
 impl Connection {
-    pub(super) async fn open(socket: SocketAddr, open: OpenCount) -> Result<Self, FailKind> {
-        let stream = TcpStream::connect(socket)
-            .await
-            .map_err(|error| failure::of_connect(&error))?;
-        if is_connected_to_itself(&stream) {
-            return Err(FailKind::ConnectRefused);
-        }
-        stream
-            .set_nodelay(true)
-            .map_err(|error| failure::of_connect(&error))?;
+    /// Speaks HTTP/1.1 over `socket`.
+    pub(super) async fn over(socket: Socket, open: OpenCount) -> Result<Self, FailKind> {
         let marks = Rc::new(Marks::default());
-        let wire = Wire::new(stream, Rc::clone(&marks));
+        let wire = Wire::new(socket, Rc::clone(&marks));
         // A request is small: copied into one buffer it is cheaper to send than as a list of parts.
         let handshake = http1::Builder::new()
-            .max_buf_size(HEAD_BYTES_MAX)
+            .max_buf_size(HEAD_BYTES_MAX as usize)
             .writev(false)
             .handshake(wire)
             .await;
@@ -184,6 +173,7 @@ impl Connection {
         (self.has_head, self.is_complete) = (false, false);
         let (head, body) = self.head_of_answer(request).await?.into_parts();
         self.has_head = true;
+        self.marks.end_head();
         let body = self.read(body, reads_body).await?;
         self.is_complete = true;
         Ok(Answer {
@@ -245,13 +235,7 @@ impl Connection {
     /// Reads the body to its end and keeps it if asked to.
     async fn read(&mut self, body: Incoming, keeps: bool) -> Result<Bytes, FailKind> {
         let mut body = pin!(body);
-        let mut kept = Kept::default();
-        let mut bytes = 0_usize;
-        let bytes_max = if keeps {
-            KEPT_BYTES_MAX
-        } else {
-            DRAINED_BYTES_MAX
-        };
+        let mut intake = Intake::new(keeps);
         let (driver, nudges, marks) = (&mut self.driver, &self.nudges, &self.marks);
         while !body.is_end_stream() {
             let frame =
@@ -263,43 +247,9 @@ impl Connection {
             else {
                 continue;
             };
-            bytes += data.len();
-            if bytes > bytes_max {
-                return Err(FailKind::Protocol);
-            }
-            if keeps {
-                kept.add(data);
-            }
+            intake.take(data)?;
         }
-        Ok(kept.into_bytes())
-    }
-}
-
-/// A body that is kept; one that came in a single piece is not copied.
-#[derive(Debug, Default)]
-struct Kept {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Kept {
-    fn add(&mut self, data: Bytes) {
-        if self.first.is_empty() {
-            self.first = data;
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.extend_from_slice(&self.first);
-        }
-        self.all.extend_from_slice(&data);
-    }
-
-    fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() {
-            self.first
-        } else {
-            self.all.freeze()
-        }
+        Ok(intake.end())
     }
 }
 
@@ -331,8 +281,3 @@ impl Driver {
 }
 
 type BodyFrame = Result<http_body::Frame<Bytes>, hyper::Error>;
-
-/// Linux can connect a socket to itself when it draws the very port it asks for, and nobody listens there.
-fn is_connected_to_itself(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
-}

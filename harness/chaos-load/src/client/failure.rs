@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io;
 
 use chaos_record::outcome::FailKind;
+use h2::Reason;
 use rustix::io::Errno;
 
 /// A connect that failed.
@@ -24,6 +25,9 @@ pub(super) fn of_connect(error: &io::Error) -> FailKind {
 
 /// An exchange that hyper ended with an error.
 pub(super) fn of_exchange(error: &hyper::Error) -> FailKind {
+    if error.is_parse_too_large() {
+        return FailKind::TooLarge;
+    }
     if error.is_parse() || error.is_parse_status() || error.is_user() {
         return FailKind::Protocol;
     }
@@ -31,19 +35,31 @@ pub(super) fn of_exchange(error: &hyper::Error) -> FailKind {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
-            let malformed = matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-            );
-            return if malformed {
-                FailKind::Protocol
-            } else {
-                FailKind::Reset
+            return match error.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => FailKind::Protocol,
+                io::ErrorKind::FileTooLarge => FailKind::TooLarge,
+                _ => FailKind::Reset,
             };
         }
         source = cause.source();
     }
     FailKind::Reset
+}
+
+/// A stream or a connection that h2 ended with an error.
+pub(super) fn of_http2(error: &h2::Error) -> FailKind {
+    if error.is_io() {
+        return FailKind::Reset;
+    }
+    match (error.is_remote(), error.reason()) {
+        // Not looked at by the peer, as it says itself (RFC 9113, sections 6.8 and 8.7).
+        (true, Some(Reason::REFUSED_STREAM)) => FailKind::Refused,
+        (true, _) if error.is_go_away() => FailKind::Refused,
+        (true, _) => FailKind::Reset,
+        // What h2 calls a peer that sends a head without end, or more small frames than it should.
+        (false, Some(Reason::ENHANCE_YOUR_CALM)) => FailKind::TooLarge,
+        (false, _) => FailKind::Protocol,
+    }
 }
 
 #[cfg(test)]

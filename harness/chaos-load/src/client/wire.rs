@@ -1,7 +1,7 @@
 //! The socket with a stamp on what passes: when the request went out and when its answer came in.
 //!
 //! It wakes the task that was named last, whoever polls it.
-//! Invariant: it changes nothing of what is read or written.
+//! Invariant: it changes nothing of what is read or written; a head without end is an error.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -11,9 +11,12 @@ use std::task::{Context, Poll, Waker};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use crate::clock;
+
+/// Largest head of an answer together with the preliminary ones (1xx) before it.
+const HEADS_BYTES_MAX: usize = 1 << 20;
 
 /// Instants of the current exchange on the raw clock; zero means not yet.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Marks {
     written_ns: Cell<u64>,
     first_read_ns: Cell<u64>,
     last_read_ns: Cell<u64>,
+    /// What may still come before the head of an answer is complete.
+    head_bytes_left: Cell<usize>,
 }
 
 impl Default for Marks {
@@ -33,6 +38,7 @@ impl Default for Marks {
             written_ns: Cell::default(),
             first_read_ns: Cell::default(),
             last_read_ns: Cell::default(),
+            head_bytes_left: Cell::new(HEADS_BYTES_MAX),
         }
     }
 }
@@ -48,6 +54,12 @@ impl Marks {
         self.written_ns.set(0);
         self.first_read_ns.set(0);
         self.last_read_ns.set(0);
+        self.head_bytes_left.set(HEADS_BYTES_MAX);
+    }
+
+    /// What comes from now on is the body, which has limits of its own.
+    pub(super) fn end_head(&self) {
+        self.head_bytes_left.set(usize::MAX);
     }
 
     pub(super) fn written_ns(&self) -> Option<u64> {
@@ -69,12 +81,19 @@ impl Marks {
         }
     }
 
-    fn read(&self) {
+    /// # Errors
+    /// More has come than an answer's head and all that may stand before it take up: hyper would go
+    /// on reading preliminary answers for as long as they come.
+    fn read(&self, bytes: usize) -> io::Result<()> {
+        let left = self.head_bytes_left.get().checked_sub(bytes);
+        self.head_bytes_left
+            .set(left.ok_or(io::ErrorKind::FileTooLarge)?);
         let now_ns = clock::now_ns();
         self.last_read_ns.set(now_ns);
         if self.first_read_ns.get() == 0 {
             self.first_read_ns.set(now_ns);
         }
+        Ok(())
     }
 }
 
@@ -85,12 +104,12 @@ fn set(mark: &Cell<u64>) -> Option<u64> {
 /// A socket and the marks it leaves.
 #[derive(Debug)]
 pub(super) struct Wire {
-    socket: TokioIo<TcpStream>,
+    socket: TokioIo<Socket>,
     marks: Rc<Marks>,
 }
 
 impl Wire {
-    pub(super) fn new(socket: TcpStream, marks: Rc<Marks>) -> Self {
+    pub(super) fn new(socket: Socket, marks: Rc<Marks>) -> Self {
         Self {
             socket: TokioIo::new(socket),
             marks,
@@ -99,7 +118,7 @@ impl Wire {
 
     fn with_socket<T>(
         &mut self,
-        act: impl FnOnce(Pin<&mut TokioIo<TcpStream>>, &mut Context<'_>) -> T,
+        act: impl FnOnce(Pin<&mut TokioIo<Socket>>, &mut Context<'_>) -> T,
     ) -> T {
         let task = self.marks.task.borrow();
         act(Pin::new(&mut self.socket), &mut Context::from_waker(&task))
@@ -121,7 +140,7 @@ impl Read for Wire {
         let result = self.with_socket(|socket, cx| socket.poll_read(cx, buffer));
         // The end of the stream is marked too; an answer's head tells whether anything was read.
         if matches!(result, Poll::Ready(Ok(()))) {
-            self.marks.read();
+            self.marks.read(self.socket.inner().last_read())?;
         }
         result
     }

@@ -5,6 +5,7 @@
 use chaos_plan::plan::{Load, Model, Stage};
 use chaos_plan::units::Rate;
 
+use crate::pace::Slice;
 use crate::users;
 
 /// Connections of one worker in the open model, whatever the plan asks for.
@@ -18,6 +19,13 @@ pub(super) fn needed(load: &Load, workers: usize) -> usize {
         Model::Open => for_rates(load, workers),
         Model::Closed { .. } => (users::most(load) as usize).div_ceil(workers.max(1)).max(1),
     }
+}
+
+/// This worker's share of the connections that the plan asks for; `None` if it does not say.
+pub(super) fn kept(load: &Load, slice: Slice) -> Option<usize> {
+    let connections = load.connections? as usize;
+    let Slice { worker, workers } = slice;
+    Some(connections / workers.max(1) + usize::from(worker < connections % workers.max(1)))
 }
 
 #[expect(
@@ -65,6 +73,20 @@ mod tests {
         check(100.0, 1, 400);
         check(100.0, 2, 200);
         check(100_000.0, 2, 4_096);
+    }
+
+    #[test]
+    fn connections_are_shared_out_without_rest() {
+        let plan = PlanBuilder::new()
+            .connections(10)
+            .stage("s", 1.0, 1.0)
+            .build();
+        let share = |worker, workers| kept(&plan.load, Slice { worker, workers });
+        assert_eq!(
+            [0, 1, 2].map(|worker| share(worker, 3)),
+            [4, 3, 3].map(Some)
+        );
+        assert_eq!(share(0, 1), Some(10));
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn what_is_not_http_is_a_protocol_failure() {
             Act::Write(filler),
             Act::Hang,
         ],
-        FailKind::Protocol,
+        FailKind::TooLarge,
     )
     .await;
 }
@@ -132,7 +132,7 @@ async fn a_body_without_end_is_given_up() {
             .build();
         let ran = play(plan, &server.url(), 1).await;
         ran.assert_conserved();
-        assert_all_failed(&ran.step(0, 0), FailKind::Protocol);
+        assert_all_failed(&ran.step(0, 0), FailKind::TooLarge);
     };
     endless(get("g", "/g")).await;
     endless(reading_the_body()).await;
@@ -146,7 +146,7 @@ async fn a_body_is_kept_up_to_its_limit_and_drained_beyond_it() {
     );
     assert_all_failed(
         &ten(reading_the_body(), &server.url()).await.step(0, 0),
-        FailKind::Protocol,
+        FailKind::TooLarge,
     );
     assert_eq!(ten(get("g", "/g"), &server.url()).await.step(0, 0).ok, 10);
 }

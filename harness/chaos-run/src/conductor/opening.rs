@@ -8,7 +8,7 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chaos_load::FaultClock;
+use chaos_load::{EngineError, FaultClock};
 use chaos_plan::Plan;
 use chaos_plan::plan::{Running, Target};
 use chaos_platform::Platform;
@@ -63,6 +63,8 @@ pub enum RunError {
     BeingCleaned { run: String },
     #[error("find the target `{address}`: {source}")]
     Address { address: String, source: io::Error },
+    #[error("use the target: {0}")]
+    Target(#[from] EngineError),
     #[error(transparent)]
     State(#[from] StateFolderError),
     #[error(transparent)]
@@ -80,8 +82,12 @@ pub enum RunError {
 /// Runs a plan from deploy to verified clean-up.
 pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finished, RunError> {
     let root = state_folder::root()?;
-    // A host name without an address is noticed here, where nothing was touched yet.
+    // A host name without an address, or a certificate that is not to be believed, is noticed here,
+    // where nothing was touched yet.
     let address = address(&config.plan.target)?;
+    if let Target::Url(_) = config.plan.target {
+        chaos_load::look(&config.plan, &address)?;
+    }
     let mut record = Record::new(header(&config));
     // Until here a signal may end us: nothing was touched.
     let stops = StopSignals::install().map_err(|source| RunError::Io {

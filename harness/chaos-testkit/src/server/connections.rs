@@ -10,21 +10,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rand::Rng;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use super::{Reply, Served, Settings, Window, delays};
+use super::{DRAWN, MEASURED, Reply, Served, Settings, Version, Window, delays};
 use crate::now_ns;
 
 /// What every connection needs.
 pub(super) struct Shared {
     settings: Settings,
+    tls: Option<TlsAcceptor>,
     log: Arc<Mutex<Vec<Served>>>,
     chance: Mutex<Box<dyn Rng + Send>>,
 }
@@ -32,8 +35,13 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(settings: Settings, log: Arc<Mutex<Vec<Served>>>) -> Arc<Self> {
         let chance: Box<dyn Rng + Send> = Box::new(delays(settings.seed));
+        let tls = settings
+            .certificate
+            .as_ref()
+            .map(|certificate| TlsAcceptor::from(certificate.config(settings.version)));
         Arc::new(Self {
             settings,
+            tls,
             log,
             chance: Mutex::new(chance),
         })
@@ -44,13 +52,14 @@ impl Shared {
     }
 
     /// Notes a request and returns its number and the instant its answer may be ready.
-    fn arrived(&self, served: Served) -> (usize, u64) {
+    fn arrived(&self, mut served: Served) -> (usize, u64) {
         let mut log = self.log();
         let delay = self
             .settings
             .law
             .draw(&mut **self.chance.lock().unwrap_or_else(PoisonError::into_inner));
         let ready_ns = served.arrived_ns + u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX / 2);
+        served.drawn = delay;
         log.push(served);
         (log.len() - 1, ready_ns)
     }
@@ -110,10 +119,37 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &mut 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     // Small answers must not wait for the peer's acknowledgement; an error shows up in the exchange.
     drop(stream.set_nodelay(true));
-    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
-    let connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-    // A client that breaks off is nothing to this server.
-    drop(connection.await);
+    let Some(tls) = &shared.tls else {
+        let version = shared.settings.version;
+        return speak(stream, version, shared).await;
+    };
+    // A client that breaks off, or believes nobody, is nothing to this server.
+    let Ok(stream) = tls.accept(stream).await else {
+        return;
+    };
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::Http2,
+        Some(_) | None => Version::Http1,
+    };
+    speak(stream, version, shared).await;
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    version: Version,
+    shared: Arc<Shared>,
+) {
+    let (stream, streams) = (TokioIo::new(stream), shared.settings.streams);
+    let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+    if version == Version::Http2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(streams)
+            .serve_connection(stream, service);
+        drop(pin!(connection).await);
+    } else {
+        let connection = http1::Builder::new().serve_connection(stream, service);
+        drop(pin!(connection).await);
+    }
 }
 
 async fn answer(
@@ -124,7 +160,10 @@ async fn answer(
     let (head, body) = request.into_parts();
     let served = Served {
         method: head.method.to_string(),
-        path: head.uri.to_string(),
+        path: head
+            .uri
+            .path_and_query()
+            .map_or_else(String::new, |path| path.as_str().to_owned()),
         tag: head
             .headers
             .get("x-tag")
@@ -137,6 +176,8 @@ async fn answer(
             .unwrap_or_default(),
         arrived_ns,
         answered_ns: 0,
+        drawn: Duration::ZERO,
+        is_http2: head.version == hyper::Version::HTTP_2,
     };
     let reply_to = served.clone();
     let (number, ready_ns) = shared.arrived(served);
@@ -153,8 +194,16 @@ async fn answer(
     for (name, value) in headers {
         response = response.header(name, value);
     }
-    shared.log()[number].answered_ns = now_ns();
+    let answered_ns = now_ns();
+    let drawn = {
+        let served = &mut shared.log()[number];
+        served.answered_ns = answered_ns;
+        served.drawn
+    };
+    let measured = Duration::from_nanos(answered_ns - arrived_ns);
     Ok(response
+        .header(DRAWN, drawn.as_micros().to_string())
+        .header(MEASURED, measured.as_micros().to_string())
         .body(Full::from(body))
         .expect("a test's reply is valid HTTP"))
 }

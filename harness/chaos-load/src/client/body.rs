@@ -1,0 +1,70 @@
+//! The body of an answer, as much of it as is read.
+//!
+//! Invariant: what is held is bounded, whatever the peer sends.
+
+use bytes::{Bytes, BytesMut};
+use chaos_record::outcome::FailKind;
+
+/// Largest body that is kept for checks and extraction.
+pub(crate) const KEPT_BYTES_MAX: usize = 1 << 20;
+/// Largest body that is read and thrown away.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+
+/// Takes a body in, part by part.
+#[derive(Debug)]
+pub(super) struct Intake {
+    keeps: bool,
+    bytes: usize,
+    /// A body that came in a single piece is not copied.
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Intake {
+    /// Keeps what it takes if `keeps`; otherwise it only counts.
+    pub(super) fn new(keeps: bool) -> Self {
+        Self {
+            keeps,
+            bytes: 0,
+            first: Bytes::new(),
+            all: BytesMut::new(),
+        }
+    }
+
+    /// # Errors
+    /// The body is larger than is read.
+    pub(super) fn take(&mut self, part: Bytes) -> Result<(), FailKind> {
+        self.bytes += part.len();
+        let most = if self.keeps {
+            KEPT_BYTES_MAX
+        } else {
+            DRAINED_BYTES_MAX
+        };
+        if self.bytes > most {
+            return Err(FailKind::TooLarge);
+        }
+        if self.keeps {
+            self.keep(part);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, part: Bytes) {
+        if self.first.is_empty() {
+            self.first = part;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&part);
+    }
+
+    pub(super) fn end(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
+        }
+    }
+}
