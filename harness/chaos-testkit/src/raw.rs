@@ -2,6 +2,7 @@
 //!
 //! Invariant: it writes a script only after it has read the end of a request's head.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,6 +20,10 @@ pub enum Act {
     /// The same bytes again and again, until the client is gone.
     WriteForEver(Vec<u8>),
     Pause(Duration),
+    /// Reads so many bytes.
+    Skip(usize),
+    /// Reads HTTP/2 frames up to and with one of this type (RFC 9113, section 6).
+    AwaitFrame(u8),
     /// Waits until the client is gone.
     Hang,
     Close,
@@ -28,6 +33,21 @@ impl Act {
     pub fn text(text: &str) -> Self {
         Self::Write(text.as_bytes().to_vec())
     }
+
+    /// An HTTP/2 frame.
+    pub fn frame((kind, flags, stream): (u8, u8, u32), payload: &[u8]) -> Self {
+        Self::Write(frame((kind, flags, stream), payload))
+    }
+}
+
+/// An HTTP/2 frame as it is sent (RFC 9113, section 4.1).
+pub fn frame((kind, flags, stream): (u8, u8, u32), payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame's payload is small");
+    let mut bytes = length.to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
 }
 
 /// A running server; each request of each connection gets the whole script.
@@ -107,6 +127,8 @@ async fn connection(mut stream: TcpStream, script: Arc<[Act]>) {
                     tokio::time::sleep(*length).await;
                     true
                 }
+                Act::Skip(bytes) => stream.read_exact(&mut vec![0; *bytes]).await.is_ok(),
+                Act::AwaitFrame(kind) => await_frame(&mut stream, *kind).await.is_ok(),
                 Act::Hang => {
                     let mut rest = [0; 512];
                     while stream.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {}
@@ -117,6 +139,19 @@ async fn connection(mut stream: TcpStream, script: Arc<[Act]>) {
             if !went_on {
                 return;
             }
+        }
+    }
+}
+
+async fn await_frame(stream: &mut TcpStream, awaited: u8) -> io::Result<()> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = stream.take(length.into());
+        tokio::io::copy(&mut payload, &mut tokio::io::sink()).await?;
+        if head[3] == awaited {
+            return Ok(());
         }
     }
 }

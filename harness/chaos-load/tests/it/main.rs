@@ -5,6 +5,7 @@
 
 mod conservation;
 mod failures;
+mod hostile;
 mod http2;
 mod journeys;
 mod operations;
