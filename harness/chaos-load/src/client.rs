@@ -1,5 +1,5 @@
 //! How: one worker's connections, of HTTP/1.1 or HTTP/2, and one exchange over one of them. The only
-//! door to hyper, h2 and rustls.
+//! door to h2 and rustls.
 //!
 //! A request takes a slot of the pool (first come, first served), then an idle lane (a connection of
 //! HTTP/1.1, a stream of HTTP/2) or a new one. A connection of HTTP/1.1 is polled in the request's own
@@ -10,8 +10,8 @@
 
 mod backoff;
 mod body;
-mod connection;
 mod failure;
+mod http1;
 mod http2;
 mod keeper;
 mod lane;
@@ -20,7 +20,6 @@ mod pool;
 mod socket;
 mod tls;
 mod transport;
-mod wire;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -32,7 +31,7 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::SemaphorePermit;
 
-use self::connection::SendError;
+use self::http1::SendError;
 use self::keeper::Keeper;
 use self::lane::Lane;
 use self::pool::Pool;
@@ -70,12 +69,19 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request: Box<Request<Full<Bytes>>>,
-    /// Keep the answer's body, up to [`body::KEPT_BYTES_MAX`].
-    pub(crate) reads_body: bool,
+    pub(crate) reads: Reads,
     /// Now, as the caller has just read it.
     pub(crate) now_ns: u64,
     /// Given up at this instant: patience, counted from the intended instant, is over.
     pub(crate) patience_ns: u64,
+}
+
+/// What of an answer is kept, since somebody looks into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reads {
+    pub(crate) headers: bool,
+    /// Up to [`body::KEPT_BYTES_MAX`].
+    pub(crate) body: bool,
 }
 
 /// Instants of one exchange on the raw clock, as far as it came.
@@ -153,7 +159,7 @@ impl Client {
     async fn attempt(&self, call: Call, stamps: &mut Stamps) -> Result<Answer, Broken> {
         let Call {
             mut request,
-            reads_body,
+            reads,
             mut now_ns,
             patience_ns,
         } = call;
@@ -180,7 +186,7 @@ impl Client {
                 limit_ns: now_ns.saturating_add(self.timeout_ns),
                 patience_ns,
             };
-            let sent = self.send(&mut lane, request, reads_body, limits).await;
+            let sent = self.send(&mut lane, request, reads, limits).await;
             *stamps = lane.stamps();
             match sent {
                 Err(SendError::Unsent(unsent)) if !is_fresh => request = unsent,
@@ -234,14 +240,14 @@ impl Client {
         &self,
         lane: &mut Lane,
         request: Box<Request<Full<Bytes>>>,
-        reads_body: bool,
+        reads: Reads,
         limits: Limits,
     ) -> Result<Answer, SendError> {
         let Limits {
             limit_ns,
             patience_ns,
         } = limits;
-        let exchange = pin!(lane.exchange(request, reads_body));
+        let exchange = pin!(lane.exchange(request, reads));
         let result = self.alarms.limit(limit_ns.min(patience_ns), exchange).await;
         result.unwrap_or_else(|| {
             let broken = self.over(FailKind::Timeout, limit_ns, patience_ns);
@@ -304,7 +310,10 @@ mod tests {
             .insert("host", http::HeaderValue::from_static("test"));
         Call {
             request: Box::new(request),
-            reads_body: true,
+            reads: Reads {
+                headers: true,
+                body: true,
+            },
             now_ns: clock::now_ns(),
             patience_ns: clock::now_ns() + HOUR_NS,
         }

@@ -141,7 +141,7 @@ impl<'a> Shopper<'a> {
         {
             return Err(FailKind::Status);
         }
-        let json: Option<Value> = if step.reads_body {
+        let json: Option<Value> = if step.reads.body {
             serde_json::from_slice(&answer.body).ok()
         } else {
             None

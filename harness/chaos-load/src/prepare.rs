@@ -21,6 +21,7 @@ use thiserror::Error;
 use self::names::Names;
 use self::text::{Place, Text};
 use crate::address::Address;
+use crate::client::Reads;
 use crate::clock::length_ns;
 
 /// Why a plan cannot be turned into requests.
@@ -83,8 +84,8 @@ pub(crate) struct PreparedStep {
     pub(crate) checks: Vec<Check>,
     /// The value each extraction sets.
     pub(crate) extract: Vec<(usize, Extract)>,
-    /// Whether a check or an extraction looks into the body.
-    pub(crate) reads_body: bool,
+    /// Where checks and extractions look.
+    pub(crate) reads: Reads,
     /// Planned pause after it.
     pub(crate) think_ns: u64,
     /// Its answer promises something.
@@ -173,12 +174,18 @@ fn prepare_step(
         Some(promised) => Some(prepare_operation(step, promised, names, &mut extract)?),
         None => None,
     };
-    let reads_body = step
-        .checks
-        .iter()
-        .map(|check| &check.of)
+    let looked_at = step.checks.iter().map(|check| &check.of);
+    let looked_at: Vec<&Extract> = looked_at
         .chain(extract.iter().map(|(_, from)| from))
-        .any(|from| matches!(from, Extract::Json(_)));
+        .collect();
+    let reads = Reads {
+        headers: looked_at
+            .iter()
+            .any(|from| matches!(from, Extract::Header(_))),
+        body: looked_at
+            .iter()
+            .any(|from| matches!(from, Extract::Json(_))),
+    };
     Ok(PreparedStep {
         method: method(step.method),
         target,
@@ -188,7 +195,7 @@ fn prepare_step(
         statuses: step.statuses.clone(),
         checks: step.checks.clone(),
         extract,
-        reads_body,
+        reads,
         think_ns: length_ns(step.think),
         operation,
     })
@@ -344,7 +351,7 @@ mod tests {
             step.target
         );
         assert_eq!(step.headers[HOST], "127.0.0.1:9");
-        assert!(!step.reads_body);
+        assert!(!step.reads.body);
         assert_eq!(prepared.journeys[0].values, 0);
     }
 

@@ -15,9 +15,7 @@ const DRAINED_BYTES_MAX: usize = 16 << 20;
 pub(super) struct Intake {
     keeps: bool,
     bytes: usize,
-    /// A body that came in a single piece is not copied.
-    first: Bytes,
-    all: BytesMut,
+    kept: BytesMut,
 }
 
 impl Intake {
@@ -26,14 +24,13 @@ impl Intake {
         Self {
             keeps,
             bytes: 0,
-            first: Bytes::new(),
-            all: BytesMut::new(),
+            kept: BytesMut::new(),
         }
     }
 
     /// # Errors
     /// The body is larger than is read.
-    pub(super) fn take(&mut self, part: Bytes) -> Result<(), FailKind> {
+    pub(super) fn take(&mut self, part: &[u8]) -> Result<(), FailKind> {
         self.bytes += part.len();
         let most = if self.keeps {
             KEPT_BYTES_MAX
@@ -44,27 +41,12 @@ impl Intake {
             return Err(FailKind::TooLarge);
         }
         if self.keeps {
-            self.keep(part);
+            self.kept.extend_from_slice(part);
         }
         Ok(())
     }
 
-    fn keep(&mut self, part: Bytes) {
-        if self.first.is_empty() {
-            self.first = part;
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.extend_from_slice(&self.first);
-        }
-        self.all.extend_from_slice(&part);
-    }
-
     pub(super) fn end(self) -> Bytes {
-        if self.all.is_empty() {
-            self.first
-        } else {
-            self.all.freeze()
-        }
+        self.kept.freeze()
     }
 }

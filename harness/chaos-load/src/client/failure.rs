@@ -2,7 +2,6 @@
 //!
 //! Invariant: our own lack of ports or descriptors is never counted as the target's failure.
 
-use std::error::Error;
 use std::io;
 
 use chaos_record::outcome::FailKind;
@@ -21,29 +20,6 @@ pub(super) fn of_connect(error: &io::Error) -> FailKind {
         io::ErrorKind::TimedOut => FailKind::ConnectTimeout,
         _ => FailKind::ConnectOther,
     }
-}
-
-/// An exchange that hyper ended with an error.
-pub(super) fn of_exchange(error: &hyper::Error) -> FailKind {
-    if error.is_parse_too_large() {
-        return FailKind::TooLarge;
-    }
-    if error.is_parse() || error.is_parse_status() || error.is_user() {
-        return FailKind::Protocol;
-    }
-    // Bytes that break the framing of a body arrive as an input-output error of these kinds.
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => FailKind::Protocol,
-                io::ErrorKind::FileTooLarge => FailKind::TooLarge,
-                _ => FailKind::Reset,
-            };
-        }
-        source = cause.source();
-    }
-    FailKind::Reset
 }
 
 /// A stream or a connection that h2 ended with an error.

@@ -29,12 +29,12 @@ use http_body_util::Full;
 use tokio::task::AbortHandle;
 
 use self::tap::{Marks, Tap};
-use super::Stamps;
 use super::body::Intake;
-use super::connection::{HEAD_BYTES_MAX, OpenCount, SendError};
 use super::failure;
+use super::http1::{HEAD_BYTES_MAX, OpenCount, SendError};
 use super::socket::Socket;
 use super::transport::Origin;
+use super::{Reads, Stamps};
 use crate::journey::Answer;
 
 /// What a peer may send unasked: on one stream, and on all of a connection.
@@ -129,7 +129,7 @@ impl Lane {
     pub(super) async fn exchange(
         &mut self,
         request: Box<Request<Full<Bytes>>>,
-        reads_body: bool,
+        reads: Reads,
     ) -> Result<Answer, SendError> {
         self.forget();
         let ready = poll_fn(|cx| self.sender.poll_ready(cx)).await;
@@ -148,7 +148,7 @@ impl Lane {
         let answer = answer.await.map_err(|error| failure::of_http2(&error))?;
         self.first_byte_ns = self.shared.marks.read_ns();
         let (head, body) = answer.into_parts();
-        let body = read(body, reads_body).await?;
+        let body = read(body, reads.body).await?;
         self.last_byte_ns = self.shared.marks.read_ns();
         Ok(Answer {
             status: head.status,
@@ -252,7 +252,7 @@ async fn read(mut body: RecvStream, keeps: bool) -> Result<Bytes, FailKind> {
         };
         let released = body.flow_control().release_capacity(part.len());
         released.map_err(|error| failure::of_http2(&error))?;
-        intake.take(part)?;
+        intake.take(&part)?;
     }
     // Trailers are read so that the stream is at its end; nothing here looks into them.
     body.trailers()

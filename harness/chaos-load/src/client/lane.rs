@@ -6,9 +6,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-use super::Stamps;
-use super::connection::{Connection, SendError};
-use super::http2;
+use super::http1::{Connection, SendError};
+use super::{Reads, Stamps, http2};
 use crate::journey::Answer;
 
 /// What the pool keeps.
@@ -24,11 +23,11 @@ impl Lane {
     pub(super) async fn exchange(
         &mut self,
         request: Box<Request<Full<Bytes>>>,
-        reads_body: bool,
+        reads: Reads,
     ) -> Result<Answer, SendError> {
         match self {
-            Self::Http1(connection) => connection.exchange(request, reads_body).await,
-            Self::Http2(lane) => lane.exchange(request, reads_body).await,
+            Self::Http1(connection) => connection.exchange(request, reads).await,
+            Self::Http2(lane) => lane.exchange(request, reads).await,
         }
     }
 

@@ -14,7 +14,7 @@ use chaos_record::outcome::FailKind;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::ConnectionCounts;
-use super::connection::OpenCount;
+use super::http1::OpenCount;
 use super::lane::Lane;
 use super::opening::Opening;
 use super::transport::Transport;

@@ -12,7 +12,7 @@ use http::uri::{Authority, Scheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::connection::{Connection, OpenCount};
+use super::http1::{Connection, OpenCount};
 use super::lane::Lane;
 use super::socket::Socket;
 use super::tls::{Tls, TlsError};
@@ -103,13 +103,13 @@ impl Transport {
     async fn open_at(&self, socket: SocketAddr, open: OpenCount) -> Result<Vec<Lane>, FailKind> {
         let stream = dial(socket).await?;
         let (socket, agreed) = match &self.tls {
-            None => (Socket::clear(stream), None),
+            None => (Socket::Clear(stream), None),
             Some(tls) => {
                 let connector = TlsConnector::from(Arc::clone(&tls.config));
                 let connected = connector.connect(tls.name.clone(), stream).await;
                 let stream = connected.map_err(|_| FailKind::Tls)?;
                 let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-                (Socket::tls(stream), agreed)
+                (Socket::Tls(Box::new(stream)), agreed)
             }
         };
         let is_http2 = match (self.http, self.tls.is_some()) {
@@ -124,9 +124,7 @@ impl Transport {
             let lanes = http2::open(socket, self.streams, &self.origin, open).await?;
             Ok(lanes.into_iter().map(Lane::Http2).collect())
         } else {
-            Ok(vec![Lane::Http1(Box::new(
-                Connection::over(socket, open).await?,
-            ))])
+            Ok(vec![Lane::Http1(Box::new(Connection::over(socket, open)))])
         }
     }
 }

@@ -164,7 +164,7 @@ impl Shopping<'_> {
         };
         let call = Call {
             request,
-            reads_body: self.shared.prepared.journeys[self.due.journey].steps[number].reads_body,
+            reads: self.shared.prepared.journeys[self.due.journey].steps[number].reads,
             now_ns: dispatched_ns,
             patience_ns: intended_ns.saturating_add(self.shared.patience_ns),
         };
