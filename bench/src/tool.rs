@@ -81,6 +81,8 @@ pub(crate) struct Reading {
     /// How late requests were dispatched.
     pub lag_p50: Option<Duration>,
     pub lag_p99: Option<Duration>,
+    /// How late a thread of the tool woke that only sleeps: the machine's own share of every tail.
+    pub hiccup_p999: Option<Duration>,
     /// Share of the offered requests that were answered.
     pub achieved: Option<f64>,
     /// Requests without an answer, and answers other than 200.

@@ -33,6 +33,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
         section.tables.push(table(&per_second(rate), &outcomes));
         section.goals.extend(goals(rate, &outcomes));
         section.note_troubles(&outcomes);
+        section.notes.extend(machine_share(rate, &outcomes));
     }
     near_the_maximum(sitting, &server, &mut section)?;
     Ok(section)
@@ -54,6 +55,17 @@ fn at_rate<'s>(sitting: &Sitting, server: &'s Server<'s>, rate: u32) -> Vec<Entr
         servers: vec![server],
     };
     tools.into_iter().map(entrant).collect()
+}
+
+/// Tails are the machine's as well: a thread that only sleeps tells how much.
+fn machine_share(rate: u32, outcomes: &[Outcome]) -> Option<String> {
+    let share = outcomes
+        .first()?
+        .milliseconds(|reading| reading.hiccup_p999)?;
+    Some(format!(
+        "At {} a thread that only sleeps woke {share:.3} ms late at its own p99.9: so much of every tail is the machine's.",
+        per_second(rate)
+    ))
 }
 
 fn table(title: &str, outcomes: &[Outcome]) -> Table {
@@ -146,7 +158,7 @@ fn near_the_maximum(sitting: &Sitting, server: &Server<'_>, section: &mut Sectio
         ask,
         servers: vec![server],
     };
-    let closed = Ask::closed(server.url(), CONNECTIONS, sitting.extent.seconds);
+    let closed = Ask::closed(server.url(), CONNECTIONS, sitting.extent.short_seconds());
     let maximum = contest::once(
         sitting,
         &entrant(&chaos_load::TOOL, "closed loop", closed.clone()),

@@ -67,11 +67,17 @@ fn read(finished: &Finished, ask: &Ask) -> Result<Reading> {
         lag_p50: time("lag", "p50"),
         lag_p99: time("lag", "p99"),
         achieved: ask.rate.and(achieved),
+        hiccup_p999: hiccup(&said),
         failures: planned.unwrap_or(0).saturating_sub(answered + cut_off),
         requests: Some(answered),
         remark: complaint(&said),
         ..Reading::default()
     })
+}
+
+fn hiccup(said: &Value) -> Option<Duration> {
+    let nanos = said["generator"]["hiccups"]["p999"].as_u64()?;
+    Some(Duration::from_nanos(nanos))
 }
 
 /// Why it does not trust its own figures, if so.
@@ -103,9 +109,10 @@ mod tests {
     fn what_was_cut_off_at_the_end_has_not_failed() {
         let text = r#"{"measured": {"good_per_second": 90.0},
             "conservation": {"planned_requests": 100, "requests": {"ok": 90, "cancelled": 4}},
-            "generator": {"complaints": ["the generator was late"]}, "exit": {"code": 3, "name": "inconclusive"}}"#;
+            "generator": {"complaints": ["the generator was late"], "hiccups": {"p999": 2000}}, "exit": {"code": 3, "name": "inconclusive"}}"#;
         let reading = captured(&TOOL, text, None);
         assert_eq!(reading.failures, 6);
+        assert_eq!(reading.hiccup_p999, Some(Duration::from_micros(2)));
         assert_eq!(
             reading.remark.as_deref(),
             Some("inconclusive: the generator was late")
