@@ -3,7 +3,6 @@
 //! Invariant: every entrant is run once in each round, one at a time, and the one that begins changes from round to
 //! round, so that a slow drift of the machine meets all alike.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -109,19 +108,23 @@ fn prepared(sitting: &Sitting, entrant: &Entrant<'_>) -> Result<Outcome> {
     }
     match sitting.toolbox.find(tool.program) {
         None => outcome.trouble = Some(format!("not installed: {}", tool.install)),
-        Some(program) => note_version(sitting, tool, &program)?,
+        Some(program) => note_version(sitting, tool.program, (tool.version)(sitting, &program))?,
     }
     Ok(outcome)
 }
 
 /// Which version will be measured, for the page.
-pub(crate) fn note_version(sitting: &Sitting, tool: &Tool, program: &Path) -> Result<()> {
-    let version = match (tool.version)(sitting, program) {
+pub(crate) fn note_version(
+    sitting: &Sitting,
+    name: &'static str,
+    version: Result<String>,
+) -> Result<()> {
+    let version = match version {
         Ok(version) => version,
         Err(error) if is_interrupt(&error) => return Err(error),
         Err(_) => "of unknown version".to_owned(),
     };
-    sitting.note_version(tool.program, version);
+    sitting.note_version(name, version);
     Ok(())
 }
 

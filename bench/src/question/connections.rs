@@ -87,7 +87,7 @@ fn once(sitting: &Sitting, server: &Server<'_>, tool: &'static Tool) -> Result<S
     let Some(program) = sitting.toolbox.find(tool.program) else {
         bail!("not installed: {}", tool.install);
     };
-    contest::note_version(sitting, tool, &program)?;
+    contest::note_version(sitting, tool.program, (tool.version)(sitting, &program))?;
     server.answers()?;
     let seconds = sitting.extent.seconds.max(SECONDS_MIN);
     let ask = Ask::closed(server.url(), CONNECTIONS, seconds).at(RATE);

@@ -133,7 +133,7 @@ impl Counter {
         let Some(program) = sitting.toolbox.find(tool.program) else {
             bail!("not installed: {}", tool.install);
         };
-        contest::note_version(sitting, tool, &program)?;
+        contest::note_version(sitting, tool.program, (tool.version)(sitting, &program))?;
         let ask = Ask::closed(server.url(), CONNECTIONS, seconds);
         let mut launch = contest::launch(sitting, tool, &ask)?;
         self.wrap(&mut launch);

@@ -10,7 +10,7 @@ use crate::section::{Goal, Section, over};
 use crate::server::{Server, chaos_proxy, haproxy, null, toxiproxy};
 use crate::sitting::Sitting;
 use crate::table::{Table, cell, milliseconds, ratio, thousands};
-use crate::tool::{Ask, chaos_load, go_version, wrk};
+use crate::tool::{Ask, chaos_load, go_version, printed_version, wrk};
 
 const CONNECTIONS: u32 = 32;
 /// Requests a second at which the added time is measured.
@@ -75,13 +75,10 @@ fn paths<'s>(
         }
     }
     if let Some(program) = sitting.toolbox.find("haproxy") {
-        sitting.note_version(
-            "HAProxy",
-            crate::tool::printed_version(sitting, &program, "-v")?,
-        );
+        contest::note_version(sitting, "HAProxy", printed_version(sitting, &program, "-v"))?;
     }
     if let Some(program) = sitting.toolbox.find("toxiproxy-server") {
-        sitting.note_version("toxiproxy", go_version(sitting, &program)?);
+        contest::note_version(sitting, "toxiproxy", go_version(sitting, &program))?;
     }
     Ok(paths)
 }
