@@ -39,9 +39,13 @@ fn introduction(heading: &Heading, sitting: &Sitting) -> String {
     } else {
         ""
     };
+    let versions = match sitting.versions() {
+        none if none.is_empty() => none,
+        known => format!("\n\nVersions: {known}."),
+    };
     format!(
         "Measured on {} by `{}` on {}: {} of {} s (some of {} s), everybody once a round and in turns, server pinned to core {}, \
-         generator to core {}; {load}. Figures drift from sitting to sitting: compare those of one.{busy}\n\nVersions: {}.",
+         generator to core {}; {load}. Figures drift from sitting to sitting: compare those of one.{busy}{versions}",
         heading.day,
         heading.command,
         machine::class(),
@@ -50,7 +54,6 @@ fn introduction(heading: &Heading, sitting: &Sitting) -> String {
         extent.short_seconds(),
         cores.server,
         cores.generator,
-        sitting.versions()
     )
 }
 
