@@ -13,6 +13,7 @@ mod clean_up;
 mod cli;
 mod everyday;
 mod game_day;
+mod generator;
 mod honesty;
 mod integrity;
 mod leftovers;
