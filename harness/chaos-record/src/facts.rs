@@ -66,8 +66,9 @@ impl<'a> Facts<'a> {
         } else {
             record.windows.closed_cells(workers)
         };
-        let whole =
-            record.end.is_some() && record.damaged_at_line.is_none() && record.forgotten.below == 0;
+        let whole = record.end.is_some()
+            && record.damaged_at_line.is_none()
+            && !record.forgotten.anything();
         Self {
             record,
             plan: &record.header.plan,

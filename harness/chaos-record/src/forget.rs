@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use crate::facts::{Facts, cells_of_seconds, ns};
+use crate::facts::{Facts, ns};
 use crate::life::Life;
 use crate::record::Record;
 use crate::{CELL_NS, SECOND_NS, course, live, steady};
@@ -18,6 +18,9 @@ use crate::{CELL_NS, SECOND_NS, course, live, steady};
 const KEEP_CELLS: u64 = 5 * 60 * SECOND_NS / CELL_NS;
 /// Cells that are forgotten at a time: a minute of them.
 const AT_A_TIME: u64 = 60 * SECOND_NS / CELL_NS;
+/// Response times held in memory at most, as pairs of value and count of 16 bytes. Nobody asks for
+/// them while load runs; they are held for runs so short that all of it fits in memory.
+const PAIRS_MAX: usize = 2_000_000;
 /// Kept beyond what the plan's own limits look back.
 const SLACK_NS: u64 = 60 * SECOND_NS;
 
@@ -28,6 +31,8 @@ pub(crate) struct Forgotten {
     pub(crate) below: u64,
     /// But not these: what was normal before faults that are not over.
     except: Vec<Range<u64>>,
+    /// Response times of seconds below this one.
+    seconds_below: u64,
     /// The second of the load at which recoveries were noted last.
     noted: u64,
 }
@@ -38,9 +43,14 @@ impl Forgotten {
         cell >= self.below || self.except.iter().any(|kept| kept.contains(&cell))
     }
 
-    /// Whether anything of a second is still known.
+    /// Whether response times of a second are still known.
     pub(crate) fn keeps_second(&self, second: u64) -> bool {
-        cells_of_seconds(&(second..second + 1)).any(|cell| self.keeps(cell))
+        second >= self.seconds_below
+    }
+
+    /// Whether there is anything that is no longer known.
+    pub(crate) fn anything(&self) -> bool {
+        self.below > 0 || self.seconds_below > 0
     }
 }
 
@@ -49,6 +59,10 @@ impl Record {
     /// least once a second as the load goes on; it does something once a minute.
     pub fn forget(&mut self, now_load_ns: u64) {
         self.note_recoveries(now_load_ns / SECOND_NS);
+        if self.windows.pairs > PAIRS_MAX {
+            self.forgotten.seconds_below = now_load_ns / SECOND_NS;
+            self.windows.keep(&self.forgotten);
+        }
         let now = now_load_ns / CELL_NS;
         let due = self.forgotten.below + AT_A_TIME;
         if now < due + KEEP_CELLS {
@@ -59,6 +73,8 @@ impl Record {
         if below >= due {
             let except = references(&facts);
             (self.forgotten.below, self.forgotten.except) = (below, except);
+            let seconds = below * CELL_NS / SECOND_NS;
+            self.forgotten.seconds_below = self.forgotten.seconds_below.max(seconds);
             self.drop_forgotten();
         }
     }
@@ -127,8 +143,10 @@ mod tests {
     use super::*;
     use crate::abort;
     use crate::fixture::{Answer, MS, Run, SEC};
+    use crate::histogram::Sparse;
     use crate::judge::judge;
     use crate::line::Line;
+    use crate::window::{Delta, SecondDelta};
 
     /// Plays a run into a record that forgets and one that does not, and asks both the same.
     fn play(run: &Run, length: u64) -> (Record, Record) {
@@ -210,6 +228,27 @@ mod tests {
             verdict.exit.because.iter().all(|reason| reason.code != 1),
             "{verdict:#?}"
         );
+    }
+
+    #[test]
+    fn response_times_beyond_the_limit_are_forgotten_and_counts_are_not() {
+        let length = 60 * SEC;
+        let (_, mut short) = play(&down(length, 0, 0), length);
+        assert!(Facts::of(&short).complete);
+        let most = u64::try_from(PAIRS_MAX).expect("a count");
+        short.windows.add(&Delta {
+            seconds: vec![SecondDelta {
+                second: 50,
+                series: 1,
+                response: Sparse((1..=most).map(|us| (us, 1)).collect()),
+            }],
+            ..Delta::default()
+        });
+        let cells = short.windows.cells.len();
+        short.forget(length);
+        assert_eq!((short.windows.pairs, short.windows.seconds.len()), (0, 0));
+        assert_eq!(short.windows.cells.len(), cells);
+        assert!(!Facts::of(&short).complete);
     }
 
     #[test]

@@ -61,6 +61,8 @@ impl Sparse {
             }
         }
         merged.extend(left.chain(right));
+        // Thousands of these are held for as long as a run lasts.
+        merged.shrink_to_fit();
         self.0 = merged;
     }
 }

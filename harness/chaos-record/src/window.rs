@@ -87,6 +87,8 @@ pub struct Windows {
     pub seconds: BTreeMap<u64, BTreeMap<usize, Sparse>>,
     /// By stage.
     pub clocks: BTreeMap<usize, Clocks>,
+    /// Pairs of value and count that `seconds` holds.
+    pub(crate) pairs: usize,
     closed: BTreeMap<usize, u64>,
 }
 
@@ -150,12 +152,15 @@ impl Windows {
             }
         }
         for part in &delta.seconds {
-            self.seconds
+            let responses = self
+                .seconds
                 .entry(part.second)
                 .or_default()
                 .entry(part.series)
-                .or_default()
-                .merge(&part.response);
+                .or_default();
+            let before = responses.0.len();
+            responses.merge(&part.response);
+            self.pairs += responses.0.len() - before;
         }
         for part in &delta.clocks {
             let clocks = self.clocks.entry(part.stage).or_default();
@@ -173,6 +178,8 @@ impl Windows {
         self.cells.retain(|cell, _| forgotten.keeps(*cell));
         self.seconds
             .retain(|second, _| forgotten.keeps_second(*second));
+        let kept = self.seconds.values().flat_map(BTreeMap::values);
+        self.pairs = kept.map(|responses| responses.0.len()).sum();
     }
 
     /// Cells below this number are complete, given `workers` workers.
