@@ -31,11 +31,12 @@ macro_rules! template {
 }
 
 /// Name and text of each template; `report.html` is the page.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     template!("report.html"),
     template!("parts.html"),
     template!("verdict.html"),
     template!("claims.html"),
+    template!("capacity.html"),
     template!("charts.html"),
     template!("faults.html"),
     template!("details.html"),
@@ -107,6 +108,7 @@ fn anchors(view: &View, figures: &[Figure]) -> Vec<String> {
     let sections = [
         ("faults", !view.faults.is_empty()),
         ("integrity", view.integrity.is_some()),
+        ("capacity", view.capacity.is_some()),
         ("usage", !view.usage.is_empty()),
     ];
     let there = sections.into_iter().filter(|(_, there)| *there);

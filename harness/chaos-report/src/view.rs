@@ -4,6 +4,7 @@
 //! ([`crate::clean`]), so an exporter only has to escape.
 
 mod budget;
+mod capacity;
 mod claims;
 mod context;
 mod debrief;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::budget::{Budget, budgets};
+pub use self::capacity::{CapacityView, ProbeRow};
 pub use self::claims::{ClaimRow, FindingRow, Margin};
 pub(crate) use self::context::running_target;
 pub use self::context::{EventRow, Reproduce, event_rows, platform, scenario, target};
@@ -121,6 +123,7 @@ pub struct View {
     pub phases: Option<Phases>,
     /// Absent if no claim is about it.
     pub integrity: Option<IntegrityView>,
+    pub capacity: Option<CapacityView>,
     pub usage: Vec<UsageRow>,
     pub debrief: Debrief,
     pub evidence: Vec<Evidence>,
@@ -165,6 +168,7 @@ impl View {
             series: tables::series(verdict),
             phases: phases::phases(story),
             integrity: integrity::integrity(story),
+            capacity: capacity::capacity(story),
             usage: usage::usage(story),
             debrief: debrief::debrief(story),
             evidence,

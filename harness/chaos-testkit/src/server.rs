@@ -40,12 +40,16 @@ pub enum Law {
         median: Duration,
         sigma: f64,
     },
+    /// One at a time in the order they arrive, each for so long: serves exactly `1 / service` a second.
+    Queue {
+        service: Duration,
+    },
 }
 
 impl Law {
     fn draw(self, chance: &mut dyn Rng) -> Duration {
         match self {
-            Self::Fixed(delay) => delay,
+            Self::Fixed(delay) | Self::Queue { service: delay } => delay,
             Self::TwoPoint {
                 fast,
                 slow,

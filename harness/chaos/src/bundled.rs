@@ -10,7 +10,7 @@ macro_rules! files {
 }
 
 pub(crate) const SCENARIOS: Files = files!(
-    "": "flash-crowd", "gradual-load", "ramp", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
+    "": "breakpoint", "flash-crowd", "gradual-load", "ramp", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
 );
 pub(crate) const TARGETS: Files = files!("targets/": "store");
 pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cart", "checkout");

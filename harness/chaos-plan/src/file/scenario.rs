@@ -167,7 +167,7 @@ pub(crate) struct Stage {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
-    /// The first rate that is tried, and the one between probes; scaled by `--rate-scale`.
+    /// The first rate that is tried, and half of it between probes; scaled by `--rate-scale`.
     pub(crate) from: Located<Text<Rate>>,
     /// The highest rate that is tried, not below `from`; scaled by `--rate-scale`.
     pub(crate) to: Located<Text<Rate>>,
@@ -183,7 +183,7 @@ pub(crate) struct Search {
     #[serde(default)]
     #[schemars(extend("default" = PRECISION))]
     pub(crate) precision: Optional<Text<Share>>,
-    /// Least time at `from` between two probes, longer while the target is not itself again, at most 30s. Default: 3s.
+    /// Least time between two probes, longer while the target is not itself again, at most 30s. Default: 3s.
     #[serde(default)]
     #[schemars(extend("default" = REST))]
     pub(crate) rest: Optional<Text<Duration>>,

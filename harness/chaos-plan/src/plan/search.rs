@@ -19,7 +19,7 @@ pub struct Search {
     /// End of the last stage.
     #[serde(with = "units::duration_text")]
     pub start: Duration,
-    /// The first rate that is tried, and that of every rest.
+    /// The first rate that is tried.
     pub from: Rate,
     /// The highest rate that is tried.
     pub to: Rate,
@@ -33,7 +33,7 @@ pub struct Search {
     pub factor: f64,
     /// How far the lowest rate that breaks may be above the highest that holds, as its share.
     pub precision: Share,
-    /// Least time at `from` between two probes.
+    /// Least time between two probes.
     #[serde(with = "units::duration_text")]
     pub rest: Duration,
 }
@@ -75,10 +75,16 @@ impl Search {
         (self.settle + self.step + self.rest).saturating_mul(probes)
     }
 
+    /// Rests offer half of the lowest rate: enough to see that the target answers as before, and little
+    /// enough that it can work off what a probe left, also one of the lowest rate.
+    pub fn rest_rate(&self) -> Rate {
+        Rate::new(self.from.per_second() / 2.0)
+    }
+
     /// Most journeys there can be.
     pub fn journeys_max(&self) -> f64 {
         let probe = self.to.per_second() * (self.settle + self.step).as_secs_f64();
-        let rest = self.from.per_second() * Self::REST_MAX.as_secs_f64();
+        let rest = self.rest_rate().per_second() * Self::REST_MAX.as_secs_f64();
         (probe + rest) * self.probes_max() as f64
     }
 }

@@ -158,10 +158,6 @@ pub(super) fn findings(ground: &Ground<'_>, min: Option<Rate>) -> Vec<Finding> {
         return Vec::new();
     };
     let status = status(capacity, min.map(Rate::per_second));
-    let why = match status {
-        Status::Held => String::new(),
-        _ => capacity.sentence.clone(),
-    };
     let broke = |probe: &&ProbeFinding| probe.outcome == ProbeOutcome::Broke;
     vec![Finding {
         of: format!("search {}", capacity.search),
@@ -173,7 +169,7 @@ pub(super) fn findings(ground: &Ground<'_>, min: Option<Rate>) -> Vec<Finding> {
             || "no rate held".to_owned(),
             |rate| format!("{} holds", Rate::new(rate)),
         ),
-        why,
+        why: why(capacity, status),
     }]
 }
 
@@ -184,12 +180,36 @@ fn status(capacity: &Capacity, min: Option<f64>) -> Status {
         capacity.ended,
         Some(SearchEnd::Found | SearchEnd::Top | SearchEnd::Bottom)
     );
+    // A target that a rate has brought down for good needs no second probe of it.
+    let is_down = capacity.ended == Some(SearchEnd::NotRecovered);
     match (min, capacity.holds, capacity.breaks) {
         (Some(min), Some(holds), _) if holds >= min => Status::Held,
-        (Some(min), _, Some(breaks)) if breaks <= min && is_answered => Status::NotHeld,
+        (Some(min), _, Some(breaks)) if breaks <= min && (is_answered || is_down) => {
+            Status::NotHeld
+        }
         (None, Some(_), _) if is_answered => Status::Held,
-        (None, None, Some(_)) if is_answered => Status::NotHeld,
+        (None, None, Some(_)) if is_answered || is_down => Status::NotHeld,
         _ => Status::Unknown,
+    }
+}
+
+/// In short: the sentence of the search tells the rest.
+fn why(capacity: &Capacity, status: Status) -> String {
+    let rate = |rate: Option<f64>| rate.map_or_else(String::new, |it| Rate::new(it).to_string());
+    match (status, capacity.ended) {
+        (Status::Held, _) => String::new(),
+        (Status::NotHeld, _) => format!("{} breaks already", rate(capacity.breaks)),
+        (_, None) => "the search was cut off".to_owned(),
+        (_, Some(SearchEnd::Generator)) => {
+            "the generator, not the target, was the limit".to_owned()
+        }
+        (_, Some(SearchEnd::NotRecovered)) => "the target did not recover from a probe".to_owned(),
+        (_, Some(SearchEnd::Spent)) => "the probes were used up".to_owned(),
+        (_, Some(SearchEnd::Found | SearchEnd::Top | SearchEnd::Bottom)) => format!(
+            "{} holds and {} breaks, nothing between was tried",
+            rate(capacity.holds),
+            rate(capacity.breaks)
+        ),
     }
 }
 

@@ -84,7 +84,7 @@ impl Conductor<'_> {
             let rest = Segment {
                 from: end,
                 until: end + nanos(Search::REST_MAX + SLACK),
-                rate: search.from,
+                rate: search.rest_rate(),
                 role: Role::Rest,
             };
             self.searching = Searching::Resting { since: end };

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{DRAWN, MEASURED, Reply, Served, Settings, Version, Window, delays};
+use super::{DRAWN, Law, MEASURED, Reply, Served, Settings, Version, Window, delays};
 use crate::now_ns;
 
 /// What every connection needs.
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     tls: Option<TlsAcceptor>,
     log: Arc<Mutex<Vec<Served>>>,
     chance: Mutex<Box<dyn Rng + Send>>,
+    /// When the one before is ready, if they are served one after the other.
+    busy_until_ns: AtomicU64,
 }
 
 impl Shared {
@@ -44,6 +47,7 @@ impl Shared {
             tls,
             log,
             chance: Mutex::new(chance),
+            busy_until_ns: AtomicU64::new(0),
         })
     }
 
@@ -58,7 +62,16 @@ impl Shared {
             .settings
             .law
             .draw(&mut **self.chance.lock().unwrap_or_else(PoisonError::into_inner));
-        let ready_ns = served.arrived_ns + u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX / 2);
+        let delay_ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX / 2);
+        let begin_ns = match self.settings.law {
+            // The log is locked: they arrive one after the other.
+            Law::Queue { .. } => served
+                .arrived_ns
+                .max(self.busy_until_ns.load(Ordering::Relaxed)),
+            _ => served.arrived_ns,
+        };
+        let ready_ns = begin_ns + delay_ns;
+        self.busy_until_ns.store(ready_ns, Ordering::Relaxed);
         served.drawn = delay;
         log.push(served);
         (log.len() - 1, ready_ns)

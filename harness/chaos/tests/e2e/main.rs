@@ -9,6 +9,7 @@
     reason = "tests fail by panicking and say what they skip"
 )]
 
+mod breakpoint;
 mod clean_up;
 mod cli;
 mod everyday;
