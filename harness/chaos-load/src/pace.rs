@@ -150,7 +150,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use chaos_plan::plan::Arrivals;
+    use chaos_plan::plan::{Arrivals, Segment};
+    use chaos_plan::units::Rate;
     use chaos_testkit::plan::{PlanBuilder, get};
     use proptest::prelude::*;
 
@@ -181,6 +182,44 @@ mod tests {
                 .collect();
             prop_assert_eq!(due, expected);
         }
+    }
+
+    #[test]
+    fn in_a_search_only_what_is_granted_is_handed_out() {
+        let plan = PlanBuilder::new()
+            .stage("s", 1.0, 10.0)
+            .journey("j", 1.0, vec![get("g", "/")])
+            .search((10.0, 100.0), 4.0, 0.05)
+            .build();
+        let search = plan.load.search.as_ref().expect("a search");
+        let clock = Arc::new(SearchClock::new(search));
+        let slice = Slice {
+            worker: 0,
+            workers: 1,
+        };
+        let mut pace = Pace::new(&plan, 0, slice, Some(Arc::clone(&clock)));
+        let mut due = |until_s: u64| {
+            let due = std::iter::from_fn(|| pace.due(until_s * 1_000_000_000)).count();
+            (due, pace.next_ns().map(|at_ns| at_ns / 1_000_000))
+        };
+        assert_eq!(
+            due(9),
+            (10, Some(1_000)),
+            "the stage, and nobody knows more"
+        );
+        let segment = |from_s: u64, rate, role| Segment {
+            from: from_s * 1_000_000_000,
+            until: (from_s + 4) * 1_000_000_000,
+            rate: Rate::new(rate),
+            role,
+        };
+        assert!(clock.publish(segment(2, 100.0, Role::Probe)));
+        clock.grant(3_000_000_000);
+        assert_eq!(due(9), (100, Some(3_000)), "a second of four");
+        assert!(clock.publish(segment(3, 10.0, Role::Rest)));
+        assert!(clock.publish(segment(5, 0.0, Role::End)));
+        clock.grant(5_000_000_000);
+        assert_eq!(due(9), (20, None), "two seconds of rest");
     }
 
     #[test]

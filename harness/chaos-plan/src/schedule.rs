@@ -420,7 +420,7 @@ mod tests {
                 taken.extend(std::iter::from_fn(|| bit_by_bit.next_before(known)));
                 bit_by_bit.follow(&segment);
                 let last = load.stages.last_mut().expect("stages");
-                last.length = last.length.min(known - last.start);
+                last.length = last.length.min(known.saturating_sub(last.start));
                 load.stages.extend(segment.stage("find"));
             }
             taken.extend(&mut bit_by_bit);

@@ -206,6 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_breaks_stops_nothing_but_what_stays_broken_does() {
+        // The limit is 50 % for 3 s; the probe from 31 s to 35 s is meant to find what is too much.
+        let broken = |until: u64| {
+            let run = Run::calm().search(&[(400, 4), (100, 4)], None);
+            let run = run.answer(move |request| {
+                if (31 * SEC..until).contains(&request.at) {
+                    Answer::refused()
+                } else {
+                    Answer::Ok(5 * MS)
+                }
+            });
+            at(run, 10 * until / SEC, until)
+        };
+        assert_eq!(broken(35 * SEC), None);
+        assert_eq!(broken(37 * SEC), None, "two seconds of rest");
+        let plain = Run::calm().length(40 * SEC).answer(|_| Answer::refused());
+        assert!(at(plain, 350, 35 * SEC).is_some());
+    }
+
+    #[test]
     fn without_load_there_is_nothing_to_stop() {
         assert_eq!(should(&Run::calm().header_only(), 30 * SEC), None);
     }

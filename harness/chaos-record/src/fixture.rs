@@ -12,8 +12,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Audit, Expect, Fault, Inject, KillSignal, Limits};
+use chaos_plan::plan::{Audit, Expect, Fault, Inject, KillSignal, Limits, Role, Search, Segment};
 use chaos_plan::schedule::Schedule;
+use chaos_plan::units::{Rate, Share};
 
 use plan::{Shape, fault, plan, targets};
 
@@ -25,6 +26,7 @@ use crate::histogram::{MAX_US, Sparse, new_histogram, record_ns};
 use crate::line::{Header, Host, Line, VERSION};
 use crate::outcome::{Counts, FailKind, Outcome};
 use crate::record::Record;
+use crate::search::SearchEnd;
 use crate::series::SeriesTable;
 use crate::window::{CellDelta, ClockDelta, Delta, SecondDelta, ladder};
 
@@ -90,6 +92,7 @@ pub(crate) struct Run {
     stuck: Option<Range<u64>>,
     answer: Law<Answer>,
     late: Law<bool>,
+    segments: Vec<Segment>,
     events: Vec<Stamped>,
     more: Vec<Line>,
     health: Vec<Health>,
@@ -109,6 +112,7 @@ impl Run {
             stuck: None,
             answer: Box::new(|_| Answer::Ok(MS)),
             late: Box::new(|_| false),
+            segments: Vec::new(),
             events: Vec::new(),
             more: Vec::new(),
             health: vec![Health {
@@ -170,6 +174,55 @@ impl Run {
     pub(crate) fn claims(mut self, claims: Vec<Expect>) -> Self {
         self.shape.claims = Some(claims);
         self
+    }
+
+    /// A search after the load, from 100 to 800 a second: probes of so many journeys a second that lasted
+    /// so many of their 4 s, each with a second before it and 2 s of rest at 50 a second after it.
+    pub(crate) fn search(mut self, probes: &[(u32, u64)], end: Option<SearchEnd>) -> Self {
+        let mut from = self.shape.length;
+        let mut add = |rate: f64, (lasts, longest): (u64, u64), role| {
+            self.segments.push(Segment {
+                from,
+                until: from + longest * SEC,
+                rate: Rate::new(rate),
+                role,
+            });
+            from += lasts * SEC;
+        };
+        for (rate, lasted) in probes {
+            add(f64::from(*rate), (1, 1), Role::Settle);
+            add(f64::from(*rate), (*lasted, 4), Role::Probe);
+            add(50.0, (2, 35), Role::Rest);
+        }
+        add(0.0, (0, 0), Role::End);
+        self.shape.search = Some(Search {
+            name: "find".to_owned(),
+            start: Duration::from_nanos(self.shape.length),
+            from: Rate::new(100.0),
+            to: Rate::new(800.0),
+            step: Duration::from_secs(4),
+            settle: Search::SETTLE,
+            factor: 2.0,
+            precision: Share::from_ratio(0.5),
+            rest: Duration::from_secs(1),
+        });
+        match end {
+            Some(end) => self.event(LOAD_AT, Event::Searched { end }),
+            None => self,
+        }
+    }
+
+    /// The plan with what the search decided on.
+    fn unrolled(&self) -> Plan {
+        let mut plan = plan(&self.shape);
+        for segment in &self.segments {
+            plan.unroll(segment).expect("a plan with a search");
+        }
+        plan
+    }
+
+    fn whole_length(&self) -> u64 {
+        u64::try_from(self.unrolled().load.length().as_nanos()).expect("short")
     }
 
     pub(crate) fn audit(mut self, audit: Audit) -> Self {
@@ -291,9 +344,9 @@ impl Run {
     /// The record's lines.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let header = self.header();
-        let until = self.cut_short.unwrap_or(self.shape.length);
+        let until = self.cut_short.unwrap_or(self.whole_length());
         let counted_below = self.until_cell.map_or(until + 1, |cell| cell * CELL_NS);
-        let deltas = Counted::of(self, &header.plan, counted_below).deltas(self.until_cell);
+        let deltas = Counted::of(self, &self.unrolled(), counted_below).deltas(self.until_cell);
         let mut lines = vec![Line::Header(Box::new(header))];
         let known = self
             .until_cell
@@ -331,6 +384,10 @@ impl Run {
             },
         ];
         events.extend(self.shape.fault.iter().flat_map(|fault| self.life(fault)));
+        events.extend(self.segments.iter().map(|segment| Stamped {
+            at: LOAD_AT + segment.from - SEC / 2,
+            what: Event::Searching(*segment),
+        }));
         // What is stamped after the load stands behind its end.
         events.extend(
             self.events
@@ -392,7 +449,7 @@ impl Run {
             until,
             cut_short: self.cut_short.is_some(),
         };
-        let begun = arrivals(&plan(&self.shape)).into_iter();
+        let begun = arrivals(&self.unrolled()).into_iter();
         let report = WorkerReport {
             journeys: begun
                 .filter(|(at, _)| *at <= until && !self.is_stuck(*at))

@@ -220,3 +220,111 @@ pub(super) fn target(min: Option<Rate>) -> String {
         |min| format!("holds at {min}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Answer, MS, Run, SEC};
+    use crate::judge::judge;
+    use crate::record::Record;
+    use crate::verdict::Verdict;
+
+    const CAPACITY: fn(Option<f64>) -> chaos_plan::plan::Expect =
+        |min| chaos_plan::plan::Expect::Capacity {
+            min: min.map(Rate::new),
+        };
+
+    /// Probes from 30 s on, 7 s each; those from the third on are slow.
+    fn run(end: Option<SearchEnd>, min: Option<f64>) -> Run {
+        let fast = Run::calm().record().header.plan.claims[0].expect.clone();
+        Run::calm()
+            .claims(vec![fast, CAPACITY(min)])
+            .search(&[(100, 4), (200, 4), (400, 2), (200, 4), (283, 1)], end)
+            .answer(|request| {
+                let is_slow =
+                    |from: u64, lasts: u64| (from..from + lasts).contains(&(request.at / SEC));
+                // 400/s from 44 s, 283/s from 56 s on.
+                let slow = is_slow(44, 3) || is_slow(56, 2);
+                Answer::Ok(if slow { 900 * MS } else { 5 * MS })
+            })
+    }
+
+    fn verdict(end: Option<SearchEnd>, min: Option<f64>) -> Verdict {
+        judge(&run(end, min).record())
+    }
+
+    fn status(verdict: &Verdict) -> Status {
+        let claim = verdict.claims.iter().find(|claim| claim.kind == "capacity");
+        claim.expect("the plan has it").status
+    }
+
+    #[test]
+    fn everything_a_search_offered_is_accounted_for() {
+        let verdict = verdict(Some(SearchEnd::Found), None);
+        assert!(verdict.conservation.exact, "{:?}", verdict.conservation);
+        let names: Vec<&str> = verdict.stages.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["warm", "main", "find"]);
+        let offered: u64 = verdict.stages.iter().map(|stage| stage.offered).sum();
+        assert_eq!(offered, verdict.conservation.planned_journeys);
+    }
+
+    #[test]
+    fn it_finds_what_holds_and_what_breaks() {
+        let verdict = verdict(Some(SearchEnd::Found), None);
+        let capacity = verdict.capacity.as_ref().expect("a search");
+        let outcomes: Vec<ProbeOutcome> = capacity.probes.iter().map(|it| it.outcome).collect();
+        use ProbeOutcome::{Broke, Held};
+        assert_eq!(outcomes, [Held, Held, Broke, Held, Broke], "{capacity:?}");
+        assert_eq!(
+            (capacity.holds, capacity.breaks),
+            (Some(200.0), Some(283.0))
+        );
+        assert_eq!(status(&verdict), Status::Held, "{:?}", verdict.claims);
+        assert!(
+            verdict
+                .sentence
+                .starts_with("Holds up to 200/s (p95 5 ms of 200 ms); breaks at 283/s"),
+            "{}",
+            verdict.sentence
+        );
+    }
+
+    #[test]
+    fn the_claim_asks_for_a_rate_or_for_an_answer() {
+        let found = Some(SearchEnd::Found);
+        let spent = Some(SearchEnd::Spent);
+        for (end, min, expected) in [
+            (found, None, Status::Held),
+            (found, Some(200.0), Status::Held),
+            (found, Some(250.0), Status::Unknown),
+            (found, Some(283.0), Status::NotHeld),
+            (spent, None, Status::Unknown),
+            (Some(SearchEnd::Generator), None, Status::Unknown),
+            (Some(SearchEnd::Generator), Some(150.0), Status::Held),
+            (Some(SearchEnd::Generator), Some(400.0), Status::Unknown),
+            (None, None, Status::Unknown),
+        ] {
+            assert_eq!(status(&verdict(end, min)), expected, "{end:?} {min:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_generator_sent_late_breaks_no_rate() {
+        let late = run(Some(SearchEnd::Generator), None).late(|request| request.at / SEC >= 44);
+        let capacity = judge(&late.record()).capacity.expect("a search");
+        assert_eq!(capacity.breaks, None, "{capacity:?}");
+        assert_eq!(capacity.probes[2].outcome, ProbeOutcome::Unclear);
+    }
+
+    #[test]
+    fn a_record_that_is_read_back_says_the_same() {
+        let run = run(Some(SearchEnd::Found), None);
+        let text: String = run
+            .lines()
+            .iter()
+            .map(|line| line.to_json() + "\n")
+            .collect();
+        let read = Record::read(text.as_bytes()).expect("a record");
+        assert_eq!(judge(&read), judge(&run.record()));
+    }
+}
