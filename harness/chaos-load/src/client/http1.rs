@@ -117,7 +117,7 @@ impl Marks {
 struct Reading<'a> {
     asked: Asked<'a>,
     interim: u8,
-    /// So many bytes were read as a head already, in vain.
+    /// So many bytes were looked at already and are not all of a head.
     parsed: usize,
     status: StatusCode,
     headers: HeaderMap,
@@ -275,10 +275,12 @@ impl<'a> Reading<'a> {
     /// Takes what has arrived; true if the answer is complete.
     fn take(&mut self, inbox: &mut Inbox, marks: &mut Marks) -> Result<bool, FailKind> {
         while self.framing.is_none() {
-            if !inbox.may_end_head(self.parsed) {
-                return Ok(false);
-            }
-            let Some((length, head)) = head::parse(inbox.bytes(), self.asked)? else {
+            let parsed = if inbox.may_end_head(self.parsed) {
+                head::parse(inbox.bytes(), self.asked)?
+            } else {
+                None
+            };
+            let Some((length, head)) = parsed else {
                 self.parsed = inbox.bytes().len();
                 return if self.parsed < HEAD_BYTES_MAX as usize {
                     Ok(false)

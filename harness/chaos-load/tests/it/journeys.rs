@@ -166,7 +166,7 @@ async fn what_cannot_be_played_is_refused_at_once() {
     };
     let here = "http://127.0.0.1:9";
     assert!(matches!(
-        start("https://127.0.0.1:9", "/", 1),
+        start("ftp://127.0.0.1:9", "/", 1),
         Err(EngineError::Address(_))
     ));
     assert!(matches!(
