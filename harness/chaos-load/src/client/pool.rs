@@ -127,7 +127,9 @@ impl Pool {
 
     /// Opens one more of the connections that are kept.
     pub(super) async fn open(&self) -> Result<(), FailKind> {
-        let lanes = self.open_lanes().await?;
+        let mut lanes = self.open_lanes().await?;
+        // A new connection is ready only after a first look at it.
+        lanes.retain_mut(Lane::is_usable);
         let count = lanes.len();
         self.idle.borrow_mut().extend(lanes);
         self.slots.add_permits(count);

@@ -9,6 +9,8 @@ mod failures;
 mod hostile;
 mod http2;
 mod journeys;
+mod kept;
+mod known;
 mod operations;
 mod ran;
 mod stopping;

@@ -15,7 +15,7 @@ use crate::ran::{Ran, play, play_from, soon_ns};
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A quantile of what the server measured between arrival and answer, in milliseconds.
-fn served_ms(server: &Server, quantile: f64) -> f64 {
+pub(crate) fn served_ms(server: &Server, quantile: f64) -> f64 {
     let mut took: Vec<u64> = server
         .log()
         .iter()
