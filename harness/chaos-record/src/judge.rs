@@ -23,6 +23,7 @@ mod signals;
 mod summary;
 #[cfg(test)]
 mod truths;
+pub mod unclaimed;
 
 use crate::exit;
 use crate::facts::Facts;

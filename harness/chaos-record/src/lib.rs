@@ -26,6 +26,7 @@ pub mod judge;
 mod life;
 pub mod line;
 pub mod live;
+pub mod measured;
 pub mod operation;
 pub mod outcome;
 pub mod planned;

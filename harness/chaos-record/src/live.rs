@@ -8,6 +8,7 @@ use crate::course;
 use crate::facts::{Facts, ns};
 use crate::judge::fault;
 use crate::life::Life;
+use crate::outcome::Counts;
 use crate::quantile;
 use crate::record::Record;
 use crate::steady;
@@ -52,19 +53,10 @@ pub struct ActiveFault {
 /// A look at the run at `now_load_ns`.
 pub fn glance(record: &Record, now_load_ns: u64) -> Glance {
     let facts = Facts::of(record);
-    let now = now_load_ns.min(facts.length());
-    let stage = facts.stage_of_cell(now / CELL_NS);
-    let until = steady::settled(&facts, now_load_ns).min(now / CELL_NS);
-    let cells = until.saturating_sub(LOOK_BACK)..until;
-    let seconds = ((cells.end - cells.start) * CELL_NS) as f64 / SECOND_NS as f64;
-    let rate = |journeys: u64| {
-        if seconds > 0.0 {
-            journeys as f64 / seconds
-        } else {
-            0.0
-        }
-    };
-    let recent = facts.requests(&cells);
+    let look = Look::back(&facts, now_load_ns, LOOK_BACK);
+    let Look { now, stage, cells } = &look;
+    let (now, stage) = (*now, *stage);
+    let recent = facts.requests(cells);
     let judged = recent.counts.judged();
     let all = &record.sums.total;
     Glance {
@@ -77,14 +69,95 @@ pub fn glance(record: &Record, now_load_ns: u64) -> Glance {
             .stages
             .get(stage)
             .map_or_else(String::new, |stage| stage.name.clone()),
-        offered: rate(facts.planned.journeys(cells.start, cells.end)),
-        achieved: rate(sent_in_time(&facts, &cells)),
+        offered: look.a_second(facts.planned.journeys(cells.start, cells.end)),
+        achieved: look.a_second(sent_in_time(&facts, cells)),
         p95: quantile::p95_rung(&recent).map(rung_ns),
         limit: facts.tightest_limit(stage).map(ns),
         bad_share: (judged > 0).then(|| recent.counts.bad() as f64 / judged as f64),
         requests: all.judged(),
         bad: all.bad(),
         active: active(&facts, now_load_ns),
+    }
+}
+
+/// The last cells in which all requests have ended.
+struct Look {
+    /// At most the length of the load.
+    now: u64,
+    stage: usize,
+    cells: Range<u64>,
+}
+
+impl Look {
+    /// At most `back` cells, and none that is still to come.
+    fn back(facts: &Facts<'_>, now_load_ns: u64, back: u64) -> Self {
+        let now = now_load_ns.min(facts.length());
+        let until = steady::settled(facts, now_load_ns).min(now / CELL_NS);
+        Self {
+            now,
+            stage: facts.stage_of_cell(now / CELL_NS),
+            cells: until.saturating_sub(back)..until,
+        }
+    }
+
+    /// How many of `n` in these cells that is a second.
+    fn a_second(&self, n: u64) -> f64 {
+        let seconds = ((self.cells.end - self.cells.start) * CELL_NS) as f64 / SECOND_NS as f64;
+        if seconds > 0.0 {
+            n as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+/// How far back a pulse looks, in cells: what is seen is now, not an average of a while ago.
+const PULSE: u64 = 10;
+
+/// A load by itself at this moment. Times are nanoseconds from the start of the load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pulse {
+    pub now: u64,
+    /// Length of the planned load.
+    pub length: u64,
+    pub stage: usize,
+    /// Over the last second in which all requests have ended, or what there is of it: requests that
+    /// ended a second, and journeys due a second (`None` where none are planned).
+    pub rate: f64,
+    pub offered: Option<f64>,
+    /// Percentiles of that second, failures as infinitely slow; absent where that is infinite or nothing was asked.
+    pub p50: Option<u64>,
+    pub p95: Option<u64>,
+    pub p99: Option<u64>,
+    /// The tightest latency limit of this stage.
+    pub limit: Option<u64>,
+    /// Of that second.
+    pub recent: Counts,
+    /// Of the load so far.
+    pub total: Counts,
+}
+
+/// A look at a load by itself at `now_load_ns`.
+pub fn pulse(record: &Record, now_load_ns: u64) -> Pulse {
+    let facts = Facts::of(record);
+    let look = Look::back(&facts, now_load_ns, PULSE);
+    let cells = &look.cells;
+    let recent = facts.requests(cells);
+    let at = |over| quantile::rung(&recent, over).map(rung_ns);
+    Pulse {
+        now: look.now,
+        length: facts.length(),
+        stage: look.stage,
+        rate: look.a_second(recent.counts.judged()),
+        offered: facts
+            .is_paced()
+            .then(|| look.a_second(facts.planned.journeys(cells.start, cells.end))),
+        p50: at(500),
+        p95: at(50),
+        p99: at(10),
+        limit: facts.tightest_limit(look.stage).map(ns),
+        recent: recent.counts,
+        total: record.sums.total.clone(),
     }
 }
 
@@ -195,6 +268,31 @@ mod tests {
             (glance.p95, glance.bad_share, glance.requests),
             (None, None, 0)
         );
+    }
+
+    #[test]
+    fn a_pulse_is_of_the_last_second_and_its_failures_are_slow() {
+        let run = Run::kill().answer(|request| match request.at {
+            at if at < 19 * SEC => Answer::reset(),
+            _ if request.number % 50 == 0 => Answer::reset(),
+            _ => Answer::Ok(20 * MS),
+        });
+        let pulse = pulse(&run.until_cell(200).record(), 20_300 * MS);
+        assert!(
+            pulse
+                .p95
+                .is_some_and(|p95| (20 * MS..21 * MS).contains(&p95)),
+            "{pulse:?}"
+        );
+        assert_eq!((pulse.p99, pulse.limit), (None, Some(200 * MS)));
+        assert!(
+            pulse.rate > 100.0
+                && pulse
+                    .offered
+                    .is_some_and(|offered| (offered - 100.0).abs() < 2.0),
+            "{pulse:?}"
+        );
+        assert!(pulse.recent.bad() < pulse.total.bad());
     }
 
     #[test]

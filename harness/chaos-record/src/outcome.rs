@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::words;
+
 /// Why a request that was begun did not end as expected.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -191,6 +193,25 @@ impl Counts {
     /// What claims are judged on: all but what the end of the run cut off.
     pub fn judged(&self) -> u64 {
         self.ok + self.bad()
+    }
+
+    /// What was bad, of which kind and how often, most frequent first.
+    pub fn kinds(&self) -> Vec<(&'static str, u64)> {
+        let failed = FailKind::ALL
+            .into_iter()
+            .map(FailKind::words)
+            .zip(self.failed);
+        let others = [("never reached", self.not_reached), ("given up", self.shed)];
+        let mut all: Vec<_> = failed.chain(others).filter(|(_, n)| *n > 0).collect();
+        all.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        all
+    }
+
+    /// The same as a list: `connection broke 12, given up 3`.
+    pub fn kinds_in_words(&self) -> String {
+        let kinds = self.kinds().into_iter();
+        let kinds = kinds.map(|(kind, n)| format!("{kind} {}", words::count(n)));
+        kinds.collect::<Vec<_>>().join(", ")
     }
 
     /// Bad, or as expected but slower than the limit with number `limit`.

@@ -29,7 +29,12 @@ pub fn response(answers: &Histogram<u64>, without_answer: u64, over_per_mille: u
 
 /// The rung that holds the p95 of a cell; `None` if it is infinite or the cell is empty.
 pub fn p95_rung(cell: &Cell) -> Option<u16> {
-    let rank = rank(50, cell.counts.judged());
+    rung(cell, 50)
+}
+
+/// The rung that holds the quantile `over_per_mille` thousandths lie above; `None` if it is infinite or the cell is empty.
+pub fn rung(cell: &Cell, over_per_mille: u64) -> Option<u16> {
+    let rank = rank(over_per_mille, cell.counts.judged());
     let mut seen = 0;
     cell.rungs
         .iter()

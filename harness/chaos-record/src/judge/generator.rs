@@ -286,7 +286,7 @@ fn held_up(facts: &Facts<'_>, stage: usize, watched: &Watched<'_>) -> Option<Str
 }
 
 /// Journeys the schedule holds in a stage, and those whose first step was sent before the stage was over.
-pub(super) fn achieved(facts: &Facts<'_>, stage: usize) -> (u64, u64) {
+pub(crate) fn achieved(facts: &Facts<'_>, stage: usize) -> (u64, u64) {
     let cells = facts.stage_cells(stage);
     let offered = if facts.load_started.is_some() {
         facts.planned.journeys(cells.start, cells.end)

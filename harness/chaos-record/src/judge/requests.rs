@@ -127,7 +127,7 @@ pub(super) fn errors(ground: &Ground<'_>, max: Share, scope: &Scope) -> Vec<Find
                 ground,
                 stages,
                 by_target,
-                format!("{why}: {}", kinds(counts)),
+                format!("{why}: {}", counts.kinds_in_words()),
             ),
             Status::Held => match ground.health.short(stages) {
                 Some(sick) => (Status::Unknown, unbelievable(&sick)),
@@ -189,24 +189,6 @@ pub(super) fn sent_by_target(counts: &Counts) -> u64 {
         .filter(|(kind, _)| !by_generator(*kind))
         .map(|(_, n)| n)
         .sum()
-}
-
-/// What failed and how often, most frequent first.
-fn kinds(counts: &Counts) -> String {
-    let failed = FailKind::ALL
-        .into_iter()
-        .zip(counts.failed)
-        .map(|(kind, n)| (n, kind.words()));
-    let others = [
-        (counts.not_reached, "never reached"),
-        (counts.shed, "given up"),
-    ];
-    let mut all: Vec<(u64, &str)> = failed.chain(others).filter(|(n, _)| *n > 0).collect();
-    all.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
-    all.into_iter()
-        .map(|(n, kind)| format!("{kind} {}", words::count(n)))
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 fn unknown(of: &str, why: &str) -> Finding {
