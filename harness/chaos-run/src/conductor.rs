@@ -14,7 +14,7 @@ mod load;
 mod opening;
 mod queue;
 mod search;
-mod waiting;
+pub(crate) mod waiting;
 mod wind_up;
 
 use std::path::PathBuf;

@@ -9,6 +9,7 @@
 //! skips the undo.
 
 mod audit;
+pub mod bare;
 pub mod calibration;
 pub mod conductor;
 pub mod control;
@@ -21,4 +22,5 @@ pub mod recover;
 pub mod state;
 pub mod state_folder;
 pub mod stop;
+mod told;
 pub mod writer;

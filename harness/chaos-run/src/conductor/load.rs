@@ -10,9 +10,7 @@ use chaos_record::event::Event;
 
 use super::Conductor;
 use crate::state::{Action, Input, Phase};
-
-/// Between the start of the workers and time zero of the schedule.
-const HEAD_START: Duration = Duration::from_millis(100);
+use crate::told::{HEAD_START, Told, load_stopped};
 
 impl Conductor<'_> {
     /// Preparing every request, and a resolver that takes its time, are waited for beside the loop.
@@ -63,27 +61,21 @@ impl Conductor<'_> {
     }
 
     pub(super) fn engine_said(&mut self, event: Option<EngineEvent>) -> Vec<Action> {
-        match event {
-            Some(EngineEvent::Delta(delta)) => {
+        match event.map(Told::from) {
+            Some(Told::Delta(delta)) => {
                 self.writer.delta(delta);
                 Vec::new()
             }
-            Some(EngineEvent::Health(look)) => {
+            Some(Told::Health(look)) => {
                 self.writer.health(look);
                 Vec::new()
             }
-            Some(EngineEvent::Worker(report)) => {
-                self.event_now(Event::Worker(report));
+            Some(Told::Event(event)) => {
+                self.event_now(event);
                 Vec::new()
             }
-            Some(EngineEvent::OperationLogFailed { why }) => {
-                self.event_now(Event::OperationLogFailed { why });
-                Vec::new()
-            }
-            Some(EngineEvent::Failed { worker, message }) => {
-                self.event_now(Event::Panicked {
-                    message: format!("worker {worker}: {message}"),
-                });
+            Some(Told::Broken(event)) => {
+                self.event_now(event);
                 self.stop()
             }
             None => self.load_over(),
@@ -93,13 +85,8 @@ impl Conductor<'_> {
     fn load_over(&mut self) -> Vec<Action> {
         if let Some(engine) = self.engine.take() {
             // With what a search decided on, which the plan as given does not know.
-            let load = &self.writer.record().header.plan.load;
-            let length = u64::try_from(load.length().as_nanos()).unwrap_or(u64::MAX);
-            let until = engine.stopped_at().unwrap_or(length).min(length);
-            self.event_now(Event::LoadStopped {
-                until,
-                cut_short: until < length,
-            });
+            let stopped = load_stopped(&engine, &self.writer.record().header.plan);
+            self.event_now(stopped);
         }
         self.state.next(&Input::LoadOver)
     }

@@ -14,7 +14,7 @@ use crate::control::{Asked, Control};
 use crate::lease::{self, Lease};
 
 /// An interval that does not hurry to catch up.
-pub(super) fn ticking(period: Duration) -> Interval {
+pub(crate) fn ticking(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
