@@ -10,6 +10,7 @@ pub mod ci;
 pub mod clean;
 pub mod columns;
 pub mod html;
+pub mod load;
 pub mod plan_text;
 pub mod result;
 pub mod text;

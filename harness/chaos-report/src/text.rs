@@ -6,8 +6,11 @@
 mod closing;
 mod event;
 mod live;
+mod load;
 mod paint;
+mod sketch;
 
 pub use self::closing::closing_block;
 pub use self::event::{EventLines, event_text};
 pub use self::live::{Glance, Live, block, status_line};
+pub use self::load::{LoadLive, load_closing, load_opening, load_status_line};

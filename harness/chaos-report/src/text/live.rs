@@ -3,10 +3,8 @@
 //! Invariant: a block has the same number of lines for the same number of active faults, so that it
 //! can be drawn over; no line is longer than asked for.
 
-mod sketch;
-
-use self::sketch::Sketch;
 use super::paint::Paint;
+use super::sketch::Sketch;
 use crate::clean::clean;
 use crate::view::Tone;
 use crate::words;
@@ -14,7 +12,7 @@ use crate::words;
 /// Most active faults that are shown.
 const FAULTS_MAX: usize = 3;
 /// Characters before what a line says.
-const LABEL_WIDTH: usize = 9;
+pub(super) const LABEL_WIDTH: usize = 9;
 /// Lines of a block up to p95.
 const AFTER_P95: usize = 4;
 /// Longest stage bar, characters.
@@ -88,19 +86,9 @@ impl Live {
 /// The lines of the live block, each at most `width` characters wide.
 pub fn block(glance: &Glance, color: bool, width: usize) -> Vec<String> {
     let paint = Paint::new(color);
-    let fit = |text: String| -> String { text.chars().take(width).collect() };
-    let row = |label: &str, text: String, tone: Option<Tone>| {
-        let label = format!("{label:<LABEL_WIDTH$}");
-        let text = fit(text)
-            .chars()
-            .take(width.saturating_sub(label.len()))
-            .collect::<String>();
-        format!(
-            "{}{}",
-            paint.dim(&label),
-            tone.map_or_else(|| text.clone(), |tone| paint.tone(tone, &text))
-        )
-    };
+    let fit = |text: String| fit(&text, width);
+    let row =
+        |label: &str, text: String, tone: Option<Tone>| row((paint, width), label, &text, tone);
     let title = format!(
         "{}, stage {} ({} of {})",
         clean(&glance.scenario),
@@ -110,7 +98,7 @@ pub fn block(glance: &Glance, color: bool, width: usize) -> Vec<String> {
     );
     let mut lines = vec![
         paint.bold(&fit(title)),
-        fit(bar(glance, width)),
+        fit(bar((glance.elapsed, glance.total), width)),
         row(
             "load",
             format!(
@@ -140,18 +128,39 @@ pub fn block(glance: &Glance, color: bool, width: usize) -> Vec<String> {
     lines
 }
 
+/// The first `width` characters.
+pub(super) fn fit(text: &str, width: usize) -> String {
+    text.chars().take(width).collect()
+}
+
+/// A label and what it labels, at most `width` characters together.
+pub(super) fn row(
+    (paint, width): (Paint, usize),
+    label: &str,
+    text: &str,
+    tone: Option<Tone>,
+) -> String {
+    let label = format!("{label:<LABEL_WIDTH$}");
+    let text = fit(text, width.saturating_sub(label.len()));
+    format!(
+        "{}{}",
+        paint.dim(&label),
+        tone.map_or_else(|| text.clone(), |tone| paint.tone(tone, &text))
+    )
+}
+
 /// `[=========>------]  00:41 / 01:40`
-fn bar(glance: &Glance, width: usize) -> String {
+pub(super) fn bar((elapsed, total): (u64, u64), width: usize) -> String {
     let times = format!(
         "{} / {}",
-        words::clock_seconds(glance.elapsed),
-        words::clock_seconds(glance.total)
+        words::clock_seconds(elapsed),
+        words::clock_seconds(total)
     );
     let room = width.saturating_sub(times.len() + 4).min(BAR_MAX);
-    let done = if glance.total == 0 {
+    let done = if total == 0 {
         0
     } else {
-        usize::try_from(u128::from(glance.elapsed) * room as u128 / u128::from(glance.total))
+        usize::try_from(u128::from(elapsed) * room as u128 / u128::from(total))
             .unwrap_or(room)
             .min(room)
     };
@@ -281,12 +290,10 @@ mod tests {
             (20, 10),
             (u64::MAX, u64::MAX),
         ] {
-            let glance = Glance {
-                elapsed,
-                total,
-                ..glance()
-            };
-            assert!(bar(&glance, 30).starts_with('['), "{elapsed}/{total}");
+            assert!(
+                bar((elapsed, total), 30).starts_with('['),
+                "{elapsed}/{total}"
+            );
         }
     }
 }

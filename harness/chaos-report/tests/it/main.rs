@@ -6,6 +6,7 @@ mod dom;
 mod hostile;
 mod html;
 mod judged;
+mod load;
 mod outcomes;
 mod story;
 mod texts;

@@ -1,6 +1,7 @@
 //! The published schemas: every result and every event is what they say.
 
 use chaos_report::ci::{event_schema, events_ndjson};
+use chaos_report::load::load_schema;
 use chaos_report::result::{result_json, result_schema};
 use serde_json::Value;
 
@@ -75,7 +76,11 @@ fn the_schemas_refuse_what_is_not_so() {
 /// The committed copies are for editors and for readers without the program.
 #[test]
 fn the_published_copies_are_current() {
-    for (name, schema) in [("result", result_schema()), ("event", event_schema())] {
+    for (name, schema) in [
+        ("result", result_schema()),
+        ("event", event_schema()),
+        ("load", load_schema()),
+    ] {
         let file = format!("{name}.schema.json");
         let made = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&file);
         let text = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";

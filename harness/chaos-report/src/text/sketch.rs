@@ -1,4 +1,4 @@
-//! A sketch of p95 against its limit over the last minute, in one line of Unicode blocks.
+//! A sketch of a number (p95 against its limit, requests a second) over the last minute, in one line of Unicode blocks.
 //!
 //! Invariant: one column a second, at most [`COLUMNS`] of them; a column reaches the top only if
 //! the limit was passed or too much got no answer.
