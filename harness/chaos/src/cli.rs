@@ -1,5 +1,7 @@
 //! The command line. Every command opens its help with an example.
 
+pub(crate) mod load;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     /// Run a scenario: deploy, load, faults, undo, verdict, report.
     #[command(before_help = "Example: chaos run spike-with-podkill --set target.replicas.api=4", after_help = EXIT_CODES)]
     Run(RunArgs),
+    /// Send one request again and again, and say how it was answered. Deploys and breaks nothing.
+    #[command(before_help = "Example: chaos load http://127.0.0.1:8080/ --rate 500/s --expect 'p95<=200ms'", after_help = load::EXAMPLES)]
+    Load(Box<load::LoadArgs>),
     /// Show what a run would do: timeline, targets, acts and their undo. Touches nothing.
     #[command(before_help = "Example: chaos plan spike-with-podkill")]
     Plan(PlanArgs),
@@ -354,6 +359,8 @@ pub(crate) enum SchemaOf {
     Result,
     /// One line of `run --json`.
     Event,
+    /// What `load --json` prints.
+    Load,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

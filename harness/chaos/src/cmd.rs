@@ -7,6 +7,7 @@ mod game_day;
 mod init;
 mod internal;
 mod list;
+pub(crate) mod load;
 mod plan;
 mod recover;
 mod report;
@@ -30,6 +31,7 @@ use crate::output::{Failure, Output};
 pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&args, output),
+        Command::Load(args) => load::load(&args, output),
         Command::Plan(args) => plan::plan(&args, output),
         Command::Validate(args) => Ok(validate::validate(&args, output)),
         Command::List(args) => Ok(list::list(&args, output)),

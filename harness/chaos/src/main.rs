@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 /// The output as the command needs it, with panics and log lines going through it.
 fn prepared(cli: &cli::Cli, output: Output) -> Result<Output, Failure> {
     let output = match cli.command {
-        cli::Command::Run(_) => output.never_waiting()?,
+        cli::Command::Run(_) | cli::Command::Load(_) => output.never_waiting()?,
         _ => output,
     };
     if !cli.command.is_internal() {

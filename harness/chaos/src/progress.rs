@@ -14,8 +14,8 @@ use chaos_run::conductor::Audience;
 use crate::output::Output;
 
 /// Looks come ten times a second; the block is redrawn on every fifth, a line is printed on every hundredth.
-const LOOKS_A_BLOCK: u64 = 5;
-const LOOKS_A_LINE: u64 = 100;
+pub(crate) const LOOKS_A_BLOCK: u64 = 5;
+pub(crate) const LOOKS_A_LINE: u64 = 100;
 
 /// The terminal's view of a run.
 pub(crate) struct Progress {
@@ -25,21 +25,20 @@ pub(crate) struct Progress {
     lines: EventLines,
     live: Live,
     looks: u64,
-    /// Lines of the block that stand on the terminal now.
-    drawn: usize,
+    block: Block,
 }
 
 impl Progress {
     pub(crate) fn new(output: Output, plan: Arc<Plan>, json: bool) -> Self {
         let lines = EventLines::new(output.verbose > 0);
         Self {
+            block: Block::new(output.clone()),
             output,
             plan,
             json,
             lines,
             live: Live::default(),
             looks: 0,
-            drawn: 0,
         }
     }
 
@@ -53,12 +52,49 @@ impl Progress {
 
     /// Takes the block away before the closing lines.
     pub(crate) fn close(&mut self) {
-        self.replace_block("", 0);
+        self.block.take_away();
+    }
+
+    fn draw(&mut self, glance: &Glance) {
+        let block = self
+            .live
+            .block(glance, self.output.color, self.output.width());
+        self.block.draw(&block);
+    }
+}
+
+/// Lines at the end of the terminal that are drawn over again and again.
+pub(crate) struct Block {
+    output: Output,
+    /// Lines of the block that stand on the terminal now.
+    drawn: usize,
+}
+
+impl Block {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output, drawn: 0 }
+    }
+
+    pub(crate) fn draw(&mut self, lines: &[String]) {
+        self.replace(&format!("{}\n", lines.join("\n")), lines.len());
+    }
+
+    pub(crate) fn take_away(&mut self) {
+        self.replace("", 0);
+    }
+
+    /// A line that stays, where the block stood; the next drawing puts the block below it.
+    pub(crate) fn say(&mut self, line: &str) {
+        if self.drawn > 0 {
+            self.replace(&format!("{line}\n"), 0);
+        } else {
+            self.output.say(line);
+        }
     }
 
     /// Puts `text`, which ends with `drawn` lines to be replaced later, where the block stands. One
     /// piece, so that a terminal that has no room for it keeps what it shows.
-    fn replace_block(&mut self, text: &str, drawn: usize) {
+    fn replace(&mut self, text: &str, drawn: usize) {
         let erase = if self.drawn > 0 {
             // Cursor up, then clear to the end of the screen (ECMA-48 CPL and ED).
             format!("\x1b[{}F\x1b[J", self.drawn)
@@ -68,13 +104,6 @@ impl Progress {
         if self.output.draw(&(erase + text)) {
             self.drawn = drawn;
         }
-    }
-
-    fn draw(&mut self, glance: &Glance) {
-        let block = self
-            .live
-            .block(glance, self.output.color, self.output.width());
-        self.replace_block(&format!("{}\n", block.join("\n")), block.len());
     }
 }
 
@@ -89,11 +118,7 @@ impl Audience for Progress {
             .line(stamped, &self.plan)
             .filter(|_| !self.output.quiet)
         {
-            if self.drawn > 0 {
-                self.replace_block(&format!("{line}\n"), 0);
-            } else {
-                self.output.say(&line);
-            }
+            self.block.say(&line);
         }
     }
 

@@ -160,11 +160,11 @@ pub(super) fn run_name(scenario: &str) -> Result<String, Failure> {
     ))
 }
 
-fn version() -> String {
+pub(super) fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let system = rustix::system::uname();
     let memory = std::fs::read_to_string(Path::new("/proc/meminfo")).unwrap_or_default();
     let total_kib: u64 = memory

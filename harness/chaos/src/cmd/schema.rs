@@ -16,6 +16,7 @@ pub(super) fn schema(args: &SchemaArgs, output: &Output) -> u8 {
         SchemaOf::Target => schema::target_schema(),
         SchemaOf::Journey => schema::journey_schema(),
         SchemaOf::Result => pretty(&chaos_report::result::result_schema()),
+        SchemaOf::Load => pretty(&chaos_report::load::load_schema()),
         SchemaOf::Event => pretty(&chaos_report::ci::event_schema()),
     });
     exit::HELD.code

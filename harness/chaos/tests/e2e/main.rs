@@ -18,6 +18,7 @@ mod generator;
 mod honesty;
 mod integrity;
 mod leftovers;
+mod load;
 mod outcomes;
 mod program;
 mod recovery;
