@@ -15,11 +15,9 @@ use crate::ran::{Ran, play};
 use crate::truth::served_ms;
 
 const QUANTILES: [f64; 4] = [0.5, 0.95, 0.99, 0.999];
-/// Attempts before the machine counts as too busy to tell.
+/// Attempts until one is right: others on the machine only ever add to a delay, each time elsewhere, and
+/// what the engine gets wrong is wrong every time.
 const ATTEMPTS: usize = 8;
-/// A thread of ours that was once later than this was kept from running by something else.
-const QUIET_LAG_MS: f64 = 0.15;
-
 /// Quantiles that differ by more than 0.2 % or 150 us, if that is more.
 fn wrong(ran: &Ran, server: &Server) -> Vec<String> {
     let compare = |quantile: f64| {
@@ -60,12 +58,11 @@ async fn check(law: Law) {
                 said.clear();
                 break;
             }
-            assert!(lag_ms > QUIET_LAG_MS, "{law:?} by {http:?}: {wrong:?}");
             said.push(format!("{wrong:?} with a lag of {lag_ms} ms"));
         }
         assert!(
             said.is_empty(),
-            "too busy a machine for {law:?} by {http:?}: {said:#?}"
+            "{law:?} by {http:?}, or too busy a machine: {said:#?}"
         );
     }
 }
