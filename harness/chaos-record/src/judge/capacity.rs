@@ -273,8 +273,8 @@ mod tests {
         let verdict = verdict(Some(SearchEnd::Found), None);
         let capacity = verdict.capacity.as_ref().expect("a search");
         let outcomes: Vec<ProbeOutcome> = capacity.probes.iter().map(|it| it.outcome).collect();
-        use ProbeOutcome::{Broke, Held};
-        assert_eq!(outcomes, [Held, Held, Broke, Held, Broke], "{capacity:?}");
+        let expected = "[Held, Held, Broke, Held, Broke]";
+        assert_eq!(format!("{outcomes:?}"), expected, "{capacity:?}");
         assert_eq!(
             (capacity.holds, capacity.breaks),
             (Some(200.0), Some(283.0))

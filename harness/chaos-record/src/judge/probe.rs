@@ -25,20 +25,11 @@ const MORE_PER_MILLE: u64 = 1_100;
 /// One limit of a claim on one group of requests, weighed.
 struct Weighed {
     claim: String,
-    /// `p95 <= 200ms`, if there are several.
     status: Status,
-    bad: u64,
     late: u64,
-    allowed: u64,
+    /// Not held even if everything the generator sent late had been good.
+    is_broken: bool,
     why: String,
-}
-
-impl Weighed {
-    /// Not held, and not because of what the generator sent late.
-    fn is_broken(&self) -> bool {
-        self.status == Status::NotHeld
-            && (self.late == 0 || self.bad.saturating_sub(self.late) > self.allowed)
-    }
 }
 
 /// What a probe shows, if that is certain: cells below `settled` are accounted for.
@@ -52,7 +43,7 @@ pub(crate) fn look(
     let is_seen = end.div_ceil(CELL_NS) <= settled;
     let is_full = end >= segment.until;
     let weighed = weighed(facts, stage, segment, is_seen && is_full);
-    let decided = if let Some(broken) = weighed.iter().find(|it| it.is_broken()) {
+    let decided = if let Some(broken) = weighed.iter().find(|it| it.is_broken) {
         let why = broken.why.clone();
         Some((ProbeOutcome::Broke, Some(broken.claim.clone()), why))
     } else if !is_seen {
@@ -91,26 +82,33 @@ fn unclear(facts: &Facts<'_>, stage: usize, is_full: bool, weighed: &[Weighed]) 
 
 fn weighed(facts: &Facts<'_>, stage: usize, segment: &Segment, whole: bool) -> Vec<Weighed> {
     let mut all = Vec::new();
+    let all_late = facts.requests(&facts.stage_cells(stage)).counts.late;
     for claim in facts.plan.deciding() {
         for population in population::of_part(facts, claim.expect.part()) {
             let counts = population.over(facts, &[stage]);
             let base = base(facts, &population, segment);
+            // Of a journey as a whole any of its steps may have been late.
+            let late = if population.is_beside() {
+                all_late
+            } else {
+                counts.late
+            };
             let mut weigh_up = |what: &str, bad: u64, allowance: Allowance| {
-                let tally = Tally {
+                let tally = |bad| Tally {
                     n: counts.judged(),
                     bad,
                     planned: Some(base),
                     whole,
                     alone: population.is_beside(),
                 };
-                let (status, allowed, why) = weigh(tally, allowance);
+                let (status, _, why) = weigh(tally(bad), allowance);
+                let excused = weigh(tally(bad.saturating_sub(late)), allowance).0;
                 let why = why.replacen("were bad", what, 1);
                 all.push(Weighed {
                     claim: claim.name.clone(),
                     status,
-                    bad,
-                    late: counts.late,
-                    allowed,
+                    late,
+                    is_broken: excused == Status::NotHeld,
                     why: format!("{}: {why}", population.of),
                 });
             };

@@ -82,7 +82,7 @@ impl Conductor<'_> {
             self.panicked(panic.as_ref());
             self.untold.push(self.stamped(cleaned_up));
         }
-        self.close(left).await
+        Box::pin(self.close(left)).await
     }
 
     /// Every fault that is known to be applied, and after a panic what the ledger lists.
