@@ -14,13 +14,13 @@ use crate::life::Life;
 use crate::record::Record;
 use crate::{CELL_NS, SECOND_NS, course, live, steady};
 
-/// Cells kept at least: 5 minutes. A run shorter than that forgets nothing.
-const KEEP_CELLS: u64 = 5 * 60 * SECOND_NS / CELL_NS;
+/// Cells kept at least: 2 minutes. A run of up to 3 minutes forgets none.
+const KEEP_CELLS: u64 = 2 * 60 * SECOND_NS / CELL_NS;
 /// Cells that are forgotten at a time: a minute of them.
 const AT_A_TIME: u64 = 60 * SECOND_NS / CELL_NS;
 /// Response times held in memory at most, as pairs of value and count of 16 bytes. Nobody asks for
 /// them while load runs; they are held for runs so short that all of it fits in memory.
-const PAIRS_MAX: usize = 2_000_000;
+const PAIRS_MAX: usize = 1_000_000;
 /// Kept beyond what the plan's own limits look back.
 const SLACK_NS: u64 = 60 * SECOND_NS;
 
@@ -210,7 +210,7 @@ mod tests {
             let (all, short) = play(&down(length, 12 * SEC, until), length);
             let at = live::recovered(&short, "kill-api").expect("shoppers are back in band");
             assert!(at.abs_diff(until) <= 4 * SEC, "{} s", at / SEC);
-            let kept = KEEP_CELLS + AT_A_TIME + steady::REFERENCE_MAX_NS / CELL_NS;
+            let kept = 2 * KEEP_CELLS + AT_A_TIME + steady::REFERENCE_MAX_NS / CELL_NS;
             assert!(short.windows.cells.len() as u64 <= kept);
             assert!(short.sums.requests.len() < all.sums.requests.len());
             assert_eq!(short.sums.total, all.sums.total);
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_short_run_forgets_nothing() {
-        let length = 300 * SEC;
+        let length = 180 * SEC;
         let (all, short) = play(&down(length, 0, 0), length);
         assert_eq!(short.windows.cells.len(), all.windows.cells.len());
         assert_eq!(judge(&short), judge(&all));

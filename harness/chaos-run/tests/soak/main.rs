@@ -74,7 +74,8 @@ impl Law {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         let uniform = 1.0 + (self.0 >> 44) as f64;
-        1_000_000 + Duration::from_secs_f64((-uniform.log2() + 20.0) * 1.5e-3).as_nanos() as u64
+        let beyond = Duration::from_secs_f64((20.0 - uniform.log2()) * 1.5e-3);
+        1_000_000 + u64::try_from(beyond.as_nanos()).expect("milliseconds")
     }
 }
 
