@@ -18,8 +18,8 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::address::{Address, AddressError};
-use crate::clock::length_ns;
 use crate::client::{TlsError, Transport};
+use crate::clock::length_ns;
 use crate::fault_clock::FaultClock;
 use crate::halt::{self, Switch};
 use crate::health;

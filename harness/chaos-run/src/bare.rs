@@ -21,8 +21,10 @@ use thiserror::Error;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Interval, timeout};
 
+use crate::calibration;
 use crate::conductor::Audience;
 use crate::conductor::waiting::ticking;
+use crate::state_folder;
 use crate::stop::StopSignals;
 use crate::told::{HEAD_START, Told, load_stopped};
 
@@ -75,10 +77,16 @@ pub async fn play(config: BareConfig, audience: &mut dyn Audience) -> Result<Rec
     let address = &running.url;
     // Until the load begins a signal may end us: nothing was touched.
     reach(address, plan.load.timeout.min(CONNECT_MAX)).await?;
+    chaos_load::look(&plan, address)?;
     let mut record = Record::new(config.header);
     // Before the first request, so that from then on a signal never ends us without a word.
     let stops = StopSignals::install().map_err(|source| BareError::Signals { source })?;
     record.header.started = jiff::Timestamp::now().to_string();
+    // Without a state folder it is as if nothing was calibrated.
+    let root = state_folder::root().ok();
+    record.header.calibration = root
+        .and_then(|root| calibration::of_this_machine(&root))
+        .map(Box::new);
     let zero_ns = now_ns();
     let start_ns = zero_ns + nanos(HEAD_START);
     let engine = Engine::start(EngineConfig {

@@ -140,7 +140,7 @@ pub(crate) enum Internal {
     NullServer {
         /// Where to listen; port 0 lets the system choose.
         #[arg(long, default_value = "127.0.0.1:0")]
-        listen: std::net::SocketAddr,
+        listen: SocketAddr,
     },
 }
 

@@ -205,6 +205,9 @@ fn plan(description: Description) -> Plan {
         },
         target: Target::Deploy(description),
         load: Load {
+            connections: None,
+            streams: None,
+            search: None,
             name: "shoppers".to_owned(),
             model: Model::default(),
             arrivals: Arrivals::Even,

@@ -55,6 +55,7 @@ fn plan(samples: u64) -> Arc<Plan> {
 
 fn record(plan: &Arc<Plan>) -> Record {
     Record::new(Header {
+        calibration: None,
         version: VERSION,
         run: "soak".to_owned(),
         started: "2026-01-01T00:00:00Z".to_owned(),

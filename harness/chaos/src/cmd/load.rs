@@ -102,6 +102,8 @@ fn played(plan: Plan, workers: usize, output: &Output) -> Result<Record, Failure
             chaos: version(),
             command: std::env::args().collect(),
             host: host(),
+            // Set when it begins, too.
+            calibration: None,
             plan,
         },
         workers,
