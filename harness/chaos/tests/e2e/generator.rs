@@ -48,7 +48,7 @@ fn place_for(server: &Server, load: &str) -> Place {
 }
 
 /// The harness gets a fifth of its time.
-fn stopped_and_continued(load: &str) -> Ended {
+fn stopped_and_continued(load: &str) -> (Place, Ended) {
     let server = Server::prompt();
     let place = place_for(&server, load);
     let mut child = place
@@ -66,7 +66,8 @@ fn stopped_and_continued(load: &str) -> Ended {
         send(&child, Signal::CONT);
         wait(Duration::from_millis(40));
     }
-    place.wait(child)
+    let ended = place.wait(child);
+    (place, ended)
 }
 
 fn wait(time: Duration) {
@@ -87,14 +88,16 @@ fn assert_inconclusive(ended: &Ended) {
 #[test]
 fn a_harness_that_is_stopped_again_and_again_is_inconclusive_in_the_open_model() {
     for _ in 0..repeats() {
-        assert_inconclusive(&stopped_and_continued(OPEN));
+        let (_place, ended) = stopped_and_continued(OPEN);
+        assert_inconclusive(&ended);
     }
 }
 
 #[test]
 fn a_harness_that_is_stopped_again_and_again_is_inconclusive_in_the_closed_model() {
     for _ in 0..repeats() {
-        assert_inconclusive(&stopped_and_continued(CLOSED));
+        let (_place, ended) = stopped_and_continued(CLOSED);
+        assert_inconclusive(&ended);
     }
 }
 
