@@ -183,6 +183,10 @@ impl Load {
             event(S, json!({ "load_started": { "workers": 1 } })),
         ];
         lines.extend((0..until).map(|second| self.delta(second)));
+        lines.push(json!({ "health": {
+            "from": 0, "until": until * S, "hiccups": [[60, 5]], "meter_cpu_ns": 1,
+            "workers": [{ "worker": 0, "stall_max_ns": 0, "stalls": [0, 0], "stalled_ns": 0 }]
+        } }));
         if self.interrupted {
             lines.push(event(
                 8 * S,
