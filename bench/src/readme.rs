@@ -21,7 +21,7 @@ pub(crate) fn write(path: &Path, part: &str) -> Result<()> {
     fs::rename(&beside, path).with_context(|| format!("failed to replace `{shown}`"))
 }
 
-/// Whether [`write`] will find its place, to be known before a sitting and not after it.
+/// Whether [`write()`] will find its place, to be known before a sitting and not after it.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let text =
         fs::read_to_string(path).with_context(|| format!("failed to read `{}`", path.display()))?;
