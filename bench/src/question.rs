@@ -9,6 +9,7 @@ mod instructions;
 mod journeys;
 mod open;
 mod proxy;
+mod rates;
 mod soak;
 
 use std::time::Instant;

@@ -4,11 +4,11 @@
 
 use anyhow::Result;
 
-use crate::contest::{self, Entrant, Outcome};
-use crate::section::{Goal, Section, over};
+use super::rates;
+use crate::contest::{self, Entrant};
+use crate::section::Section;
 use crate::server::null;
 use crate::sitting::Sitting;
-use crate::table::{Table, cell, milliseconds, ratio, thousands};
 use crate::tool::{Ask, Tool, ab, chaos_load, floor, hey, k6, oha, wrk};
 
 const CONNECTIONS: u32 = 64;
@@ -46,47 +46,8 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
              Core time is the generator's own, for each request."
         ),
     );
-    section.tables.push(table(&outcomes));
-    let rate = |tool: &Tool| rate_of(&outcomes, tool);
-    section.goals = GOALS
-        .map(|(peer, least)| {
-            let seen = over(rate(&chaos_load::TOOL), rate(peer));
-            Goal::at_least(&format!("chaos over {}", peer.name), least, seen)
-        })
-        .to_vec();
+    section.tables.push(rates::table(&outcomes, &wrk::TOOL));
+    section.goals = rates::goals(&outcomes, &GOALS);
     section.note_troubles(&outcomes);
     Ok(section)
-}
-
-fn table(outcomes: &[Outcome]) -> Table {
-    let mut table = Table::new(&[
-        "",
-        "requests/s",
-        "x wrk",
-        "core time, us",
-        "p50, ms",
-        "p99, ms",
-        "failures",
-    ]);
-    let wrk = rate_of(outcomes, &wrk::TOOL);
-    for outcome in outcomes {
-        let core_us = outcome.milliseconds(|reading| reading.cpu_per_request);
-        table.row([
-            outcome.label.clone(),
-            cell(outcome.rate(), thousands),
-            ratio(outcome.rate(), wrk),
-            cell(core_us, |ms| format!("{:.2}", ms * 1e3)),
-            milliseconds(outcome.milliseconds(|reading| reading.p50)),
-            milliseconds(outcome.milliseconds(|reading| reading.p99)),
-            cell(outcome.failures(), thousands),
-        ]);
-    }
-    table
-}
-
-fn rate_of(outcomes: &[Outcome], tool: &Tool) -> Option<f64> {
-    outcomes
-        .iter()
-        .find(|outcome| outcome.label == tool.name)?
-        .rate()
 }

@@ -4,11 +4,11 @@
 
 use anyhow::Result;
 
-use crate::contest::{self, Entrant, Outcome};
-use crate::section::{Goal, Section, over};
+use super::rates;
+use crate::contest::{self, Entrant};
+use crate::section::Section;
 use crate::server::nghttpd;
 use crate::sitting::Sitting;
-use crate::table::{Table, cell, milliseconds, ratio, thousands};
 use crate::tool::{Ask, Tool, chaos_load, h2load, oha};
 
 const CONNECTIONS: u32 = 16;
@@ -37,47 +37,8 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
              then core time tells the generators apart."
         ),
     );
-    section.tables.push(table(&outcomes));
-    let rate = |tool: &Tool| {
-        outcomes
-            .iter()
-            .find(|outcome| outcome.label == tool.name)?
-            .rate()
-    };
-    let goal = |(peer, least): (&Tool, f64)| {
-        let seen = over(rate(&chaos_load::TOOL), rate(peer));
-        Goal::at_least(&format!("chaos over {}", peer.name), least, seen)
-    };
-    section.goals = GOALS.map(goal).to_vec();
+    section.tables.push(rates::table(&outcomes, &h2load::TOOL));
+    section.goals = rates::goals(&outcomes, &GOALS);
     section.note_troubles(&outcomes);
     Ok(section)
-}
-
-fn table(outcomes: &[Outcome]) -> Table {
-    let mut table = Table::new(&[
-        "",
-        "requests/s",
-        "x h2load",
-        "core time, us",
-        "p50, ms",
-        "p99",
-        "failures",
-    ]);
-    let h2load = outcomes
-        .iter()
-        .find(|outcome| outcome.label == h2load::TOOL.name);
-    let to = h2load.and_then(Outcome::rate);
-    for outcome in outcomes {
-        let core_us = outcome.milliseconds(|reading| reading.cpu_per_request);
-        table.row([
-            outcome.label.clone(),
-            cell(outcome.rate(), thousands),
-            ratio(outcome.rate(), to),
-            cell(core_us, |ms| format!("{:.2}", ms * 1e3)),
-            milliseconds(outcome.milliseconds(|reading| reading.p50)),
-            milliseconds(outcome.milliseconds(|reading| reading.p99)),
-            cell(outcome.failures(), thousands),
-        ]);
-    }
-    table
 }
