@@ -23,7 +23,7 @@ fn nanos(time: Timespec) -> u64 {
 }
 
 /// A length of time in nanoseconds; anything beyond 584 years counts as that.
-pub(crate) fn length_ns(length: std::time::Duration) -> u64 {
+pub fn length_ns(length: std::time::Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 

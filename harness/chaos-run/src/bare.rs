@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos_load::clock::now_ns;
+use chaos_load::clock::{length_ns, now_ns};
 use chaos_load::{Engine, EngineConfig, EngineError, FaultClock};
 use chaos_plan::Plan;
 use chaos_plan::plan::Target;
@@ -55,17 +55,13 @@ pub enum BareError {
     Connect { address: String, source: io::Error },
     #[error(
         "reach `{address}`: it took no connection within {}; is it the right host and port, and does a firewall let us through?",
-        words::duration(nanos(*within))
+        words::duration(length_ns(*within))
     )]
     NoConnection { address: String, within: Duration },
     #[error("start the load: {0}")]
     Engine(#[from] EngineError),
     #[error("listen for signals: {source}")]
     Signals { source: io::Error },
-}
-
-fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Plays the plan's load. The first wish to stop ends it with what is in flight, the second at once.
@@ -88,7 +84,7 @@ pub async fn play(config: BareConfig, audience: &mut dyn Audience) -> Result<Rec
         .and_then(|root| calibration::of_this_machine(&root))
         .map(Box::new);
     let zero_ns = now_ns();
-    let start_ns = zero_ns + nanos(HEAD_START);
+    let start_ns = zero_ns + length_ns(HEAD_START);
     let engine = Engine::start(EngineConfig {
         plan: Arc::clone(&plan),
         address: address.clone(),

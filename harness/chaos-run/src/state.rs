@@ -12,6 +12,7 @@
 //! Invariant: from every state every path leads to `over` with no fault outstanding: each `Inject`
 //! is answered by `Injected` or `NotInjected`, and each injected fault gets one `Undo`.
 
+use chaos_load::clock::length_ns;
 use chaos_plan::plan::{Fault, Moment, When};
 use chaos_record::event::NotInjected;
 
@@ -109,10 +110,10 @@ impl State {
     pub fn new(faults: &[Fault]) -> Self {
         let planned = faults.iter().map(|fault| Planned {
             name: fault.name.clone(),
-            lasts: fault.lasts.map_or(0, nanos),
+            lasts: fault.lasts.map_or(0, length_ns),
             life: Life::Waiting {
                 due: if let When::At(at) = fault.when {
-                    Some(nanos(at))
+                    Some(length_ns(at))
                 } else {
                     None
                 },
@@ -150,7 +151,7 @@ impl State {
     pub fn next_due(&self) -> Option<u64> {
         let due = self.faults.iter().filter_map(|fault| match fault.life {
             Life::Waiting { due: Some(due) } => Some(due),
-            Life::Waiting { due: None } => Some(nanos(fault.when.latest())),
+            Life::Waiting { due: None } => Some(length_ns(fault.when.latest())),
             Life::Active { until } => Some(until),
             Life::Injecting | Life::Undoing | Life::Done => None,
         });
@@ -211,7 +212,7 @@ impl State {
                     fault.life = Life::Injecting;
                     actions.push(Action::Inject { fault: i });
                 }
-                Life::Waiting { due: None } if nanos(fault.when.latest()) <= now => {
+                Life::Waiting { due: None } if length_ns(fault.when.latest()) <= now => {
                     fault.life = Life::Done;
                     actions.push(Action::Skip {
                         fault: i,
@@ -249,8 +250,8 @@ impl State {
                 && *other == name
                 && *wanted == moment
             {
-                let due = now.saturating_add(nanos(*offset));
-                fault.life = if due > nanos(*or_by) {
+                let due = now.saturating_add(length_ns(*offset));
+                fault.life = if due > length_ns(*or_by) {
                     actions.push(Action::Skip {
                         fault: i,
                         reason: NotInjected::TooLate,
@@ -324,10 +325,6 @@ impl State {
         }
         actions
     }
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use chaos_load::clock::length_ns;
 use chaos_load::{Engine, EngineEvent};
 use chaos_plan::Plan;
 use chaos_record::event::Event;
@@ -41,7 +42,7 @@ impl From<EngineEvent> for Told {
 
 /// How the load of an engine ended, once it has told everything.
 pub(crate) fn load_stopped(engine: &Engine, plan: &Plan) -> Event {
-    let length = u64::try_from(plan.load.length().as_nanos()).unwrap_or(u64::MAX);
+    let length = length_ns(plan.load.length());
     let until = engine.stopped_at().unwrap_or(length).min(length);
     Event::LoadStopped {
         until,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos_load::clock::now_ns;
+use chaos_load::clock::{length_ns, now_ns};
 use chaos_load::{Engine, EngineConfig, EngineEvent};
 use chaos_plan::plan::Moment;
 use chaos_record::event::Event;
@@ -15,7 +15,7 @@ use crate::told::{HEAD_START, Told, load_stopped};
 impl Conductor<'_> {
     /// Preparing every request, and a resolver that takes its time, are waited for beside the loop.
     pub(super) async fn start_load(&mut self) -> Vec<Action> {
-        let start_ns = now_ns() + u64::try_from(HEAD_START.as_nanos()).unwrap_or(0);
+        let start_ns = now_ns() + length_ns(HEAD_START);
         let config = EngineConfig {
             plan: Arc::clone(&self.plan),
             address: self.address.clone(),

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use chaos_load::SearchClock;
+use chaos_load::clock::length_ns;
 use chaos_plan::plan::{Role, Search, Segment};
 use chaos_plan::units::Rate;
 use chaos_record::event::Event;
@@ -48,7 +49,7 @@ impl Conductor<'_> {
             return;
         }
         match self.searching {
-            Searching::Ahead if load_ns + nanos(LEAD) * 2 >= nanos(search.start) => {
+            Searching::Ahead if load_ns + length_ns(LEAD) * 2 >= length_ns(search.start) => {
                 self.begin_probe(&search, load_ns, search.from);
             }
             Searching::Probing { until } => self.watch_probe(&search, load_ns, until),
@@ -60,7 +61,7 @@ impl Conductor<'_> {
             Searching::Probing { .. } | Searching::Resting { .. }
         );
         if goes_on && let Some(clock) = self.clock() {
-            clock.grant(load_ns + nanos(LEAD));
+            clock.grant(load_ns + length_ns(LEAD));
         }
     }
 
@@ -71,7 +72,9 @@ impl Conductor<'_> {
     /// The next instant that is free, on a boundary of `unit`.
     fn ahead(&self, load_ns: u64, unit: u64) -> u64 {
         let granted = self.clock().map_or(0, SearchClock::granted_ns);
-        granted.max(load_ns + nanos(LEAD)).next_multiple_of(unit)
+        granted
+            .max(load_ns + length_ns(LEAD))
+            .next_multiple_of(unit)
     }
 
     /// A rate that is broken for sure is not offered any longer.
@@ -80,10 +83,10 @@ impl Conductor<'_> {
             .is_some_and(|probe| probe.outcome == ProbeOutcome::Broke);
         let early = self.ahead(load_ns, CELL_NS);
         let end = if broke { early.min(until) } else { until };
-        if broke || load_ns + nanos(LEAD) * 2 >= until {
+        if broke || load_ns + length_ns(LEAD) * 2 >= until {
             let rest = Segment {
                 from: end,
-                until: end + nanos(Search::REST_MAX + SLACK),
+                until: end + length_ns(Search::REST_MAX + SLACK),
                 rate: search.rest_rate(),
                 role: Role::Rest,
             };
@@ -95,7 +98,7 @@ impl Conductor<'_> {
     /// Goes on once the probe is understood, the target has rested and answers as before.
     fn watch_rest(&mut self, search: &Search, load_ns: u64, since: u64) {
         let rested = load_ns.saturating_sub(since);
-        let is_late = rested >= nanos(Search::REST_MAX);
+        let is_late = rested >= length_ns(Search::REST_MAX);
         let record = self.writer.record();
         let probes = search::probes(record, load_ns);
         let next = search::next(search, &search::tried(&probes));
@@ -104,7 +107,7 @@ impl Conductor<'_> {
             Next::Over(end) if is_decided => self.end_search(load_ns, end),
             Next::Probe(rate)
                 if is_decided
-                    && rested >= nanos(search.rest)
+                    && rested >= length_ns(search.rest)
                     && search::is_calm(record, load_ns) =>
             {
                 self.begin_probe(search, load_ns, rate);
@@ -119,8 +122,8 @@ impl Conductor<'_> {
     /// On whole seconds, so that response times, which are kept by second, are those of the probe.
     fn begin_probe(&mut self, search: &Search, load_ns: u64, rate: Rate) {
         let from = self.ahead(load_ns, SECOND_NS);
-        let begin = from + nanos(search.settle);
-        let until = begin + nanos(search.step);
+        let begin = from + length_ns(search.settle);
+        let until = begin + length_ns(search.step);
         let segment = |from, until, role| Segment {
             from,
             until,
@@ -149,8 +152,4 @@ impl Conductor<'_> {
             self.event_now(Event::Searching(segment));
         }
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
