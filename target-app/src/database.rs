@@ -12,9 +12,10 @@ mod migrate;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
+use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Transaction};
 use tokio::sync::watch;
+use url::Url;
 
 use crate::serve::stopped;
 
@@ -81,8 +82,8 @@ pub enum DatabaseError {
 /// An open database.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    reader: SqlitePool,
-    writer: SqlitePool,
+    reader: AnyPool,
+    writer: AnyPool,
 }
 
 impl Database {
@@ -108,17 +109,17 @@ impl Database {
     }
 
     /// Connections for reading.
-    pub(crate) fn reader(&self) -> &SqlitePool {
+    pub(crate) fn reader(&self) -> &AnyPool {
         &self.reader
     }
 
     /// The connection for a single statement that writes.
-    pub(crate) fn writer(&self) -> &SqlitePool {
+    pub(crate) fn writer(&self) -> &AnyPool {
         &self.writer
     }
 
     /// A transaction that holds the write lock from its first moment.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
@@ -172,28 +173,46 @@ impl Database {
     }
 }
 
-async fn connect(file: &Path, connections: u32) -> Result<SqlitePool, DatabaseError> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(BUSY_WAIT)
-        .pragma("wal_autocheckpoint", AUTOCHECKPOINT_PAGES)
-        .pragma("cache_size", CACHE_KIB);
-    SqlitePoolOptions::new()
+async fn connect(file: &Path, connections: u32) -> Result<AnyPool, DatabaseError> {
+    install_default_drivers();
+    let open = |source| DatabaseError::Open {
+        file: file.to_owned(),
+        source,
+    };
+    let options = AnyConnectOptions::from_url(&url_of(file)).map_err(open)?;
+    AnyPoolOptions::new()
         .min_connections(connections)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_WAIT)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(AssertSqlSafe(settings()))
+                    .execute(connection)
+                    .await
+                    .map(drop)
+            })
+        })
         .connect_with(options)
         .await
-        .map_err(|source| DatabaseError::Open {
-            file: file.to_owned(),
-            source,
-        })
+        .map_err(open)
+}
+
+fn url_of(file: &Path) -> Url {
+    let mut url = Url::parse("sqlite:///?mode=rwc").expect("this is a URL");
+    url.set_path(&file.to_string_lossy());
+    url
+}
+
+// The wait comes first, since turning the log mode on may have to wait itself.
+fn settings() -> String {
+    format!(
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+         PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}; PRAGMA cache_size = {CACHE_KIB}",
+        BUSY_WAIT.as_millis()
+    )
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, FromRow, Row as _, Transaction};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
@@ -60,8 +60,8 @@ struct Event {
     payload: String,
 }
 
-impl FromRow<'_, SqliteRow> for Event {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, AnyRow> for Event {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let (sequence, id) = (row.try_get("sequence")?, row.try_get("id")?);
         Ok(Self {
             sequence,
@@ -74,13 +74,13 @@ impl FromRow<'_, SqliteRow> for Event {
 
 /// Writes an event in the transaction of what it tells; an event already there is left alone.
 pub(crate) async fn put(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Transaction<'_, Any>,
     event_id: &str,
     kind: &str,
     payload: &serde_json::Value,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO outbox (event_id, kind, payload) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        "INSERT INTO outbox (event_id, kind, payload) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
     )
     .bind(event_id)
     .bind(kind)
@@ -140,14 +140,14 @@ impl Outbox {
     // What the process before this one of the same name had claimed, it will not deliver any more.
     async fn take_over(&self) -> Result<(), sqlx::Error> {
         let claims: Option<i64> = sqlx::query_scalar(
-            "SELECT 1 FROM outbox WHERE claimed_until > ?2 AND claimed_by LIKE ?1 || '-%' LIMIT 1",
+            "SELECT 1 FROM outbox WHERE claimed_until > $2 AND claimed_by LIKE $1 || '-%' LIMIT 1",
         )
         .bind(&self.instance)
         .bind(clock::now_ms())
         .fetch_optional(self.database.reader())
         .await?;
         if claims.is_some() {
-            sqlx::query("UPDATE outbox SET claimed_until = 0 WHERE claimed_by LIKE ?1 || '-%'")
+            sqlx::query("UPDATE outbox SET claimed_until = 0 WHERE claimed_by LIKE $1 || '-%'")
                 .bind(&self.instance)
                 .execute(self.database.writer())
                 .await?;
@@ -174,7 +174,7 @@ impl Outbox {
     // A look through a reader, so that idle processes do not take the write lock.
     async fn anything_due(&self) -> Result<bool, sqlx::Error> {
         let due: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM outbox WHERE claimed_until <= ?1 LIMIT 1")
+            sqlx::query_scalar("SELECT 1 FROM outbox WHERE claimed_until <= $1 LIMIT 1")
                 .bind(clock::now_ms())
                 .fetch_optional(self.database.reader())
                 .await?;
@@ -184,8 +184,8 @@ impl Outbox {
     async fn claim(&self) -> Result<Vec<Event>, sqlx::Error> {
         let now = clock::now_ms();
         let mut events: Vec<Event> = sqlx::query_as(
-            "UPDATE outbox SET claimed_by = ?1, claimed_until = ?2
-             WHERE sequence IN (SELECT sequence FROM outbox WHERE claimed_until <= ?3 ORDER BY sequence LIMIT ?4)
+            "UPDATE outbox SET claimed_by = $1, claimed_until = $2
+             WHERE sequence IN (SELECT sequence FROM outbox WHERE claimed_until <= $3 ORDER BY sequence LIMIT $4)
              RETURNING sequence, event_id AS id, kind, payload",
         )
         .bind(&self.owner)
@@ -199,7 +199,7 @@ impl Outbox {
     }
 
     async fn forget(&self, events: &[Event]) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM outbox WHERE claimed_by = ?1 AND sequence IN (SELECT value FROM json_each(?2))")
+        sqlx::query("DELETE FROM outbox WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))")
             .bind(&self.owner)
             .bind(sequences(events))
             .execute(self.database.writer())
@@ -209,8 +209,8 @@ impl Outbox {
 
     async fn rest(&self, events: &[Event]) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "UPDATE outbox SET claimed_until = ?3
-             WHERE claimed_by = ?1 AND sequence IN (SELECT value FROM json_each(?2))",
+            "UPDATE outbox SET claimed_until = $3
+             WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
         )
         .bind(&self.owner)
         .bind(sequences(events))

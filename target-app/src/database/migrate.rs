@@ -8,7 +8,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, SqlitePool};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
 
 use super::DatabaseError;
 
@@ -46,7 +46,7 @@ pub(super) async fn lock(path: &Path) -> Result<File, DatabaseError> {
 
 /// Runs the scripts that this file has not seen.
 pub(super) async fn run(
-    pool: &SqlitePool,
+    pool: &AnyPool,
     file: &Path,
     scripts: &[&'static str],
 ) -> Result<(), DatabaseError> {
@@ -75,7 +75,7 @@ pub(super) async fn run(
 }
 
 async fn apply(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     version: i64,
     script: &'static str,
 ) -> Result<(), sqlx::Error> {

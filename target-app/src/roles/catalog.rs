@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
 
 use super::CURRENCY;
@@ -69,8 +69,8 @@ struct Item {
     price: i64,
 }
 
-impl FromRow<'_, SqliteRow> for Item {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, AnyRow> for Item {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let (id, name) = (row.try_get("id")?, row.try_get("name")?);
         Ok(Self {
             id,
@@ -92,7 +92,7 @@ async fn list(
     let size = parameters.integer("size", SIZE, 1..=SIZE_MAX)?;
     // Numbers have no gaps and are the key, so a page is found without counting through those before.
     let items: Vec<Item> = sqlx::query_as(
-        "SELECT id, name, category, price FROM products WHERE number > ?1 ORDER BY number LIMIT ?2",
+        "SELECT id, name, category, price FROM products WHERE number > $1 ORDER BY number LIMIT $2",
     )
     .bind((page - 1) * size)
     .bind(size)
@@ -116,7 +116,7 @@ async fn find(
             sqlx::query_as(
                 "SELECT p.id, p.name, p.category, p.price FROM product_words
                  JOIN products p ON p.number = product_words.rowid
-                 WHERE product_words MATCH ?1 ORDER BY product_words.rowid LIMIT ?2",
+                 WHERE product_words MATCH $1 ORDER BY product_words.rowid LIMIT $2",
             )
             .bind(expression)
             .bind(size)
@@ -133,7 +133,7 @@ async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Va
     let id = ids.get("id");
     let row: Option<(String, String, String, i64, i64)> = sqlx::query_as(
         "SELECT p.name, p.category, p.description, p.price, s.available
-         FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = ?1",
+         FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = $1",
     )
     .bind(id)
     .fetch_optional(database.reader())

@@ -82,7 +82,7 @@ async fn record(
             .map_err(|error| ApiError::internal(error.to_string()))?;
         new += sqlx::query(
             "INSERT INTO notifications (event_id, kind, order_id, shopper_id, payload, received_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (event_id) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (event_id) DO NOTHING",
         )
         .bind(id)
         .bind(kind)
@@ -101,7 +101,7 @@ async fn record(
 async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
     let order_id = ids.get("order_id");
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT event_id, kind, received_at FROM notifications WHERE order_id = ?1 ORDER BY received_at",
+        "SELECT event_id, kind, received_at FROM notifications WHERE order_id = $1 ORDER BY received_at",
     )
     .bind(order_id)
     .fetch_all(database.reader())

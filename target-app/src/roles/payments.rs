@@ -20,7 +20,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
@@ -94,8 +94,8 @@ struct Charge {
     reason: Option<String>,
 }
 
-impl FromRow<'_, SqliteRow> for Charge {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, AnyRow> for Charge {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.try_get("charge_id")?,
             order_id: row.try_get("order_id")?,
@@ -145,7 +145,7 @@ async fn charge(
 
 async fn find(database: &Database, key: &str) -> Result<Option<Charge>, ApiError> {
     let charge = sqlx::query_as(
-        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE request_key = ?1",
+        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE request_key = $1",
     )
     .bind(key);
     Ok(charge.fetch_optional(database.reader()).await?)
@@ -167,7 +167,7 @@ async fn write(
     };
     let charge = sqlx::query_as(
         "INSERT INTO charges (request_key, charge_id, order_id, shopper_id, amount, card, state, reason, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (request_key) DO UPDATE SET request_key = excluded.request_key
          RETURNING charge_id, order_id, shopper_id, amount, card, state, reason",
     )
@@ -188,7 +188,7 @@ async fn show(
     ids: Ids,
 ) -> Result<Json<Vec<Charge>>, ApiError> {
     let charges = sqlx::query_as(
-        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE order_id = ?1",
+        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE order_id = $1",
     )
     .bind(ids.get("order_id"))
     .fetch_all(payments.database.reader())

@@ -110,7 +110,7 @@ async fn register(
     let hash = users.passwords.hash(password).await?;
     let id = format!("s-{}", Uuid::now_v7().simple());
     let inserted = sqlx::query(
-        "INSERT INTO shoppers (id, email, password_hash, request_key, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO shoppers (id, email, password_hash, request_key, created_at) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (email) DO NOTHING",
     )
     .bind(&id)
@@ -136,7 +136,7 @@ impl Users {
     // A repeated registration is recognised by its key; any other finds the address taken.
     async fn registered_with(&self, email: &str, key: IdempotencyKey) -> Result<String, ApiError> {
         let id: Option<String> =
-            sqlx::query_scalar("SELECT id FROM shoppers WHERE email = ?1 AND request_key = ?2")
+            sqlx::query_scalar("SELECT id FROM shoppers WHERE email = $1 AND request_key = $2")
                 .bind(email)
                 .bind(key.0)
                 .fetch_optional(self.database.reader())
@@ -155,7 +155,7 @@ async fn log_in(
 ) -> Result<Json<Value>, ApiError> {
     let Credentials { email, password } = Credentials::read(&body)?;
     let known: Option<(String, String)> =
-        sqlx::query_as("SELECT id, password_hash FROM shoppers WHERE email = ?1")
+        sqlx::query_as("SELECT id, password_hash FROM shoppers WHERE email = $1")
             .bind(&email)
             .fetch_optional(users.database.reader())
             .await?;

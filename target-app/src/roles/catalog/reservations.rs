@@ -5,7 +5,7 @@
 //! `initial` is `available` plus what reservations in state `reserved` hold.
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock;
 use crate::database::Database;
@@ -92,14 +92,14 @@ pub(super) async fn release(database: &Database, order_id: &str) -> Result<(), A
     match decided(&mut transaction, order_id).await? {
         Some(decision) if decision.state == "reserved" => {
             for line in &decision.lines {
-                sqlx::query("UPDATE stock SET available = available + ?2 WHERE product_id = ?1")
+                sqlx::query("UPDATE stock SET available = available + $2 WHERE product_id = $1")
                     .bind(&line.product_id)
                     .bind(line.quantity)
                     .execute(&mut *transaction)
                     .await?;
             }
             sqlx::query(
-                "UPDATE reservations SET state = 'released', reason = ?2 WHERE order_id = ?1",
+                "UPDATE reservations SET state = 'released', reason = $2 WHERE order_id = $1",
             )
             .bind(order_id)
             .bind(RELEASED)
@@ -127,11 +127,11 @@ const RELEASED: &str = "the order was given up";
 type Row = (String, Option<String>, i64, String);
 
 async fn decided(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     order_id: &str,
 ) -> Result<Option<Decision>, ApiError> {
     let row: Option<Row> =
-        sqlx::query_as("SELECT state, reason, amount, lines FROM reservations WHERE order_id = ?1")
+        sqlx::query_as("SELECT state, reason, amount, lines FROM reservations WHERE order_id = $1")
             .bind(order_id)
             .fetch_optional(connection)
             .await?;
@@ -150,7 +150,7 @@ async fn decided(
 
 // The lines with names and prices, or why they cannot be had.
 async fn price(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     wished: &[WishedLine],
 ) -> Result<Result<Vec<Line>, String>, ApiError> {
     let mut lines: Vec<Line> = Vec::with_capacity(wished.len());
@@ -160,7 +160,7 @@ async fn price(
     } in wished
     {
         let row: Option<(String, i64, i64)> = sqlx::query_as(
-            "SELECT p.name, p.price, s.available FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = ?1",
+            "SELECT p.name, p.price, s.available FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = $1",
         )
         .bind(product_id)
         .fetch_optional(&mut *connection)
@@ -186,9 +186,9 @@ async fn price(
     Ok(Ok(lines))
 }
 
-async fn take(transaction: &mut Transaction<'_, Sqlite>, lines: &[Line]) -> Result<(), ApiError> {
+async fn take(transaction: &mut Transaction<'_, Any>, lines: &[Line]) -> Result<(), ApiError> {
     for line in lines {
-        sqlx::query("UPDATE stock SET available = available - ?2 WHERE product_id = ?1")
+        sqlx::query("UPDATE stock SET available = available - $2 WHERE product_id = $1")
             .bind(&line.product_id)
             .bind(line.quantity)
             .execute(&mut **transaction)
@@ -198,14 +198,14 @@ async fn take(transaction: &mut Transaction<'_, Sqlite>, lines: &[Line]) -> Resu
 }
 
 async fn write(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Transaction<'_, Any>,
     order_id: &str,
     decision: &Decision,
 ) -> Result<(), ApiError> {
     let lines = serde_json::to_string(&decision.lines)
         .map_err(|error| ApiError::internal(error.to_string()))?;
     sqlx::query(
-        "INSERT INTO reservations (order_id, state, reason, amount, lines, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO reservations (order_id, state, reason, amount, lines, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(order_id)
     .bind(&decision.state)

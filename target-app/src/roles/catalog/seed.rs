@@ -51,7 +51,7 @@ pub(super) async fn products(database: &Database, count: u32) -> Result<(), sqlx
     let rows: Vec<Value> = (1..=count).map(product).collect();
     sqlx::query(
         "INSERT INTO products (number, id, name, category, description, price)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1)",
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1)",
     )
     .bind(json!(rows).to_string())
     .execute(&mut *transaction)
@@ -60,7 +60,7 @@ pub(super) async fn products(database: &Database, count: u32) -> Result<(), sqlx
         .execute(&mut *transaction)
         .await?;
     sqlx::query(
-        "INSERT INTO stock (product_id, initial, available) SELECT id, ?1, ?1 FROM products",
+        "INSERT INTO stock (product_id, initial, available) SELECT id, $1, $1 FROM products",
     )
     .bind(STOCK)
     .execute(&mut *transaction)

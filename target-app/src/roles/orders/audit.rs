@@ -53,8 +53,8 @@ mod tests {
         let make =
             "INSERT INTO orders (id, shopper_id, request_key, fingerprint, card, lines, state, due,
                                         created_at, updated_at)
-                    VALUES (?1, 's', ?1, 'x', 'card-demo', '[]', 'pending', 1, 0, 0)";
-        let move_on = "UPDATE orders SET state = ?1 WHERE id = ?2";
+                    VALUES ($1, 's', $1, 'x', 'card-demo', '[]', 'pending', 1, 0, 0)";
+        let move_on = "UPDATE orders SET state = $1 WHERE id = $2";
         sqlx::query(make)
             .bind("o-old")
             .execute(old.writer())
@@ -94,7 +94,7 @@ mod tests {
 
     async fn check(database: &Database, id: &str, states: &str) {
         let history: Vec<String> =
-            sqlx::query_scalar("SELECT state FROM order_states WHERE order_id = ?1 ORDER BY step")
+            sqlx::query_scalar("SELECT state FROM order_states WHERE order_id = $1 ORDER BY step")
                 .bind(id)
                 .fetch_all(database.reader())
                 .await

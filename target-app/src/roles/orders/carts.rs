@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
@@ -37,8 +37,8 @@ struct CartLine {
     quantity: i64,
 }
 
-impl FromRow<'_, SqliteRow> for CartLine {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, AnyRow> for CartLine {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let (product_id, name) = (row.try_get("product_id")?, row.try_get("name")?);
         Ok(Self {
             product_id,
@@ -79,7 +79,7 @@ pub(super) async fn create(
     key: IdempotencyKey,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let id: String = sqlx::query_scalar(
-        "INSERT INTO carts (id, shopper_id, request_key, created_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO carts (id, shopper_id, request_key, created_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (shopper_id, request_key) DO UPDATE SET request_key = excluded.request_key
          RETURNING id",
     )
@@ -104,7 +104,7 @@ pub(super) async fn show(
     let id = ids.get("id");
     let order_id = orders.owned_cart(id, &shopper).await?;
     let lines: Vec<CartLine> = sqlx::query_as(
-        "SELECT product_id, name, unit_price, quantity FROM cart_lines WHERE cart_id = ?1",
+        "SELECT product_id, name, unit_price, quantity FROM cart_lines WHERE cart_id = $1",
     )
     .bind(id)
     .fetch_all(orders.database.reader())
@@ -148,8 +148,8 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     orders.open_cart(ids.get("id"), &shopper).await?;
     sqlx::query(
-        "DELETE FROM cart_lines WHERE cart_id = ?1 AND product_id = ?2
-         AND EXISTS (SELECT 1 FROM carts WHERE id = ?1 AND order_id IS NULL)",
+        "DELETE FROM cart_lines WHERE cart_id = $1 AND product_id = $2
+         AND EXISTS (SELECT 1 FROM carts WHERE id = $1 AND order_id IS NULL)",
     )
     .bind(ids.get("id"))
     .bind(ids.get("product_id"))
@@ -169,7 +169,7 @@ impl Orders {
     // The order that holds the cart, if any; another shopper's cart does not exist.
     async fn owned_cart(&self, id: &str, shopper: &str) -> Result<Option<String>, ApiError> {
         let row: Option<(Option<String>,)> =
-            sqlx::query_as("SELECT order_id FROM carts WHERE id = ?1 AND shopper_id = ?2")
+            sqlx::query_as("SELECT order_id FROM carts WHERE id = $1 AND shopper_id = $2")
                 .bind(id)
                 .bind(shopper)
                 .fetch_optional(self.database.reader())
@@ -209,13 +209,13 @@ impl Orders {
     ) -> Result<i64, ApiError> {
         let quantity: Option<i64> = sqlx::query_scalar(
             "INSERT INTO cart_lines (cart_id, product_id, name, unit_price, quantity, last_key)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6
-             WHERE EXISTS (SELECT 1 FROM carts WHERE id = ?1 AND order_id IS NULL)
-               AND (SELECT count(*) FROM cart_lines WHERE cart_id = ?1 AND product_id <> ?2) < ?7
+             SELECT $1, $2, $3, $4, $5, $6
+             WHERE EXISTS (SELECT 1 FROM carts WHERE id = $1 AND order_id IS NULL)
+               AND (SELECT count(*) FROM cart_lines WHERE cart_id = $1 AND product_id <> $2) < $7
              ON CONFLICT (cart_id, product_id) DO UPDATE SET
                quantity = CASE last_key WHEN excluded.last_key THEN quantity ELSE quantity + excluded.quantity END,
                last_key = excluded.last_key
-             WHERE last_key = excluded.last_key OR quantity + excluded.quantity <= ?8
+             WHERE last_key = excluded.last_key OR quantity + excluded.quantity <= $8
              RETURNING quantity",
         )
         .bind(cart)

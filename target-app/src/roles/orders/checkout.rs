@@ -9,7 +9,7 @@ use ::http::StatusCode;
 use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Any, Transaction};
 use uuid::Uuid;
 
 use super::Orders;
@@ -108,7 +108,7 @@ pub(super) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let id = ids.get("id");
     let row: Option<(String, Option<String>, i64, String, i64, i64)> = sqlx::query_as(
-        "SELECT state, reason, amount, lines, created_at, updated_at FROM orders WHERE id = ?1 AND shopper_id = ?2",
+        "SELECT state, reason, amount, lines, created_at, updated_at FROM orders WHERE id = $1 AND shopper_id = $2",
     )
     .bind(id)
     .bind(shopper)
@@ -189,7 +189,7 @@ impl Orders {
         sqlx::query(
             "INSERT INTO orders (id, shopper_id, request_key, fingerprint, cart_id, card, lines, state, due,
                                  created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', 1, ?8, ?8)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 1, $8, $8)",
         )
         .bind(&id)
         .bind(shopper)
@@ -208,13 +208,13 @@ impl Orders {
 
 // Marks the cart as held by the order and says what is in it.
 async fn take_cart(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Transaction<'_, Any>,
     cart: &str,
     shopper: &str,
     order_id: &str,
 ) -> Result<Vec<Piece>, ApiError> {
     let held: Option<(Option<String>,)> =
-        sqlx::query_as("SELECT order_id FROM carts WHERE id = ?1 AND shopper_id = ?2")
+        sqlx::query_as("SELECT order_id FROM carts WHERE id = $1 AND shopper_id = $2")
             .bind(cart)
             .bind(shopper)
             .fetch_optional(&mut **transaction)
@@ -225,7 +225,7 @@ async fn take_cart(
         Some((None,)) => {}
     }
     let lines: Vec<(String, i64)> =
-        sqlx::query_as("SELECT product_id, quantity FROM cart_lines WHERE cart_id = ?1")
+        sqlx::query_as("SELECT product_id, quantity FROM cart_lines WHERE cart_id = $1")
             .bind(cart)
             .fetch_all(&mut **transaction)
             .await?;
@@ -234,7 +234,7 @@ async fn take_cart(
             .field("cart_id")
             .help("add something with POST /carts/{id}/items first"));
     }
-    sqlx::query("UPDATE carts SET order_id = ?2 WHERE id = ?1")
+    sqlx::query("UPDATE carts SET order_id = $2 WHERE id = $1")
         .bind(cart)
         .bind(order_id)
         .execute(&mut **transaction)

@@ -1,7 +1,7 @@
 //! An order as it is stored and passed from step to step.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, FromRow, Row as _};
 
 use super::state::State;
 use crate::database::Database;
@@ -29,8 +29,8 @@ pub(super) struct Order {
 /// An order, and what its key was first used for.
 struct Stored(Order, String);
 
-impl FromRow<'_, SqliteRow> for Stored {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, AnyRow> for Stored {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let state: String = row.try_get("state")?;
         let order = Order {
             id: row.try_get("id")?,
@@ -66,13 +66,13 @@ impl Order {
 
     /// The order a shopper's key stands for, and what the key was first used for.
     pub(super) async fn by_key(
-        connection: &mut SqliteConnection,
+        connection: &mut AnyConnection,
         shopper: &str,
         key: &str,
     ) -> Result<Option<(Self, String)>, ApiError> {
         let row: Option<Stored> = sqlx::query_as(
             "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, fingerprint FROM orders
-             WHERE shopper_id = ?1 AND request_key = ?2",
+             WHERE shopper_id = $1 AND request_key = $2",
         )
         .bind(shopper)
         .bind(key)
@@ -85,7 +85,7 @@ impl Order {
     pub(super) async fn by_id(database: &Database, id: &str) -> Result<Self, ApiError> {
         let Stored(order, _) = sqlx::query_as(
             "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, fingerprint FROM orders
-             WHERE id = ?1",
+             WHERE id = $1",
         )
         .bind(id)
         .fetch_one(database.reader())

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::Orders;
 use super::order::{BY_CATALOG, BY_PAYMENTS, Order};
@@ -232,7 +232,7 @@ impl Orders {
         self.catalog
             .document::<serde_json::Value>(&answer, &[StatusCode::OK])?;
         sqlx::query(
-            "UPDATE orders SET due = 0 WHERE id = ?1 AND state IN ('refused', 'cancelled')",
+            "UPDATE orders SET due = 0 WHERE id = $1 AND state IN ('refused', 'cancelled')",
         )
         .bind(order_id)
         .execute(self.database.writer())
@@ -293,20 +293,16 @@ impl Orders {
 }
 
 impl Change {
-    async fn update(
-        &self,
-        connection: &mut SqliteConnection,
-        id: &str,
-    ) -> Result<bool, sqlx::Error> {
+    async fn update(&self, connection: &mut AnyConnection, id: &str) -> Result<bool, sqlx::Error> {
         let updated = sqlx::query(
-            "UPDATE orders SET state = ?3, due = ?4, amount = ?5, lines = ?6, refusal = ?7, reason = ?8,
-                               charge_id = ?9, updated_at = ?10
-             WHERE id = ?1 AND state = ?2",
+            "UPDATE orders SET state = $3, due = $4, amount = $5, lines = $6, refusal = $7, reason = $8,
+                               charge_id = $9, updated_at = ?10
+             WHERE id = $1 AND state = $2",
         )
         .bind(id)
         .bind(self.from.name())
         .bind(self.to.name())
-        .bind(self.due)
+        .bind(i64::from(self.due))
         .bind(self.amount)
         .bind(&self.lines)
         .bind(self.refusal)
@@ -321,10 +317,10 @@ impl Change {
 
 // The shopper may change the cart and try again.
 async fn open_cart_again(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     order_id: &str,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE carts SET order_id = NULL WHERE id = (SELECT cart_id FROM orders WHERE id = ?1) AND order_id = ?1")
+    sqlx::query("UPDATE carts SET order_id = NULL WHERE id = (SELECT cart_id FROM orders WHERE id = $1) AND order_id = $1")
         .bind(order_id)
         .execute(connection)
         .await?;

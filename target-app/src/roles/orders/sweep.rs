@@ -86,7 +86,7 @@ async fn finish(orders: &Orders, id: &str, context: &Context) -> Result<(), ApiE
 // A look through a reader, so that idle processes do not take the write lock.
 async fn anything_due(orders: &Orders, before: i64) -> Result<bool, sqlx::Error> {
     let due: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM orders WHERE due = 1 AND updated_at <= ?1 LIMIT 1")
+        sqlx::query_scalar("SELECT 1 FROM orders WHERE due = 1 AND updated_at <= $1 LIMIT 1")
             .bind(before)
             .fetch_optional(orders.database.reader())
             .await?;
@@ -96,8 +96,8 @@ async fn anything_due(orders: &Orders, before: i64) -> Result<bool, sqlx::Error>
 // Touching an order claims it: no other instance finds it untouched for a while.
 async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
-        "UPDATE orders SET updated_at = ?2 WHERE id IN
-           (SELECT id FROM orders WHERE due = 1 AND updated_at <= ?1 ORDER BY updated_at LIMIT ?3)
+        "UPDATE orders SET updated_at = $2 WHERE id IN
+           (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1 ORDER BY updated_at LIMIT $3)
          RETURNING id",
     )
     .bind(before)

@@ -40,7 +40,7 @@ pub(super) async fn shoppers(
         .collect();
     sqlx::query(
         "INSERT INTO shoppers (id, email, password_hash, created_at)
-         SELECT value ->> 0, value ->> 1, ?2, ?3 FROM json_each(?1)",
+         SELECT value ->> 0, value ->> 1, $2, $3 FROM json_each($1)",
     )
     .bind(json!(rows).to_string())
     .bind(hash)
