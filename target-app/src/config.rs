@@ -13,6 +13,7 @@ use ::http::uri::Authority;
 
 use crate::bug::Bug;
 use crate::role::Role;
+use crate::token::TokenSecrets;
 use settings::Settings;
 
 /// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
@@ -39,7 +40,7 @@ pub(crate) enum Duties {
         users: Authority,
         catalog: Authority,
         orders: Authority,
-        secret: Secret,
+        secrets: TokenSecrets,
     },
     Users {
         data: PathBuf,
@@ -168,12 +169,12 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
         Role::Gateway => {
             let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
                 .map(|name| settings.address(name));
-            let secret = settings.secret();
+            let secrets = settings.secrets();
             Some(Duties::Gateway {
                 users: users?,
                 catalog: catalog?,
                 orders: orders?,
-                secret: secret?,
+                secrets: secrets?,
             })
         }
         Role::Users => {
@@ -356,8 +357,29 @@ mod tests {
             ("PORT", "0"),
             ("DATA_DIR", "/tmp"),
             ("JWT_SECRET", "do-not-print-this"),
+            ("JWT_SECRET_PREVIOUS", "nor-do-not-print-this"),
+            ("USERS_ADDRESS", "x:1"),
+            ("CATALOG_ADDRESS", "x:1"),
+            ("ORDERS_ADDRESS", "x:1"),
         ];
-        let config = read(Role::Users, &set).unwrap();
-        assert!(!format!("{config:?}").contains("do-not-print"));
+        for role in [Role::Users, Role::Gateway] {
+            let config = read(role, &set).unwrap();
+            assert!(!format!("{config:?}").contains("do-not-print"));
+        }
+        let short = [
+            ("JWT_SECRET", "do-not-print-this"),
+            ("JWT_SECRET_PREVIOUS", "do-not"),
+        ];
+        let problems = read(Role::Gateway, &short).unwrap_err();
+        assert!(
+            !problems.iter().any(|problem| problem.contains("do-not")),
+            "{problems:?}"
+        );
+        assert!(
+            problems
+                .last()
+                .unwrap()
+                .starts_with("JWT_SECRET_PREVIOUS has 6 bytes")
+        );
     }
 }

@@ -17,6 +17,7 @@ mod role;
 mod roles;
 mod serve;
 mod telemetry;
+mod token;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};

@@ -27,14 +27,14 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             users,
             catalog,
             orders,
-            secret,
+            secrets,
         } => {
             let callees = gateway::Callees {
                 users,
                 catalog,
                 orders,
             };
-            Ok(gateway::start(callees, &secret, registry))
+            Ok(gateway::start(callees, &secrets, registry))
         }
         Duties::Users {
             data,

@@ -11,6 +11,7 @@ use ::http::uri::Authority;
 use super::{Problem, Secret};
 use crate::bug::Bug;
 use crate::role::Role;
+use crate::token::TokenSecrets;
 
 /// The shortest secret that is not refused, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
@@ -100,15 +101,30 @@ impl<'a> Settings<'a> {
             "JWT_SECRET",
             "a text of at least 16 bytes, the same for gateway and users",
         )?;
-        if text.len() >= SECRET_BYTES_MIN {
+        self.long_enough("JWT_SECRET", text)
+    }
+
+    /// The secrets that verify tokens: the present one, and the one before it while both are in use.
+    pub(super) fn secrets(&mut self) -> Option<TokenSecrets> {
+        let current = self.secret();
+        let previous = match self.optional("JWT_SECRET_PREVIOUS") {
+            None => Some(None),
+            Some(text) => self.long_enough("JWT_SECRET_PREVIOUS", text).map(Some),
+        };
+        Some(TokenSecrets {
+            current: current?,
+            previous: previous?,
+        })
+    }
+
+    fn long_enough(&mut self, name: &'static str, text: String) -> Option<Secret> {
+        let length = text.len();
+        if length >= SECRET_BYTES_MIN {
             return Some(Secret(text));
         }
         self.problem(
-            "JWT_SECRET",
-            format!(
-                "has {} bytes, but at least {SECRET_BYTES_MIN} are needed",
-                text.len()
-            ),
+            name,
+            format!("has {length} bytes, but at least {SECRET_BYTES_MIN} are needed"),
         )
     }
 

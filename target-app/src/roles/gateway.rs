@@ -20,11 +20,11 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use prometheus_client::registry::Registry;
 
-use crate::config::Secret;
 use crate::http::body::Body;
 use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
 use crate::serve::{Started, Tasks};
+use crate::token::{SHOP, TokenSecrets};
 use crate::upstream::{Answer, Call, Connections, Upstream};
 use token::TokenReader;
 
@@ -65,9 +65,9 @@ struct Passage {
 }
 
 /// Prepares the role.
-pub(super) fn start(callees: Callees, secret: &Secret, registry: &mut Registry) -> Started {
+pub(super) fn start(callees: Callees, secrets: &TokenSecrets, registry: &mut Registry) -> Started {
     let connections = Connections::new(registry);
-    let tokens = Arc::new(TokenReader::new(secret));
+    let tokens = Arc::new(TokenReader::new(secrets));
     let passage = |callee: &Arc<Upstream>, access, key| {
         Arc::new(Passage {
             callee: Arc::clone(callee),
@@ -90,6 +90,8 @@ pub(super) fn start(callees: Callees, secret: &Secret, registry: &mut Registry) 
         .route("/products/{id}", through(MethodFilter::GET, &browse))
         .route("/users", through(MethodFilter::POST, &account))
         .route("/login", through(MethodFilter::POST, &account))
+        .route("/token/refresh", through(MethodFilter::POST, &account))
+        .route("/logout", through(MethodFilter::POST, &account))
         .route("/carts", through(MethodFilter::POST, &cart))
         .route("/carts/{id}", through(MethodFilter::GET, &cart))
         .route("/carts/{id}/items", through(MethodFilter::POST, &cart))
@@ -137,7 +139,7 @@ impl Passage {
     fn onward_headers(&self, parts: &Parts) -> Result<HeaderMap, ApiError> {
         let mut headers = HeaderMap::with_capacity(8);
         if self.access == Access::Shopper {
-            let shopper = self.tokens.shopper_of(&parts.headers)?;
+            let shopper = self.tokens.shopper_of(&parts.headers, SHOP)?;
             headers.insert(SHOPPER, shopper);
         }
         copy(&REQUEST_HEADERS, &parts.headers, &mut headers);
@@ -177,12 +179,16 @@ fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     fn headers_for(key: Key, access: Access, request: &Request<()>) -> Result<HeaderMap, ApiError> {
-        let secret = Secret::for_test("0123456789abcdef");
+        let secrets = TokenSecrets {
+            current: Secret::for_test("0123456789abcdef"),
+            previous: None,
+        };
         let connections = Connections::new(&mut Registry::default());
         let callee = connections.to("orders", Authority::from_static("127.0.0.1:9"), CALL_LIMIT);
-        let tokens = Arc::new(TokenReader::new(&secret));
+        let tokens = Arc::new(TokenReader::new(&secrets));
         let passage = Passage {
             callee: Arc::new(callee),
             access,

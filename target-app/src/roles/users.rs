@@ -1,14 +1,17 @@
-//! Shoppers: registers them, and logs them in with a token.
+//! Shoppers: registers them, logs them in with a token, prolongs that and ends it.
 //!
 //! Invariant: passwords are stored as Argon2id hashes only, and an answer does not tell whether the
 //! e-mail address or the password was wrong.
 
+mod attempts;
 mod password;
 mod seed;
+mod session;
 mod token;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ::http::StatusCode;
 use axum::extract::State;
@@ -25,18 +28,24 @@ use crate::http::error::ApiError;
 use crate::http::extract::IdempotencyKey;
 use crate::http::fields::Fields;
 use crate::serve::{ServeError, Started, Tasks};
+use attempts::Attempts;
 use password::Passwords;
+use session::RefreshToken;
 use token::TokenWriter;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/users/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/users/0001_start.sql"),
+    include_str!("../../migrations/users/0002_sessions.sql"),
+];
 
 struct Users {
     database: Database,
     passwords: Passwords,
+    attempts: Attempts,
     tokens: TokenWriter,
 }
 
-/// Prepares the role, with the demonstration shoppers in place.
+/// Prepares the role, with the people of demonstrations in place.
 pub(super) async fn start(
     data: &Path,
     secret: &Secret,
@@ -50,17 +59,23 @@ pub(super) async fn start(
     seed::shoppers(&database, &passwords)
         .await
         .map_err(|source| DatabaseError::Seed { source })?;
+    seed::admin(&database, &passwords)
+        .await
+        .map_err(|source| DatabaseError::Seed { source })?;
 
     let mut tasks = Tasks::new();
     tasks.start(|stop| database.clone().keep_log_short(stop));
     let users = Users {
         database: database.clone(),
         passwords,
+        attempts: Attempts::default(),
         tokens: TokenWriter::new(secret),
     };
     let router = Router::new()
         .route("/users", post(register))
         .route("/login", post(log_in))
+        .route("/token/refresh", post(refresh))
+        .route("/logout", post(log_out))
         .with_state(Arc::new(users));
     Ok(Started {
         router,
@@ -154,24 +169,105 @@ async fn log_in(
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let Credentials { email, password } = Credentials::read(&body)?;
-    let known: Option<(String, String)> =
-        sqlx::query_as("SELECT id, password_hash FROM shoppers WHERE email = $1")
+    users
+        .attempts
+        .may_try(&email, Instant::now())
+        .map_err(too_many)?;
+    let known: Option<(String, String, String)> =
+        sqlx::query_as("SELECT id, scope, password_hash FROM shoppers WHERE email = $1")
             .bind(&email)
             .fetch_optional(users.database.reader())
             .await?;
-    let (id, hash) = known.unzip();
+    let (shopper, hash) = known.map(|(id, scope, hash)| ((id, scope), hash)).unzip();
     let right = users.passwords.verify(password, hash).await?;
-    let id = id.filter(|_| right).ok_or_else(|| {
-        ApiError::new(
-            StatusCode::UNAUTHORIZED,
-            "the e-mail address or the password is wrong",
-        )
-        .field("password")
-    })?;
-    let (token, expires_in) = users.tokens.write(&id)?;
-    Ok(Json(
-        json!({ "token": token, "token_type": "Bearer", "expires_in": expires_in, "shopper_id": id }),
-    ))
+    let Some((id, scope)) = shopper.filter(|_| right) else {
+        users.attempts.failed(&email, Instant::now());
+        return Err(wrong_credentials());
+    };
+    users.attempts.succeeded(&email);
+    let refresh_token = session::open(&users.database, &id).await?;
+    users.tokens_for(&id, &scope, &refresh_token).map(Json)
+}
+
+async fn refresh(
+    State(users): State<Arc<Users>>,
+    key: IdempotencyKey,
+    Body(body): Body,
+) -> Result<Json<Value>, ApiError> {
+    let sent = read_refresh_token(&body)?;
+    let spent = match RefreshToken::read(&sent) {
+        Some(sent) => session::spend(&users.database, &sent, key.0.as_deref()).await?,
+        None => None,
+    };
+    let (id, refresh_token) = spent.ok_or_else(refresh_token_not_good)?;
+    // Read anew, so that what a shopper may do changes with the next token.
+    let scope: Option<String> = sqlx::query_scalar("SELECT scope FROM shoppers WHERE id = $1")
+        .bind(&id)
+        .fetch_optional(users.database.reader())
+        .await?;
+    let scope = scope.ok_or_else(refresh_token_not_good)?;
+    users.tokens_for(&id, &scope, &refresh_token).map(Json)
+}
+
+// Says the same whether there was such a session or not.
+async fn log_out(
+    State(users): State<Arc<Users>>,
+    Body(body): Body,
+) -> Result<StatusCode, ApiError> {
+    let sent = read_refresh_token(&body)?;
+    if let Some(sent) = RefreshToken::read(&sent) {
+        session::end(&users.database, &sent).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn read_refresh_token(body: &[u8]) -> Result<String, ApiError> {
+    let mut fields = Fields::parse(body)?;
+    let token = fields.text("refresh_token", 1..=256)?;
+    fields.finish()?;
+    Ok(token)
+}
+
+impl Users {
+    fn tokens_for(
+        &self,
+        id: &str,
+        scope: &str,
+        refresh_token: &RefreshToken,
+    ) -> Result<Value, ApiError> {
+        let (token, expires_in) = self.tokens.write(id, scope)?;
+        Ok(json!({
+            "token": token, "token_type": "Bearer", "expires_in": expires_in, "scope": scope,
+            "refresh_token": refresh_token.text(), "shopper_id": id,
+        }))
+    }
+}
+
+fn wrong_credentials() -> ApiError {
+    ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "the e-mail address or the password is wrong",
+    )
+    .field("password")
+}
+
+fn too_many(wait: Duration) -> ApiError {
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "there were too many wrong passwords for this address",
+    )
+    .field("password")
+    .help("wait as long as Retry-After says, then try again")
+    .retry_after(wait)
+}
+
+fn refresh_token_not_good() -> ApiError {
+    ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "the refresh token is not valid, or no longer",
+    )
+    .field("refresh_token")
+    .help("log in again with POST /login")
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod bank;
 mod bugs;
 mod checkout;
 mod client;
+mod identity;
 mod input;
 mod journeys;
 mod kill;

@@ -1,4 +1,5 @@
-//! The shoppers of demonstrations: `shopper-0001@example.com` to `shopper-0100@example.com`.
+//! Who demonstrations log in as: `shopper-0001@example.com` to `shopper-0100@example.com`, and
+//! `admin@example.com`, who may change what is sold.
 //!
 //! Invariant: running it twice, or in several processes at once, makes them once.
 
@@ -7,7 +8,10 @@ use serde_json::json;
 use super::password::Passwords;
 use crate::clock;
 use crate::database::Database;
+use crate::token;
 
+/// The address of the administrator.
+const ADMIN: &str = "admin@example.com";
 /// How many there are.
 pub(super) const SHOPPERS: u32 = 100;
 /// The password of each; no secret, it stands in the journeys.
@@ -50,12 +54,38 @@ pub(super) async fn shoppers(
     transaction.commit().await
 }
 
+/// Makes the administrator if nobody has the address.
+pub(super) async fn admin(database: &Database, passwords: &Passwords) -> Result<(), sqlx::Error> {
+    let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM shoppers WHERE email = $1")
+        .bind(ADMIN)
+        .fetch_optional(database.reader())
+        .await?;
+    if there.is_some() {
+        return Ok(());
+    }
+    let hash = passwords
+        .hash(PASSWORD.to_owned())
+        .await
+        .map_err(|error| sqlx::Error::Protocol(format!("{error:?}")))?;
+    sqlx::query(
+        "INSERT INTO shoppers (id, email, password_hash, created_at, scope) VALUES ('s-admin', $1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(ADMIN)
+    .bind(hash)
+    .bind(clock::now_ms())
+    .bind(format!("{} {}", token::ADMIN, token::SHOP))
+    .execute(database.writer())
+    .await
+    .map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn seeding_twice_makes_each_shopper_once() {
+    async fn seeding_twice_makes_everybody_once() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(folder.path(), "users", super::super::MIGRATIONS)
             .await
@@ -63,15 +93,23 @@ mod tests {
         let passwords = Passwords::new(64).unwrap();
         for _ in 0..2 {
             shoppers(&database, &passwords).await.unwrap();
+            admin(&database, &passwords).await.unwrap();
         }
-        let (count, last): (i64, String) =
-            sqlx::query_as("SELECT count(*), max(email) FROM shoppers")
+        let scopes: Vec<(String, i64)> =
+            sqlx::query_as("SELECT scope, count(*) FROM shoppers GROUP BY scope ORDER BY scope")
+                .fetch_all(database.reader())
+                .await
+                .unwrap();
+        let wanted = [
+            ("admin shop".to_owned(), 1),
+            ("shop".to_owned(), i64::from(SHOPPERS)),
+        ];
+        assert_eq!(scopes, wanted);
+        let last: String =
+            sqlx::query_scalar("SELECT max(email) FROM shoppers WHERE scope = 'shop'")
                 .fetch_one(database.reader())
                 .await
                 .unwrap();
-        assert_eq!(
-            (count, last.as_str()),
-            (i64::from(SHOPPERS), "shopper-0100@example.com")
-        );
+        assert_eq!(last, "shopper-0100@example.com");
     }
 }
