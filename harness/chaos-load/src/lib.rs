@@ -26,6 +26,7 @@ mod recorder;
 mod rehearsal;
 mod search_clock;
 mod timer;
+mod trace;
 mod users;
 mod worker;
 

@@ -43,6 +43,7 @@ use crate::prepare::Prepared;
 use crate::recorder::Recorder;
 use crate::search_clock::SearchClock;
 use crate::timer::Timer;
+use crate::trace::Traces;
 use crate::{FaultClock, users};
 
 /// Most journeys begun before answers are read again.
@@ -95,6 +96,8 @@ struct Shared {
     spare_headers: RefCell<HeaderMap>,
     /// Journeys begun.
     journeys: Cell<u64>,
+    /// Marks requests where the plan asks for it.
+    traces: RefCell<Option<Traces>>,
 }
 
 impl Shared {
@@ -145,6 +148,9 @@ impl Worker {
             seed: assignment.plan.seed,
             timeout_ns: length_ns(load.timeout),
         };
+        let traces = load
+            .traceparent
+            .then(|| Traces::new(assignment.plan.seed, start_ns));
         let shared = Shared {
             prepared: Arc::clone(&assignment.prepared),
             operations: assignment.operations.clone(),
@@ -165,6 +171,7 @@ impl Worker {
             turns: Turns::new(users::most(load), slice),
             spare_headers: RefCell::default(),
             journeys: Cell::default(),
+            traces: RefCell::new(traces),
         };
         Ok(Self {
             pace: Pace::new(&assignment.plan, start_ns, slice, assignment.search.clone()),

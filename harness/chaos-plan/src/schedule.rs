@@ -320,6 +320,7 @@ mod tests {
             patience: Duration::from_secs(5),
             connections: None,
             streams: None,
+            traceparent: true,
             stages: stages.collect(),
             search: None,
             journeys: vec![journey("a", 70.0), journey("b", 20.0), journey("c", 10.0)],

@@ -37,6 +37,7 @@ impl PlanBuilder {
             patience: Duration::from_secs(5),
             connections: None,
             streams: None,
+            traceparent: false,
             journeys: Vec::new(),
             stages: Vec::new(),
             search: None,
@@ -91,6 +92,12 @@ impl PlanBuilder {
     /// Connections of all workers together, opened beforehand.
     pub fn connections(mut self, connections: u32) -> Self {
         self.content.load.connections = Some(connections);
+        self
+    }
+
+    /// Each request bears a trace context.
+    pub fn traceparent(mut self) -> Self {
+        self.content.load.traceparent = true;
         self
     }
 

@@ -93,6 +93,8 @@ pub struct Served {
     pub path: String,
     /// Value of the header `x-tag`, if there was one.
     pub tag: Option<String>,
+    /// Value of the header `traceparent`, if there was one.
+    pub traceparent: Option<String>,
     pub body: Vec<u8>,
     pub arrived_ns: u64,
     /// When its answer was ready; 0 if it never was.

@@ -153,7 +153,7 @@ impl Shopping<'_> {
             self.shopper.request(number, headers),
             self.shopper.key(number),
         );
-        let (request, key) = match built {
+        let (mut request, key) = match built {
             (Ok(request), Ok(key)) => (Box::new(request), key),
             (Err(kind), _) | (_, Err(kind)) => {
                 return Sent {
@@ -162,6 +162,9 @@ impl Shopping<'_> {
                 };
             }
         };
+        if let Some(traces) = self.shared.traces.borrow_mut().as_mut() {
+            traces.mark(request.headers_mut(), self.due.index, number);
+        }
         let call = Call {
             request,
             reads: self.shared.prepared.journeys[self.due.journey].steps[number].reads,

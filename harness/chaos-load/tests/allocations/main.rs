@@ -111,7 +111,10 @@ async fn check(plan: impl Fn(f64) -> Plan, most: f64) {
 #[tokio::test]
 async fn a_request_allocates_next_to_nothing() {
     let users = |seconds| {
-        let plan = PlanBuilder::new().users("s", seconds, 4).limit_ms(200);
+        let plan = PlanBuilder::new()
+            .traceparent()
+            .users("s", seconds, 4)
+            .limit_ms(200);
         plan.journey("j", 1.0, vec![get("g", "/")]).build()
     };
     check(users, 3.5).await;
@@ -127,7 +130,10 @@ async fn a_request_allocates_next_to_nothing() {
         let id = Extract::Json("/id".to_owned());
         first.extract.insert("id".to_owned(), id);
         let steps = vec![first, get("second", "/b/{id}"), get("third", "/c/{id}")];
-        let plan = PlanBuilder::new().users("s", seconds, 4).limit_ms(200);
+        let plan = PlanBuilder::new()
+            .traceparent()
+            .users("s", seconds, 4)
+            .limit_ms(200);
         plan.journey("j", 1.0, steps).build()
     };
     check(steps, 7.5).await;

@@ -14,6 +14,7 @@ mod known;
 mod operations;
 mod ran;
 mod stopping;
+mod tracing;
 mod truth;
 mod users;
 mod watching;

@@ -36,6 +36,7 @@ pub(super) struct LoadFacts {
     pub(super) arrivals: Option<Arrivals>,
     pub(super) patience: Option<Duration>,
     connections: Option<Connections>,
+    traceparent: Option<bool>,
 }
 
 /// `connections` and `streams`, each left out or good.
@@ -194,6 +195,7 @@ pub(super) fn resolve(
         arrivals: group.arrivals.or(Arrivals::Poisson),
         patience,
         connections: connections(group),
+        traceparent: group.traceparent.or(true),
     };
     check_size(&facts, group.stages.span, problems);
     facts.plan = plan(name, timeout, journeys.plans, &facts);
@@ -214,6 +216,7 @@ fn plan(
         patience: facts.patience?,
         connections: facts.connections?.most,
         streams: facts.connections?.streams,
+        traceparent: facts.traceparent?,
         journeys: journeys?,
         stages: facts
             .stages

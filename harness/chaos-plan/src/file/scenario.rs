@@ -126,6 +126,10 @@ pub(crate) struct Group {
     #[serde(default)]
     #[schemars(extend("minimum" = 1, "maximum" = Load::MOST_STREAMS, "default" = Load::STREAMS))]
     pub(crate) streams: Optional<u32>,
+    /// Whether each request bears the header `traceparent` (W3C trace context): a trace for each journey. Default: true.
+    #[serde(default)]
+    #[schemars(extend("default" = true))]
+    pub(crate) traceparent: Optional<bool>,
     /// Stretches of load, one after the other.
     #[schemars(extend("minItems" = 1, "maxItems" = 1_000))]
     pub(crate) stages: Located<Vec<Located<Stage>>>,

@@ -33,11 +33,26 @@ pub struct Load {
     /// Most HTTP/2 requests at once on one connection; `None`: [`Load::STREAMS`]. The peer's limit holds besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<u32>,
+    /// Whether each request bears a W3C trace context: a trace for each journey. Left out where it is so.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub traceparent: bool,
     pub journeys: Vec<Journey>,
     pub stages: Vec<Stage>,
     /// What follows the stages: rates that the run itself decides on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_so(it: &bool) -> bool {
+    *it
 }
 
 impl Load {

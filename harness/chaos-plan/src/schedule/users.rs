@@ -166,6 +166,7 @@ mod tests {
             patience: Duration::from_secs(5),
             connections: None,
             streams: None,
+            traceparent: true,
             stages: stages.collect(),
             search: None,
             journeys: vec![Journey {

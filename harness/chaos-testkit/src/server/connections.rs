@@ -171,17 +171,18 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let arrived_ns = now_ns();
     let (head, body) = request.into_parts();
+    let header = |name| {
+        let value = head.headers.get(name)?.to_str();
+        value.ok().map(str::to_owned)
+    };
     let served = Served {
         method: head.method.to_string(),
         path: head
             .uri
             .path_and_query()
             .map_or_else(String::new, |path| path.as_str().to_owned()),
-        tag: head
-            .headers
-            .get("x-tag")
-            .and_then(|tag| tag.to_str().ok())
-            .map(str::to_owned),
+        tag: header("x-tag"),
+        traceparent: header("traceparent"),
         body: body
             .collect()
             .await

@@ -68,6 +68,9 @@ pub(crate) struct LoadArgs {
     /// With HTTP/2: requests at once on one connection, 1 to 1,000. In the closed model otherwise 1.
     #[arg(short = 'm', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub streams: Option<u32>,
+    /// Send the header `traceparent` (W3C trace context) with each request, each a trace of its own.
+    #[arg(long)]
+    pub traceparent: bool,
     /// Do not check the certificate of an https address.
     #[arg(long)]
     pub insecure: bool,

@@ -204,6 +204,10 @@ fn clients(args: &LoadArgs, text: &mut Text) {
     if let Some(streams) = args.streams {
         text.line("--streams", &format!("    streams: {streams}"));
     }
+    text.line(
+        "--traceparent",
+        &format!("    traceparent: {}", args.traceparent),
+    );
     text.line(OURS, "    stages:");
     let (flag, level) = match args.rate {
         Some(rate) => ("--rate", format!("rate: {rate}")),
