@@ -12,6 +12,7 @@ mod bank;
 mod bugs;
 mod checkout;
 mod client;
+mod door;
 mod input;
 mod journeys;
 mod kill;
