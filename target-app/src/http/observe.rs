@@ -18,7 +18,7 @@ use super::metrics::{RequestMetrics, Route};
 use super::seal::seal;
 
 /// How long a role works on one request before it gives up; callers give up sooner.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Server errors logged in one second; the rest are only counted.
 const WARNINGS_PER_SECOND_MAX: u64 = 20;
 

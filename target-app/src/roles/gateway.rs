@@ -10,7 +10,6 @@ mod rate;
 mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
@@ -28,14 +27,13 @@ use crate::http::body::Body;
 use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
 use crate::serve::{Started, Tasks};
+use crate::upstream::limits::GATEWAY_CALL;
 use crate::upstream::{Answer, Call, Connections, Upstream};
 use passages::{Access, Callee, Key, PASSAGES, Passage};
 pub(crate) use rate::Rate;
 use rate::{Buckets, Limiter};
 use token::TokenReader;
 
-/// How long a callee may take, retries included.
-const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// What of a request is passed on, beside what is made here.
 const REQUEST_HEADERS: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, IDEMPOTENCY_KEY];
 /// What of an answer is passed back.
@@ -105,9 +103,9 @@ impl Gateway {
             limited.clone(),
         );
         Self {
-            users: connections.to("users", callees.users, CALL_LIMIT),
-            catalog: connections.to("catalog", callees.catalog, CALL_LIMIT),
-            orders: connections.to("orders", callees.orders, CALL_LIMIT),
+            users: connections.to("users", callees.users, GATEWAY_CALL),
+            catalog: connections.to("catalog", callees.catalog, GATEWAY_CALL),
+            orders: connections.to("orders", callees.orders, GATEWAY_CALL),
             tokens: TokenReader::new(secret),
             limiter,
             limited,
