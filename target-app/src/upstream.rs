@@ -161,8 +161,9 @@ impl Upstream {
         let (upstream, call) = (self.clone(), call.clone());
         let probing = tokio::spawn(async move { upstream.carry(&call, pass).await });
         match tokio::time::timeout(PROBE_PATIENCE, probing).await {
-            Ok(Ok(came)) => came,
-            Ok(Err(_)) | Err(_) => Err(not_now),
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            // It failed, or goes on alone.
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(not_now),
         }
     }
 
