@@ -12,6 +12,7 @@ mod payments;
 mod users;
 
 pub(crate) use bank::LedgerError;
+pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
@@ -28,13 +29,14 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             catalog,
             orders,
             secrets,
+            rate,
         } => {
             let callees = gateway::Callees {
                 users,
                 catalog,
                 orders,
             };
-            Ok(gateway::start(callees, &secrets, registry))
+            Ok(gateway::start(callees, &secrets, rate, registry))
         }
         Duties::Users {
             data,

@@ -10,8 +10,6 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::upstream::UpstreamError;
-
 type Text = Cow<'static, str>;
 
 /// An unsuccessful answer: `{"error": .., "field": .., "help": ..}`.
@@ -153,32 +151,5 @@ fn is_busy(error: &sqlx::Error) -> bool {
             .and_then(|code| code.parse::<u32>().ok())
             .is_some_and(|code| matches!(code & 0xff, 5 | 6)),
         _ => false,
-    }
-}
-
-impl From<UpstreamError> for ApiError {
-    fn from(error: UpstreamError) -> Self {
-        let callee = error.callee();
-        let (status, text) = match &error {
-            UpstreamError::Connect { .. } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("{callee} cannot be reached"),
-            ),
-            UpstreamError::TimedOut { .. } => (
-                StatusCode::GATEWAY_TIMEOUT,
-                format!("{callee} did not answer in time"),
-            ),
-            UpstreamError::Broken { .. } => (
-                StatusCode::BAD_GATEWAY,
-                format!("{callee} broke off before its answer was complete"),
-            ),
-            UpstreamError::Unusable { .. } => (
-                StatusCode::BAD_GATEWAY,
-                format!("{callee} gave an answer that cannot be used"),
-            ),
-        };
-        Self::new(status, text)
-            .help("try again in a second; a check-out is safe to repeat with the same Idempotency-Key")
-            .detail(error.to_string())
     }
 }
