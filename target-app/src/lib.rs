@@ -18,6 +18,7 @@ mod roles;
 mod serve;
 mod telemetry;
 mod token;
+mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};

@@ -17,7 +17,6 @@ mod saga;
 mod state;
 mod sweep;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::http::uri::Authority;
@@ -28,7 +27,8 @@ use tokio::sync::Notify;
 
 use crate::audit as audits;
 use crate::bug::Bug;
-use crate::database::Database;
+use crate::config::Storage;
+use crate::database::{Database, Schema, no_rows};
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::limits::ORDERS_CALL;
@@ -41,6 +41,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0001_start.sql"),
     include_str!("../../migrations/orders/0002_history.sql"),
 ];
+const SCHEMA: Schema = Schema {
+    name: "orders",
+    sqlite: MIGRATIONS,
+    postgres: &[
+        include_str!("../../migrations/postgres/orders/0001_start.sql"),
+        include_str!("../../migrations/postgres/orders/0002_history.sql"),
+    ],
+};
 
 /// Where the callees answer.
 pub(super) struct Callees {
@@ -74,12 +82,13 @@ struct Orders {
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     callees: Callees,
     Identity { instance, bug }: Identity,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "orders", MIGRATIONS).await?;
+    let mut tasks = Tasks::new();
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
     let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
@@ -99,8 +108,6 @@ pub(super) async fn start(
         memory_outbox,
     });
 
-    let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
     tasks.start(|stop| outbox.run(stop));
     tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));
     if let Some(delivery) = delivery {
@@ -117,7 +124,7 @@ pub(super) async fn start(
         .route("/checkout", post(checkout::check_out))
         .route("/orders/{id}", get(checkout::show))
         .with_state(orders)
-        .merge(audits::route(data, OrderBook(database.clone())));
+        .merge(audits::route(&storage.folder, OrderBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),

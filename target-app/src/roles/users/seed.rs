@@ -3,6 +3,8 @@
 //!
 //! Invariant: running it twice, or in several processes at once, makes them once.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::password::Passwords;
@@ -17,11 +19,16 @@ pub(super) const SHOPPERS: u32 = 100;
 /// The password of each; no secret, it stands in the journeys.
 pub(super) const PASSWORD: &str = "correct-horse-battery";
 
-/// Makes the shoppers if they are not there.
-pub(super) async fn shoppers(
-    database: &Database,
-    passwords: &Passwords,
+/// Makes those who are not there.
+pub(super) async fn everybody(
+    database: Database,
+    passwords: Arc<Passwords>,
 ) -> Result<(), sqlx::Error> {
+    shoppers(&database, &passwords).await?;
+    admin(&database, &passwords).await
+}
+
+async fn shoppers(database: &Database, passwords: &Passwords) -> Result<(), sqlx::Error> {
     let mut transaction = database.begin().await?;
     let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM shoppers WHERE id = 's-0001'")
         .fetch_optional(&mut *transaction)
@@ -42,10 +49,14 @@ pub(super) async fn shoppers(
             ])
         })
         .collect();
-    sqlx::query(
+    // Another process may have been faster while the hash was made.
+    sqlx::query(database.dialect().pick(
         "INSERT INTO shoppers (id, email, password_hash, created_at)
          SELECT value ->> 0, value ->> 1, $2, $3 FROM json_each($1)",
-    )
+        "INSERT INTO shoppers (id, email, password_hash, created_at)
+         SELECT value ->> 0, value ->> 1, $2, $3 FROM json_array_elements($1::json)
+         ON CONFLICT DO NOTHING",
+    ))
     .bind(json!(rows).to_string())
     .bind(hash)
     .bind(clock::now_ms())
@@ -54,8 +65,8 @@ pub(super) async fn shoppers(
     transaction.commit().await
 }
 
-/// Makes the administrator if nobody has the address.
-pub(super) async fn admin(database: &Database, passwords: &Passwords) -> Result<(), sqlx::Error> {
+// Nobody becomes an administrator who has registered the address before.
+async fn admin(database: &Database, passwords: &Passwords) -> Result<(), sqlx::Error> {
     let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM shoppers WHERE email = $1")
         .bind(ADMIN)
         .fetch_optional(database.reader())
@@ -90,10 +101,11 @@ mod tests {
         let database = Database::open(folder.path(), "users", super::super::MIGRATIONS)
             .await
             .unwrap();
-        let passwords = Passwords::new(64).unwrap();
+        let passwords = Arc::new(Passwords::new(64).unwrap());
         for _ in 0..2 {
-            shoppers(&database, &passwords).await.unwrap();
-            admin(&database, &passwords).await.unwrap();
+            everybody(database.clone(), Arc::clone(&passwords))
+                .await
+                .unwrap();
         }
         let scopes: Vec<(String, i64)> =
             sqlx::query_as("SELECT scope, count(*) FROM shoppers GROUP BY scope ORDER BY scope")
