@@ -39,7 +39,13 @@ pub(crate) enum Duties {
         users: Authority,
         catalog: Authority,
         orders: Authority,
+        frontend: Option<Authority>,
         secret: Secret,
+    },
+    Frontend {
+        users: Authority,
+        catalog: Authority,
+        orders: Authority,
     },
     Users {
         data: PathBuf,
@@ -168,12 +174,23 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
         Role::Gateway => {
             let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
                 .map(|name| settings.address(name));
+            let frontend = settings.optional_address("FRONTEND_ADDRESS");
             let secret = settings.secret();
             Some(Duties::Gateway {
                 users: users?,
                 catalog: catalog?,
                 orders: orders?,
+                frontend: frontend?,
                 secret: secret?,
+            })
+        }
+        Role::Frontend => {
+            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
+                .map(|name| settings.address(name));
+            Some(Duties::Frontend {
+                users: users?,
+                catalog: catalog?,
+                orders: orders?,
             })
         }
         Role::Users => {
@@ -286,6 +303,11 @@ mod tests {
                 "NOTIFICATIONS_ADDRESS",
             ],
         );
+        check(
+            Role::Frontend,
+            &[],
+            &["PORT", "USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
+        );
         check(Role::Users, &[], &["PORT", "DATA_DIR", "JWT_SECRET"]);
         check(Role::Payments, &[], &["PORT", "DATA_DIR", "BANK_ADDRESS"]);
         check(Role::Bank, &[], &["PORT", "DATA_DIR"]);
@@ -317,11 +339,17 @@ mod tests {
             ("USERS_ADDRESS", "localhost"),
             ("CATALOG_ADDRESS", "http://x:1"),
             ("ORDERS_ADDRESS", "x:y"),
+            ("FRONTEND_ADDRESS", "page"),
         ];
         check(
             Role::Gateway,
             &set,
-            &["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
+            &[
+                "USERS_ADDRESS",
+                "CATALOG_ADDRESS",
+                "ORDERS_ADDRESS",
+                "FRONTEND_ADDRESS",
+            ],
         );
     }
 

@@ -1,10 +1,11 @@
-//! The seven roles, each a router, perhaps a database, and what runs beside the requests.
+//! The eight roles, each a router, perhaps a database, and what runs beside the requests.
 //!
 //! Invariant: a role reaches another only over HTTP at the address it was told, and touches no file but
 //! its own.
 
 mod bank;
 mod catalog;
+mod frontend;
 mod gateway;
 mod notifications;
 mod orders;
@@ -27,15 +28,22 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             users,
             catalog,
             orders,
+            frontend,
             secret,
         } => {
             let callees = gateway::Callees {
                 users,
                 catalog,
                 orders,
+                frontend,
             };
             Ok(gateway::start(callees, &secret, registry))
         }
+        Duties::Frontend {
+            users,
+            catalog,
+            orders,
+        } => Ok(frontend::start([users, catalog, orders], registry)),
         Duties::Users {
             data,
             secret,

@@ -124,6 +124,18 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// Where a callee answers that this role can do without: nothing if it is not set.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one says whether the setting can be used"
+    )]
+    pub(super) fn optional_address(&mut self, name: &'static str) -> Option<Option<Authority>> {
+        match self.optional(name) {
+            None => Some(None),
+            Some(_) => self.address(name).map(Some),
+        }
+    }
+
     /// The memory of one password hash in KiB; Argon2 itself needs at least 8.
     pub(super) fn password_memory(&mut self, default: u32) -> Option<u32> {
         let Some(text) = self.optional("PASSWORD_MEMORY_KIB") else {

@@ -5,6 +5,7 @@
 //!
 //! Invariant: a shopper id reaches a callee only from a token verified here, never from the caller.
 
+mod pages;
 mod token;
 
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(super) struct Callees {
     pub(super) users: Authority,
     pub(super) catalog: Authority,
     pub(super) orders: Authority,
+    /// The web page, if the shop has one.
+    pub(super) frontend: Option<Authority>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,9 @@ pub(super) fn start(callees: Callees, secret: &Secret, registry: &mut Registry) 
         )
         .route("/checkout", through(MethodFilter::POST, &purchase))
         .route("/orders/{id}", through(MethodFilter::GET, &cart));
+    let frontend = callees.frontend;
+    let frontend = frontend.map(|address| connections.to("frontend", address, CALL_LIMIT));
+    let router = router.merge(pages::router(frontend, secret));
     Started {
         router,
         database: None,

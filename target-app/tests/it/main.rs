@@ -1,4 +1,4 @@
-//! The store as its callers see it: all seven roles on free ports of this machine.
+//! The store as its callers see it: all eight roles on free ports of this machine.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,5 +15,6 @@ mod client;
 mod input;
 mod journeys;
 mod kill;
+mod pages;
 mod process;
 mod shop;

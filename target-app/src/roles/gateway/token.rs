@@ -46,6 +46,11 @@ impl TokenReader {
             .ok_or_else(|| {
                 ApiError::unauthorized("the Authorization header holds no bearer token")
             })?;
+        self.verified(token)
+    }
+
+    /// The shopper id in a token, wherever it came from.
+    pub(super) fn verified(&self, token: &str) -> Result<HeaderValue, ApiError> {
         let refuse = || ApiError::unauthorized("the token is not valid, or no longer");
         let claims = decode::<Claims>(token, &self.key, &self.rules)
             .map_err(|_| refuse())?
