@@ -64,6 +64,7 @@ pub(super) fn start(addresses: [Authority; 3], registry: &mut Registry) -> Start
         .layer(from_fn_with_state(Arc::clone(&frontend), frame::frame))
         .route("/", get(async || Redirect::to("/shop")))
         .route("/shop/style.css", get(style))
+        .route("/shop/icon.svg", get(icon))
         .with_state(frontend);
     Started {
         router,
@@ -84,6 +85,14 @@ async fn style() -> impl IntoResponse {
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
     (headers, page::STYLE)
+}
+
+async fn icon() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "image/svg+xml"),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+    ];
+    (headers, page::ICON)
 }
 
 /// A cookie of ours: no script reads it, and other sites' forms do not send it.

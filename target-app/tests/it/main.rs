@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "the helpers of these tests fail as the tests do"
 )]
 
@@ -11,7 +12,9 @@ mod balancer;
 mod bank;
 mod bugs;
 mod checkout;
+mod chromium;
 mod client;
+mod eyes;
 mod input;
 mod journeys;
 mod kill;

@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 /// The style sheet of all pages.
 pub(super) const STYLE: &str = include_str!("../../../templates/style.css");
 
+/// The picture beside the page's title in a browser.
+pub(super) const ICON: &str = include_str!("../../../templates/icon.svg");
+
 const TEMPLATES: [(&str, &str); 9] = [
     ("base.html", include_str!("../../../templates/base.html")),
     (
@@ -151,10 +154,11 @@ const SHAPES: [(&[&str], &str); 17] = [
     (&["holder", "candle"], "candle"),
 ];
 
-// One of six colours, by the first word, so that a line looks like one.
+// One of six colours, always the same for a name.
 fn tone(name: &str) -> u32 {
-    let first = name.split_whitespace().next().unwrap_or_default();
-    first.bytes().map(u32::from).sum::<u32>() % 6
+    name.bytes()
+        .fold(7, |sum, byte| (sum * 31 + u32::from(byte)) % 6_007)
+        % 6
 }
 
 fn day(ms: i64) -> String {
