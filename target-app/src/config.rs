@@ -13,6 +13,7 @@ use ::http::uri::Authority;
 
 use crate::bug::Bug;
 use crate::role::Role;
+use crate::roles::Rate;
 use settings::Settings;
 
 /// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
@@ -20,6 +21,12 @@ use settings::Settings;
 const PASSWORD_MEMORY_KIB: u32 = 19_456;
 /// How long the bank takes unless `BANK_DELAY_MS` says otherwise, in milliseconds.
 const BANK_DELAY_MS: u64 = 5;
+/// What one shopper may ask for unless `RATE_LIMIT_PER_SECOND` and `RATE_LIMIT_BURST` say otherwise: far
+/// more than anybody clicks.
+const RATE: Rate = Rate {
+    per_second: 100,
+    burst: 200,
+};
 
 /// All that one process of the store is told.
 #[derive(Debug)]
@@ -41,6 +48,7 @@ pub(crate) enum Duties {
         orders: Authority,
         frontend: Option<Authority>,
         secret: Secret,
+        rate: Rate,
     },
     Frontend {
         users: Authority,
@@ -176,12 +184,14 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
                 .map(|name| settings.address(name));
             let frontend = settings.optional_address("FRONTEND_ADDRESS");
             let secret = settings.secret();
+            let rate = settings.rate(RATE);
             Some(Duties::Gateway {
                 users: users?,
                 catalog: catalog?,
                 orders: orders?,
                 frontend: frontend?,
                 secret: secret?,
+                rate: rate?,
             })
         }
         Role::Frontend => {
@@ -340,6 +350,8 @@ mod tests {
             ("CATALOG_ADDRESS", "http://x:1"),
             ("ORDERS_ADDRESS", "x:y"),
             ("FRONTEND_ADDRESS", "page"),
+            ("RATE_LIMIT_PER_SECOND", "0"),
+            ("RATE_LIMIT_BURST", "many"),
         ];
         check(
             Role::Gateway,
@@ -349,6 +361,8 @@ mod tests {
                 "CATALOG_ADDRESS",
                 "ORDERS_ADDRESS",
                 "FRONTEND_ADDRESS",
+                "RATE_LIMIT_PER_SECOND",
+                "RATE_LIMIT_BURST",
             ],
         );
     }

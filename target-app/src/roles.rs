@@ -13,6 +13,7 @@ mod payments;
 mod users;
 
 pub(crate) use bank::LedgerError;
+pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
@@ -30,6 +31,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             orders,
             frontend,
             secret,
+            rate,
         } => {
             let callees = gateway::Callees {
                 users,
@@ -37,7 +39,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 orders,
                 frontend,
             };
-            Ok(gateway::start(callees, &secret, registry))
+            Ok(gateway::start(callees, &secret, rate, registry))
         }
         Duties::Frontend {
             users,

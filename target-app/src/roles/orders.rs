@@ -19,7 +19,6 @@ mod sweep;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::uri::Authority;
 use axum::Router;
@@ -32,6 +31,7 @@ use crate::bug::Bug;
 use crate::database::Database;
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
 use crate::serve::{ServeError, Started, Tasks};
+use crate::upstream::limits::ORDERS_CALL;
 use crate::upstream::{Connections, Upstream};
 use audit::OrderBook;
 use late::Late;
@@ -41,8 +41,6 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0001_start.sql"),
     include_str!("../../migrations/orders/0002_history.sql"),
 ];
-/// How long a callee may take, retries included; two of them fit into the gateway's patience.
-const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the callees answer.
 pub(super) struct Callees {
@@ -83,7 +81,7 @@ pub(super) async fn start(
 ) -> Result<Started, ServeError> {
     let database = Database::open(data, "orders", MIGRATIONS).await?;
     let connections = Connections::new(registry);
-    let consumer = connections.to("notifications", callees.notifications, CALL_LIMIT);
+    let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
         .then(|| memory::open(consumer.clone()))
         .unzip();
@@ -93,8 +91,8 @@ pub(super) async fn start(
     let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
-        catalog: connections.to("catalog", callees.catalog, CALL_LIMIT),
-        payments: connections.to("payments", callees.payments, CALL_LIMIT),
+        catalog: connections.to("catalog", callees.catalog, ORDERS_CALL),
+        payments: connections.to("payments", callees.payments, ORDERS_CALL),
         bell: outbox.bell(),
         outcomes: Outcomes::register(registry),
         late,

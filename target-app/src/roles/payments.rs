@@ -11,7 +11,6 @@ mod bank;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::StatusCode;
 use ::http::uri::Authority;
@@ -33,11 +32,10 @@ use crate::http::error::ApiError;
 use crate::http::extract::{IdempotencyKey, Ids};
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::Connections;
+use crate::upstream::limits::PAYMENTS_CALL;
 use bank::{Bank, Verdict};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/payments/0001_start.sql")];
-/// How long the bank may take, retries included: less than the callers of this role wait.
-const CALL_LIMIT: Duration = Duration::from_millis(1500);
 
 #[derive(Debug)]
 struct Payments {
@@ -53,7 +51,7 @@ pub(super) async fn start(
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
     let database = Database::open(data, "payments", MIGRATIONS).await?;
-    let upstream = Connections::new(registry).to("bank", bank, CALL_LIMIT);
+    let upstream = Connections::new(registry).to("bank", bank, PAYMENTS_CALL);
     let payments = Payments {
         database: database.clone(),
         bank: Bank::new(upstream, bug),

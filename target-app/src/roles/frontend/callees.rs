@@ -3,8 +3,6 @@
 //! Invariant: a callee's failure becomes an error that says what cannot be done now, in the visitor's
 //! words; what a callee refuses for a reason comes back as that reason.
 
-use std::time::Duration;
-
 use ::http::uri::{Authority, PathAndQuery};
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use bytes::Bytes;
@@ -17,10 +15,8 @@ use url::form_urlencoded;
 use super::visitor::Caller;
 use crate::http::context::{IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
+use crate::upstream::limits::PAGE_CALL;
 use crate::upstream::{Call, Connections, Upstream};
-
-/// How long a callee may take, retries included: less than the gateway waits for a page.
-const CALL_LIMIT: Duration = Duration::from_millis(4500);
 
 /// The roles behind the page.
 pub(super) struct Callees {
@@ -127,9 +123,9 @@ impl Callees {
     pub(super) fn new([users, catalog, orders]: [Authority; 3], registry: &mut Registry) -> Self {
         let connections = Connections::new(registry);
         Self {
-            users: connections.to("users", users, CALL_LIMIT),
-            catalog: connections.to("catalog", catalog, CALL_LIMIT),
-            orders: connections.to("orders", orders, CALL_LIMIT),
+            users: connections.to("users", users, PAGE_CALL),
+            catalog: connections.to("catalog", catalog, PAGE_CALL),
+            orders: connections.to("orders", orders, PAGE_CALL),
         }
     }
 

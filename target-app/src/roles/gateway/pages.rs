@@ -19,12 +19,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, get, on};
 use serde_json::json;
 
-use super::token::TokenReader;
-use crate::config::Secret;
+use super::Gateway;
 use crate::http::body::Body;
 use crate::http::context::{Context, SHOPPER};
 use crate::http::error::ApiError;
-use crate::upstream::{Answer, Call, Upstream};
+use crate::upstream::{Answer, Call};
 
 /// The cookie that holds a shopper's token.
 const SESSION: &str = "session";
@@ -51,21 +50,15 @@ const ANSWER_HEADERS: [HeaderName; 7] = [
 /// What a person is shown when there is nobody to make a page.
 const AWAY: &str = include_str!("../../../templates/away.html");
 
-struct Door {
-    frontend: Upstream,
-    tokens: TokenReader,
-}
-
 /// The routes; without a frontend, `/` says where the API is.
-pub(super) fn router(frontend: Option<Upstream>, secret: &Secret) -> Router {
-    let Some(frontend) = frontend else {
+pub(super) fn router(gateway: &Arc<Gateway>) -> Router {
+    if gateway.frontend.is_none() {
         return Router::new().route("/", get(async || where_the_api_is()));
-    };
-    let tokens = TokenReader::new(secret);
-    let door = Arc::new(Door { frontend, tokens });
+    }
+    let gateway = Arc::clone(gateway);
     let methods = MethodFilter::GET.or(MethodFilter::POST);
-    let route = on(methods, move |request: Request| {
-        pass(Arc::clone(&door), request)
+    let route = on(methods, move |request: Request| async move {
+        gateway.pass_to_page(request).await
     });
     Router::new()
         .route("/", route.clone())
@@ -80,26 +73,32 @@ fn where_the_api_is() -> Json<serde_json::Value> {
     }))
 }
 
-async fn pass(door: Arc<Door>, request: Request) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    let Body(body) = Body::from_request(Request::new(body), &()).await?;
-    let path = parts.uri.path_and_query().cloned();
-    // A form that changes something carries a key of its own; to send a log-in twice does no harm.
-    let call = Call {
-        method: parts.method.clone(),
-        path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
-        headers: door.onward_headers(&parts),
-        body,
-        repeatable: true,
-    };
-    Ok(match door.frontend.send(&call).await {
-        Ok(answer) => response(answer),
-        Err(error) => away(error.into()),
-    })
-}
+impl Gateway {
+    async fn pass_to_page(&self, request: Request) -> Result<Response, ApiError> {
+        let (parts, body) = request.into_parts();
+        let headers = self.page_headers(&parts);
+        if let Err(error) = self.count_against_rate(&headers).await {
+            return Ok(away(error));
+        }
+        let Body(body) = Body::from_request(Request::new(body), &()).await?;
+        let path = parts.uri.path_and_query().cloned();
+        // A form that changes something carries a key of its own; to send a log-in twice does no harm.
+        let call = Call {
+            method: parts.method,
+            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            headers,
+            body,
+            repeatable: true,
+        };
+        let frontend = self.frontend.as_ref();
+        let frontend = frontend.ok_or_else(|| ApiError::internal("no frontend"))?;
+        Ok(match frontend.send(&call).await {
+            Ok(answer) => response(answer),
+            Err(error) => away(error.into()),
+        })
+    }
 
-impl Door {
-    fn onward_headers(&self, parts: &Parts) -> HeaderMap {
+    fn page_headers(&self, parts: &Parts) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(10);
         copy(&REQUEST_HEADERS, &parts.headers, &mut headers);
         if let Some(host) = parts.headers.get(header::HOST) {
@@ -153,7 +152,6 @@ fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{EncodingKey, Header, encode};
-    use prometheus_client::registry::Registry;
 
     use super::*;
 
@@ -165,13 +163,7 @@ mod tests {
             request = request.header(*name, value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let connections = crate::upstream::Connections::new(&mut Registry::default());
-        let nobody = ::http::uri::Authority::from_static("127.0.0.1:9");
-        let door = Door {
-            frontend: connections.to("frontend", nobody, std::time::Duration::from_secs(1)),
-            tokens: TokenReader::new(&Secret::for_test(SECRET)),
-        };
-        let onward = door.onward_headers(&parts);
+        let onward = Gateway::nowhere(SECRET).page_headers(&parts);
         let told = onward.get(SHOPPER).map(|id| id.to_str().unwrap());
         assert_eq!(told, shopper, "{sent:?}");
     }
