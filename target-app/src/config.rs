@@ -50,7 +50,13 @@ pub(crate) enum Duties {
         catalog: Authority,
         orders: Authority,
         secrets: TokenSecrets,
+        frontend: Option<Authority>,
         rate: Rate,
+    },
+    Frontend {
+        users: Authority,
+        catalog: Authority,
+        orders: Authority,
     },
     Users {
         storage: Storage,
@@ -180,13 +186,24 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
                 .map(|name| settings.address(name));
             let secrets = settings.secrets();
+            let frontend = settings.optional_address("FRONTEND_ADDRESS");
             let rate = settings.rate(RATE);
             Some(Duties::Gateway {
                 users: users?,
                 catalog: catalog?,
                 orders: orders?,
                 secrets: secrets?,
+                frontend: frontend?,
                 rate: rate?,
+            })
+        }
+        Role::Frontend => {
+            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
+                .map(|name| settings.address(name));
+            Some(Duties::Frontend {
+                users: users?,
+                catalog: catalog?,
+                orders: orders?,
             })
         }
         Role::Users => {
@@ -303,6 +320,11 @@ mod tests {
                 "NOTIFICATIONS_ADDRESS",
             ],
         );
+        check(
+            Role::Frontend,
+            &[],
+            &["PORT", "USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
+        );
         check(Role::Users, &[], &["PORT", "DATA_DIR", "JWT_SECRET"]);
         check(Role::Payments, &[], &["PORT", "DATA_DIR", "BANK_ADDRESS"]);
         check(Role::Bank, &[], &["PORT", "DATA_DIR"]);
@@ -334,6 +356,7 @@ mod tests {
             ("USERS_ADDRESS", "localhost"),
             ("CATALOG_ADDRESS", "http://x:1"),
             ("ORDERS_ADDRESS", "x:y"),
+            ("FRONTEND_ADDRESS", "page"),
             ("RATE_LIMIT_PER_SECOND", "0"),
             ("RATE_LIMIT_BURST", "many"),
         ];
@@ -344,6 +367,7 @@ mod tests {
                 "USERS_ADDRESS",
                 "CATALOG_ADDRESS",
                 "ORDERS_ADDRESS",
+                "FRONTEND_ADDRESS",
                 "RATE_LIMIT_PER_SECOND",
                 "RATE_LIMIT_BURST",
             ],

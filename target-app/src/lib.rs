@@ -1,4 +1,4 @@
-//! The store: a small shop of six roles, and the bank it charges through, that a chaos run can break and judge.
+//! The store: a small shop of seven roles, and the bank it charges through, that a chaos run can break and judge.
 //!
 //! Each role is one process with its own `SQLite` file, told all it needs by its environment. Several
 //! processes may play one role and then share that file. The bank is no part of the shop: it keeps a

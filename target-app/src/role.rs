@@ -1,12 +1,13 @@
-//! The seven roles and their names.
+//! The eight roles and their names.
 //!
 //! Invariant: `NAMES` and `Role` list the same roles in the same order.
 
 use std::str::FromStr;
 
 /// The names of all roles, in the order of [`Role`].
-pub(crate) const NAMES: [&str; 7] = [
+pub(crate) const NAMES: [&str; 8] = [
     "gateway",
+    "frontend",
     "users",
     "catalog",
     "orders",
@@ -20,6 +21,8 @@ pub(crate) const NAMES: [&str; 7] = [
 pub enum Role {
     /// The door of the shop: routes, checks tokens, tries again.
     Gateway,
+    /// The web page: the shop as people see it.
+    Frontend,
     /// Shoppers: registers them and logs them in.
     Users,
     /// Products: list, search, stock.
@@ -54,6 +57,7 @@ impl FromStr for Role {
     fn from_str(name: &str) -> Result<Self, UnknownRole> {
         let all = [
             Self::Gateway,
+            Self::Frontend,
             Self::Users,
             Self::Catalog,
             Self::Orders,

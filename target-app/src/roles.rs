@@ -1,10 +1,11 @@
-//! The seven roles, each a router, perhaps a database, and what runs beside the requests.
+//! The eight roles, each a router, perhaps a database, and what runs beside the requests.
 //!
 //! Invariant: a role reaches another only over HTTP at the address it was told, and touches no file but
 //! its own.
 
 mod bank;
 mod catalog;
+mod frontend;
 mod gateway;
 mod notifications;
 mod orders;
@@ -28,6 +29,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             users,
             catalog,
             orders,
+            frontend,
             secrets,
             rate,
         } => {
@@ -35,9 +37,15 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 users,
                 catalog,
                 orders,
+                frontend,
             };
             Ok(gateway::start(callees, &secrets, rate, registry))
         }
+        Duties::Frontend {
+            users,
+            catalog,
+            orders,
+        } => Ok(frontend::start([users, catalog, orders], registry)),
         Duties::Users {
             storage,
             secret,

@@ -149,6 +149,18 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// Where a callee answers that this role can do without: nothing if it is not set.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one says whether the setting can be used"
+    )]
+    pub(super) fn optional_address(&mut self, name: &'static str) -> Option<Option<Authority>> {
+        match self.optional(name) {
+            None => Some(None),
+            Some(_) => self.address(name).map(Some),
+        }
+    }
+
     /// How often one shopper may pass.
     pub(super) fn rate(&mut self, default: Rate) -> Option<Rate> {
         let per_second = self.count("RATE_LIMIT_PER_SECOND", default.per_second);

@@ -134,7 +134,6 @@ impl ApiError {
     }
 
     /// The status the caller gets.
-    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

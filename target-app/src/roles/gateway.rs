@@ -5,6 +5,7 @@
 //!
 //! Invariant: a shopper id reaches a callee only from a token verified here, never from the caller.
 
+mod pages;
 mod passages;
 mod rate;
 mod token;
@@ -50,6 +51,8 @@ pub(super) struct Callees {
     pub(super) users: Authority,
     pub(super) catalog: Authority,
     pub(super) orders: Authority,
+    /// The web page, if the shop has one.
+    pub(super) frontend: Option<Authority>,
 }
 
 /// What all passages share.
@@ -58,6 +61,7 @@ struct Gateway {
     users: Upstream,
     catalog: Upstream,
     orders: Upstream,
+    frontend: Option<Upstream>,
     tokens: TokenReader,
     limiter: Box<dyn Limiter>,
     limited: Counter,
@@ -71,8 +75,9 @@ pub(super) fn start(
     registry: &mut Registry,
 ) -> Started {
     let gateway = Gateway::new(callees, secrets, Box::new(Buckets::new(rate)), registry);
+    let gateway = Arc::new(gateway);
     Started {
-        router: router(&Arc::new(gateway)),
+        router: router(&gateway).merge(pages::router(&gateway)),
         database: None,
         tasks: Tasks::new(),
     }
@@ -106,6 +111,9 @@ impl Gateway {
             users: connections.to("users", callees.users, GATEWAY_CALL),
             catalog: connections.to("catalog", callees.catalog, GATEWAY_CALL),
             orders: connections.to("orders", callees.orders, GATEWAY_CALL),
+            frontend: callees
+                .frontend
+                .map(|page| connections.to("frontend", page, GATEWAY_CALL)),
             tokens: TokenReader::new(secrets),
             limiter,
             limited,
@@ -212,27 +220,30 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
+    impl Gateway {
+        /// A gateway before callees that are not there.
+        pub(super) fn nowhere(secret: &str) -> Self {
+            let nobody = Authority::from_static("127.0.0.1:9");
+            let callees = Callees {
+                users: nobody.clone(),
+                catalog: nobody.clone(),
+                orders: nobody.clone(),
+                frontend: Some(nobody),
+            };
+            let rate = Rate {
+                per_second: 1,
+                burst: 1,
+            };
+            let secrets = TokenSecrets {
+                current: Secret::for_test(secret),
+                previous: None,
+            };
+            let limiter = Box::new(Buckets::new(rate));
+            Self::new(callees, &secrets, limiter, &mut Registry::default())
+        }
+    }
+
     fn headers_for(key: Key, access: Access, request: &Request<()>) -> Result<HeaderMap, ApiError> {
-        let nobody = Authority::from_static("127.0.0.1:9");
-        let callees = Callees {
-            users: nobody.clone(),
-            catalog: nobody.clone(),
-            orders: nobody,
-        };
-        let rate = Rate {
-            per_second: 1,
-            burst: 1,
-        };
-        let secrets = TokenSecrets {
-            current: Secret::for_test("0123456789abcdef"),
-            previous: None,
-        };
-        let gateway = Gateway::new(
-            callees,
-            &secrets,
-            Box::new(Buckets::new(rate)),
-            &mut Registry::default(),
-        );
         let passage = Passage {
             method: Method::POST,
             path: "/carts",
@@ -240,6 +251,7 @@ mod tests {
             access,
             key,
         };
+        let gateway = Gateway::nowhere("0123456789abcdef");
         gateway.onward_headers(&passage, &request.clone().into_parts().0)
     }
 

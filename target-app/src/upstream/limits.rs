@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// What the gateway grants any role, tries and pauses included.
 pub(crate) const GATEWAY_CALL: Duration = Duration::from_secs(5);
+/// What the web page grants any role. A page that asks a second time does so after a short answer.
+pub(crate) const PAGE_CALL: Duration = Duration::from_millis(4400);
 /// What orders grants catalog, payments and notifications. Short, because it is also the time after
 /// which a callee that fell silent is noticed.
 pub(crate) const ORDERS_CALL: Duration = Duration::from_millis(1200);
@@ -39,6 +41,8 @@ mod tests {
         let hops = [
             (PAYMENTS_CALL, ORDERS_CALL),
             (ORDERS_CALL * CALLS_OF_A_CHECK_OUT, GATEWAY_CALL),
+            (ORDERS_CALL * CALLS_OF_A_CHECK_OUT, PAGE_CALL),
+            (PAGE_CALL, GATEWAY_CALL),
             (GATEWAY_CALL, REQUEST_LIMIT),
             (CONNECT, PAYMENTS_CALL),
         ];

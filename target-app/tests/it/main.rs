@@ -1,8 +1,9 @@
-//! The store as its callers see it: all seven roles on free ports of this machine.
+//! The store as its callers see it: all eight roles on free ports of this machine.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "the helpers of these tests fail as the tests do"
 )]
 
@@ -12,13 +13,16 @@ mod bank;
 mod breaker;
 mod bugs;
 mod checkout;
+mod chromium;
 mod client;
 mod door;
+mod eyes;
 mod fleet;
 mod identity;
 mod input;
 mod journeys;
 mod kill;
+mod pages;
 mod process;
 mod rolling;
 mod shop;

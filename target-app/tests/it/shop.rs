@@ -77,6 +77,8 @@ impl Shop {
             opening.start("orders", &addresses).await,
         ];
         addresses.insert("ORDERS_ADDRESS", balancer::open(orders.to_vec()).await);
+        let frontend = opening.start("frontend", &addresses).await;
+        addresses.insert("FRONTEND_ADDRESS", frontend);
         let gateway = opening.start("gateway", &addresses).await;
         let Opening { stop, roles, .. } = opening;
         Self {

@@ -73,7 +73,12 @@ impl TokenReader {
         headers: &HeaderMap,
         act: &str,
     ) -> Result<HeaderValue, ApiError> {
-        let claims = self.claims(bearer(headers)?).ok_or_else(refused)?;
+        self.verified(bearer(headers)?, act)
+    }
+
+    /// The same of a token, wherever it came from.
+    pub(super) fn verified(&self, token: &str, act: &str) -> Result<HeaderValue, ApiError> {
+        let claims = self.claims(token).ok_or_else(refused)?;
         if !allows(&claims.scope, act) {
             return Err(ApiError::new(
                 StatusCode::FORBIDDEN,
