@@ -3,6 +3,7 @@
 //! Invariant: every missing or invalid setting is found before anything starts, and all are reported at
 //! once, one line each, naming the setting. Secrets are never printed.
 
+mod parts;
 mod settings;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use ::http::uri::Authority;
 
 use crate::bug::Bug;
 use crate::role::Role;
+pub(crate) use parts::PartUrl;
 use settings::Settings;
 
 /// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
@@ -48,9 +50,11 @@ pub(crate) enum Duties {
     },
     Catalog {
         data: PathBuf,
+        redis: Option<PartUrl>,
     },
     Orders {
         data: PathBuf,
+        queue: Option<PartUrl>,
         catalog: Authority,
         payments: Authority,
         notifications: Authority,
@@ -61,6 +65,7 @@ pub(crate) enum Duties {
     },
     Notifications {
         data: PathBuf,
+        queue: Option<PartUrl>,
     },
     Bank {
         data: PathBuf,
@@ -186,7 +191,7 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
         Role::Orders => {
-            let data = settings.data();
+            let (data, queue) = (settings.data(), parts::queue(settings));
             let [catalog, payments, notifications] = [
                 "CATALOG_ADDRESS",
                 "PAYMENTS_ADDRESS",
@@ -196,12 +201,16 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             let (data, catalog) = (data?, catalog?);
             Some(Duties::Orders {
                 data,
+                queue,
                 catalog,
                 payments: payments?,
                 notifications: notifications?,
             })
         }
-        Role::Catalog => settings.data().map(|data| Duties::Catalog { data }),
+        Role::Catalog => {
+            let (data, redis) = (settings.data(), parts::redis(settings));
+            data.map(|data| Duties::Catalog { data, redis })
+        }
         Role::Payments => {
             let (data, bank) = (settings.data(), settings.address("BANK_ADDRESS"));
             Some(Duties::Payments {
@@ -209,7 +218,10 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
                 bank: bank?,
             })
         }
-        Role::Notifications => settings.data().map(|data| Duties::Notifications { data }),
+        Role::Notifications => {
+            let (data, queue) = (settings.data(), parts::queue(settings));
+            data.map(|data| Duties::Notifications { data, queue })
+        }
         Role::Bank => {
             let (data, delay) = (settings.data(), settings.bank_delay(BANK_DELAY_MS));
             Some(Duties::Bank {

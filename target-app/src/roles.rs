@@ -15,6 +15,7 @@ pub(crate) use bank::LedgerError;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
+use crate::queue::Broker;
 use crate::serve::{ServeError, Started};
 
 /// The currency of every amount; amounts are whole numbers of its hundredth part.
@@ -41,9 +42,10 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             secret,
             password_memory_kib,
         } => users::start(&data, &secret, password_memory_kib).await,
-        Duties::Catalog { data } => catalog::start(&data).await,
+        Duties::Catalog { data, redis: _ } => catalog::start(&data).await,
         Duties::Orders {
             data,
+            queue,
             catalog,
             payments,
             notifications,
@@ -52,6 +54,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 catalog,
                 payments,
                 notifications,
+                queue,
             };
             let identity = orders::Identity {
                 instance: config.instance,
@@ -60,7 +63,10 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             orders::start(&data, callees, identity, registry).await
         }
         Duties::Payments { data, bank } => payments::start(&data, bank, config.bug, registry).await,
-        Duties::Notifications { data } => notifications::start(&data).await,
+        Duties::Notifications { data, queue } => {
+            let queue = queue.map(|url| Broker::new(url, &config.instance));
+            notifications::start(&data, queue, registry).await
+        }
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }

@@ -156,13 +156,13 @@ impl<'a> Settings<'a> {
             .or_else(|| self.problem(name, format!("is not set; set it to {wanted}")))
     }
 
-    fn optional(&self, name: &str) -> Option<String> {
+    pub(super) fn optional(&self, name: &str) -> Option<String> {
         (self.lookup)(name)
             .map(|text| text.trim().to_owned())
             .filter(|text| !text.is_empty())
     }
 
-    fn problem<T>(&mut self, setting: &'static str, text: String) -> Option<T> {
+    pub(super) fn problem<T>(&mut self, setting: &'static str, text: String) -> Option<T> {
         self.problems.push(Problem { setting, text });
         None
     }

@@ -29,8 +29,13 @@ use tokio::sync::Notify;
 
 use crate::audit as audits;
 use crate::bug::Bug;
+use crate::config::PartUrl;
 use crate::database::Database;
+use crate::link;
+use crate::outbox::carrier::Carrier;
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
+use crate::queue::Broker;
+use crate::queue::publish::Publisher;
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::{Connections, Upstream};
 use audit::OrderBook;
@@ -49,6 +54,8 @@ pub(super) struct Callees {
     pub(super) catalog: Authority,
     pub(super) payments: Authority,
     pub(super) notifications: Authority,
+    /// Between orders and notifications, if there is one.
+    pub(super) queue: Option<PartUrl>,
 }
 
 /// Who this process is.
@@ -83,14 +90,22 @@ pub(super) async fn start(
 ) -> Result<Started, ServeError> {
     let database = Database::open(data, "orders", MIGRATIONS).await?;
     let connections = Connections::new(registry);
-    let consumer = connections.to("notifications", callees.notifications, CALL_LIMIT);
+    let mut tasks = Tasks::new();
+    let carrier = match callees.queue {
+        None => Carrier::Http(connections.to("notifications", callees.notifications, CALL_LIMIT)),
+        Some(url) => {
+            let (queue, keeper) = link::open(Broker::new(url, &instance), registry);
+            tasks.start(|stop| keeper.run(stop));
+            Carrier::Queue(Publisher::new(queue, registry))
+        }
+    };
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
-        .then(|| memory::open(consumer.clone()))
+        .then(|| memory::open(carrier.clone()))
         .unzip();
     let (late, promises) = (bug == Some(Bug::AcknowledgeBeforeCommit))
         .then(late::queue)
         .unzip();
-    let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
+    let outbox = Outbox::new(database.clone(), carrier, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
         catalog: connections.to("catalog", callees.catalog, CALL_LIMIT),
@@ -101,7 +116,6 @@ pub(super) async fn start(
         memory_outbox,
     });
 
-    let mut tasks = Tasks::new();
     tasks.start(|stop| database.clone().keep_log_short(stop));
     tasks.start(|stop| outbox.run(stop));
     tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));

@@ -9,6 +9,7 @@
 mod audit;
 mod balancer;
 mod bank;
+mod broker;
 mod bugs;
 mod checkout;
 mod client;
@@ -16,4 +17,5 @@ mod input;
 mod journeys;
 mod kill;
 mod process;
+mod queue;
 mod shop;
