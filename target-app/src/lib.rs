@@ -8,6 +8,7 @@
 
 mod audit;
 mod bug;
+mod cache;
 mod clock;
 mod config;
 mod database;
@@ -15,10 +16,12 @@ mod http;
 mod link;
 mod outbox;
 mod queue;
+mod redis_link;
 mod role;
 mod roles;
 mod serve;
 mod telemetry;
+mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};

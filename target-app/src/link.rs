@@ -3,9 +3,8 @@
 //! Requests take the connection if there is one and never wait for it: a part that is away costs them
 //! nothing. Whoever finds it broken says so; the keeper then makes a new one.
 //!
-//! Invariant: at most one connection is being made at a time, tries are at least [`PAUSE_MIN`] apart, and
-//! the log has at most one line for each change of what is wrong and else one in [`SAY_EVERY`]. No line
-//! names more of the part's address than host and port.
+//! Invariant: at most one connection is being made at a time, and tries are at least [`PAUSE_MIN`]
+//! apart. No line of the log names more of the part's address than host and port.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +18,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::serve::stopped;
+use crate::trouble::Trouble;
 
 /// The shortest pause before another try.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause before another try, before chance adds up to half of it.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How often the same failure is logged.
-const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// How connections to a part are made.
 pub(crate) trait Part: Send + Sync + 'static {
@@ -154,11 +152,11 @@ impl<P: Part> Keeper<P> {
     }
 
     async fn keep(&mut self) {
-        let mut voice = Voice::default();
+        let mut trouble = Trouble::default();
         let mut pauses = Pauses::default();
         loop {
-            let connection = self.connect(&mut voice, &mut pauses).await;
-            voice.connected::<P>(&self.part.place());
+            let connection = self.connect(&mut trouble, &mut pauses).await;
+            say_connected(&self.part, trouble.is_over());
             self.generation += 1;
             self.connections.inc();
             self.connected.set(1);
@@ -170,17 +168,17 @@ impl<P: Part> Keeper<P> {
             let reason = self.until_lost(&connection).await;
             self.current.send_replace(None);
             self.connected.set(0);
-            voice.failed::<P>(&self.part.place(), &reason);
+            say_failed(&self.part, &mut trouble, &reason);
             pauses.lived(since.elapsed());
             tokio::time::sleep(pauses.next()).await;
         }
     }
 
-    async fn connect(&self, voice: &mut Voice, pauses: &mut Pauses) -> P::Connection {
+    async fn connect(&self, trouble: &mut Trouble, pauses: &mut Pauses) -> P::Connection {
         loop {
             match self.part.connect().await {
                 Ok(connection) => return connection,
-                Err(reason) => voice.failed::<P>(&self.part.place(), &reason),
+                Err(reason) => say_failed(&self.part, trouble, &reason),
             }
             tokio::time::sleep(pauses.next()).await;
         }
@@ -225,40 +223,20 @@ impl Pauses {
     }
 }
 
-/// What was last said in the log.
-#[derive(Debug, Default)]
-struct Voice {
-    said: Option<(String, Instant)>,
+fn say_connected<P: Part>(part: &P, again: bool) {
+    let place = part.place();
+    tracing::info!(part = P::NAME, place, again, "connected");
 }
 
-impl Voice {
-    fn connected<P: Part>(&mut self, place: &str) {
-        let (part, again) = (P::NAME, self.said.take().is_some());
-        tracing::info!(part, place, again, "connected");
-    }
-
-    fn failed<P: Part>(&mut self, place: &str, reason: &str) {
-        if !self.is_news(reason, Instant::now()) {
-            return;
-        }
+fn say_failed<P: Part>(part: &P, trouble: &mut Trouble, reason: &str) {
+    if trouble.is_news(reason) {
         tracing::warn!(
             part = P::NAME,
-            place,
+            place = part.place(),
             setting = P::SETTING,
             "{} is away and is tried again: {reason}",
             P::NAME
         );
-    }
-
-    fn is_news(&mut self, reason: &str, now: Instant) -> bool {
-        let old = self
-            .said
-            .as_ref()
-            .is_some_and(|(said, at)| said == reason && now - *at < SAY_EVERY);
-        if !old {
-            self.said = Some((reason.to_owned(), now));
-        }
-        !old
     }
 }
 
@@ -335,15 +313,5 @@ mod tests {
         link.lost(&first, "an old complaint");
         assert_eq!(link.broken.borrow().0, first.generation);
         assert_eq!((second.connection, tries.load(Ordering::Relaxed)), (4, 4));
-    }
-
-    #[test]
-    fn the_same_failure_is_said_once_in_ten_seconds() {
-        let (mut voice, now) = (Voice::default(), Instant::now());
-        assert!(voice.is_news("refused", now));
-        assert!(!voice.is_news("refused", now + SAY_EVERY / 2));
-        assert!(voice.is_news("reset", now + SAY_EVERY / 2));
-        assert!(!voice.is_news("reset", now + SAY_EVERY));
-        assert!(voice.is_news("reset", now + SAY_EVERY * 2));
     }
 }

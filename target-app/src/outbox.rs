@@ -24,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::database::Database;
 use crate::serve::stopped;
+use crate::trouble::Trouble;
 use carrier::Carrier;
 
 /// Events in one request to the consumer.
@@ -129,12 +130,20 @@ impl Outbox {
 
     /// Delivers until `stop` turns true; what is left stays in the database.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        if !self.database.prepared(&mut stop).await {
+            return;
+        }
+        let mut trouble = Trouble::default();
         if let Err(error) = self.take_over().await {
             tracing::warn!(%error, "failed to take over the claims of the process before this one");
         }
         loop {
-            if let Err(error) = self.deliver_all().await {
-                tracing::warn!(?error, "failed to read or write the outbox");
+            match self.deliver_all().await {
+                Ok(()) => drop(trouble.is_over()),
+                Err(error) if trouble.is_news(&error) => {
+                    tracing::warn!(error, "failed to deliver events; they stay in the outbox");
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 () = stopped(&mut stop) => break,
@@ -164,25 +173,34 @@ impl Outbox {
         Ok(())
     }
 
-    async fn deliver_all(&self) -> Result<(), sqlx::Error> {
+    async fn deliver_all(&self) -> Result<(), String> {
+        let failure = self.deliver_due().await;
+        let failure = failure.map_err(|error| format!("database: {error}"))?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    // Why the last batch was not delivered, if it was not.
+    async fn deliver_due(&self) -> Result<Option<String>, sqlx::Error> {
         while self.anything_due().await? {
             self.measure().await?;
             if !self.carrier.is_there() {
-                return Ok(());
+                // Whoever keeps it up has said so in the log.
+                return Ok(None);
             }
             let events = self.claim().await?;
             if events.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
             let carried = self.carrier.carry(&events).await;
             self.forget(&carried.delivered).await?;
             self.delivered.inc_by(carried.delivered.len() as u64);
-            if let Some(error) = carried.failure {
-                tracing::warn!(error, "failed to deliver events; they stay in the outbox");
-                return self.rest(&carried.left).await;
+            if carried.failure.is_some() {
+                self.rest(&carried.left).await?;
+                return Ok(carried.failure);
             }
         }
-        self.measure().await
+        self.measure().await?;
+        Ok(None)
     }
 
     // As a rule there is next to nothing to count, and some thousand rows after a while without a carrier.
@@ -206,11 +224,16 @@ impl Outbox {
 
     async fn claim(&self) -> Result<Vec<Event>, sqlx::Error> {
         let now = clock::now_ms();
-        let mut events: Vec<Event> = sqlx::query_as(
+        let mut events: Vec<Event> = sqlx::query_as(self.database.dialect().pick(
             "UPDATE outbox SET claimed_by = $1, claimed_until = $2
              WHERE sequence IN (SELECT sequence FROM outbox WHERE claimed_until <= $3 ORDER BY sequence LIMIT $4)
              RETURNING sequence, event_id AS id, kind, payload",
-        )
+            "WITH due AS MATERIALIZED
+               (SELECT sequence FROM outbox WHERE claimed_until <= $3 ORDER BY sequence LIMIT $4
+                FOR UPDATE SKIP LOCKED)
+             UPDATE outbox SET claimed_by = $1, claimed_until = $2 FROM due WHERE outbox.sequence = due.sequence
+             RETURNING outbox.sequence, event_id AS id, kind, payload",
+        ))
         .bind(&self.owner)
         .bind(now + CLAIM_MS)
         .bind(now)
@@ -222,7 +245,11 @@ impl Outbox {
     }
 
     async fn forget(&self, events: &[&Event]) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM outbox WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))")
+        sqlx::query(self.database.dialect().pick(
+            "DELETE FROM outbox WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
+            "DELETE FROM outbox WHERE claimed_by = $1
+             AND sequence IN (SELECT value::bigint FROM json_array_elements_text($2::json))",
+        ))
             .bind(&self.owner)
             .bind(sequences(events))
             .execute(self.database.writer())
@@ -231,10 +258,12 @@ impl Outbox {
     }
 
     async fn rest(&self, events: &[&Event]) -> Result<(), sqlx::Error> {
-        sqlx::query(
+        sqlx::query(self.database.dialect().pick(
             "UPDATE outbox SET claimed_until = $3
              WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
-        )
+            "UPDATE outbox SET claimed_until = $3 WHERE claimed_by = $1
+             AND sequence IN (SELECT value::bigint FROM json_array_elements_text($2::json))",
+        ))
         .bind(&self.owner)
         .bind(sequences(events))
         .bind(clock::now_ms() + REST_MS)

@@ -38,13 +38,13 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             Ok(gateway::start(callees, &secret, registry))
         }
         Duties::Users {
-            data,
+            storage,
             secret,
             password_memory_kib,
-        } => users::start(&data, &secret, password_memory_kib).await,
-        Duties::Catalog { data, redis: _ } => catalog::start(&data).await,
+        } => users::start(&storage, &secret, password_memory_kib).await,
+        Duties::Catalog { storage, redis } => catalog::start(&storage, redis, registry).await,
         Duties::Orders {
-            data,
+            storage,
             queue,
             catalog,
             payments,
@@ -60,12 +60,14 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 instance: config.instance,
                 bug: config.bug,
             };
-            orders::start(&data, callees, identity, registry).await
+            orders::start(&storage, callees, identity, registry).await
         }
-        Duties::Payments { data, bank } => payments::start(&data, bank, config.bug, registry).await,
-        Duties::Notifications { data, queue } => {
+        Duties::Payments { storage, bank } => {
+            payments::start(&storage, bank, config.bug, registry).await
+        }
+        Duties::Notifications { storage, queue } => {
             let queue = queue.map(|url| Broker::new(url, &config.instance));
-            notifications::start(&data, queue, registry).await
+            notifications::start(&storage, queue, registry).await
         }
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }

@@ -38,22 +38,22 @@ impl fmt::Debug for PartUrl {
 /// Where the message broker answers (`AMQP_URL`); not set: events go over HTTP.
 pub(super) fn queue(settings: &mut Settings<'_>) -> Option<PartUrl> {
     let form = "amqp://user:password@host:port/%2f";
-    read(settings, "AMQP_URL", "amqp", form)
+    read(settings, ["AMQP_URL", "AMQP_URL_FILE"], "amqp", form)
 }
 
 /// Where Redis answers (`REDIS_URL`); not set: each process keeps a cache of its own.
 pub(super) fn redis(settings: &mut Settings<'_>) -> Option<PartUrl> {
     let form = "redis://host:port or redis://:password@host:port/0";
-    read(settings, "REDIS_URL", "redis", form)
+    read(settings, ["REDIS_URL", "REDIS_URL_FILE"], "redis", form)
 }
 
 fn read(
     settings: &mut Settings<'_>,
-    name: &'static str,
+    names: [&'static str; 2],
     scheme: &str,
     form: &str,
 ) -> Option<PartUrl> {
-    let text = settings.optional(name)?;
+    let text = settings.hidden(names).ok()??;
     // The text may hold a password, so no problem quotes it.
     let problem = match Url::parse(&text) {
         Err(error) => format!("is not a URL ({error})"),
@@ -64,7 +64,7 @@ fn read(
         }
         Ok(url) => return Some(PartUrl(url)),
     };
-    settings.problem(name, format!("{problem}; write it as {form}"))
+    settings.problem(names[0], format!("{problem}; write it as {form}"))
 }
 
 #[cfg(test)]

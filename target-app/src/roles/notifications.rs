@@ -7,7 +7,6 @@
 
 mod book;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -20,7 +19,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::audit::{self, Book, Line, Lines};
-use crate::database::Database;
+use crate::config::Storage;
+use crate::database::{Database, Schema, no_rows};
 use crate::http::body::FromRole;
 use crate::http::error::ApiError;
 use crate::http::extract::Ids;
@@ -34,6 +34,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/notifications/0001_start.sql"),
     include_str!("../../migrations/notifications/0002_dead_letters.sql"),
 ];
+const SCHEMA: Schema = Schema {
+    name: "notifications",
+    sqlite: MIGRATIONS,
+    postgres: &[
+        include_str!("../../migrations/postgres/notifications/0001_start.sql"),
+        include_str!("../../migrations/postgres/notifications/0002_dead_letters.sql"),
+    ],
+};
 /// The most events in one request.
 const EVENTS_MAX: usize = 200;
 /// The most dead letters in one answer.
@@ -41,14 +49,13 @@ const LETTERS_MAX: i64 = 100;
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     broker: Option<Broker>,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "notifications", MIGRATIONS).await?;
-    let book = Arc::new(NotificationBook::new(database.clone(), registry));
     let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
+    let book = Arc::new(NotificationBook::new(database.clone(), registry));
     if let Some(broker) = broker {
         let (queue, keeper) = link::open(broker, registry);
         let consumer = Consumer::new(queue, Arc::clone(&book), registry);
@@ -60,7 +67,7 @@ pub(super) async fn start(
         .route("/notifications/{order_id}", get(show))
         .route("/dead-letters", get(dead_letters))
         .with_state(book)
-        .merge(audit::route(data, Deliveries(database.clone())));
+        .merge(audit::route(&storage.folder, Deliveries(database.clone())));
     Ok(Started {
         router,
         database: Some(database),
@@ -155,10 +162,11 @@ struct Deliveries(Database);
 
 impl Book for Deliveries {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
+        let mut moment = self.0.snapshot().await?;
         let mut rows = sqlx::query_scalar(
             "SELECT order_id FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
         )
-        .fetch(self.0.reader());
+        .fetch(&mut *moment);
         while let Some(order) = rows.try_next().await? {
             lines.put(&Line::Delivery { order })?;
         }

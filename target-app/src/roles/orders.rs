@@ -17,7 +17,6 @@ mod saga;
 mod state;
 mod sweep;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +28,8 @@ use tokio::sync::Notify;
 
 use crate::audit as audits;
 use crate::bug::Bug;
-use crate::config::PartUrl;
-use crate::database::Database;
+use crate::config::{PartUrl, Storage};
+use crate::database::{Database, Schema, no_rows};
 use crate::link;
 use crate::outbox::carrier::Carrier;
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
@@ -46,6 +45,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0001_start.sql"),
     include_str!("../../migrations/orders/0002_history.sql"),
 ];
+const SCHEMA: Schema = Schema {
+    name: "orders",
+    sqlite: MIGRATIONS,
+    postgres: &[
+        include_str!("../../migrations/postgres/orders/0001_start.sql"),
+        include_str!("../../migrations/postgres/orders/0002_history.sql"),
+    ],
+};
 /// How long a callee may take, retries included; two of them fit into the gateway's patience.
 const CALL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -83,14 +90,14 @@ struct Orders {
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     callees: Callees,
     Identity { instance, bug }: Identity,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "orders", MIGRATIONS).await?;
-    let connections = Connections::new(registry);
     let mut tasks = Tasks::new();
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
+    let connections = Connections::new(registry);
     let carrier = match callees.queue {
         None => Carrier::Http(connections.to("notifications", callees.notifications, CALL_LIMIT)),
         Some(url) => {
@@ -116,7 +123,6 @@ pub(super) async fn start(
         memory_outbox,
     });
 
-    tasks.start(|stop| database.clone().keep_log_short(stop));
     tasks.start(|stop| outbox.run(stop));
     tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));
     if let Some(delivery) = delivery {
@@ -133,7 +139,7 @@ pub(super) async fn start(
         .route("/checkout", post(checkout::check_out))
         .route("/orders/{id}", get(checkout::show))
         .with_state(orders)
-        .merge(audits::route(data, OrderBook(database.clone())));
+        .merge(audits::route(&storage.folder, OrderBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),

@@ -124,9 +124,12 @@ impl NotificationBook {
         if events.is_empty() {
             return Ok(0);
         }
+        // In one order, so that two with the same events do not wait for each other in a ring.
+        let mut events = events.to_vec();
+        events.sort_unstable_by_key(|event| &event.id);
         let mut new = 0;
         let mut transaction = self.database.begin().await?;
-        for event in events {
+        for event in &events {
             new += insert(&mut transaction, event).await?;
         }
         transaction.commit().await?;
