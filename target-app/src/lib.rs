@@ -13,6 +13,7 @@ mod config;
 mod database;
 mod http;
 mod outbox;
+mod parts;
 mod role;
 mod roles;
 mod serve;
@@ -20,6 +21,7 @@ mod telemetry;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};
+pub use parts::{PartError, become_part};
 pub use role::Role;
 pub use serve::{ServeError, serve};
 

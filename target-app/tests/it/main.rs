@@ -15,5 +15,6 @@ mod client;
 mod input;
 mod journeys;
 mod kill;
+mod parts;
 mod process;
 mod shop;
