@@ -80,6 +80,10 @@ pub(crate) enum Duties {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The secret itself, for the one place that signs or verifies.
     pub(crate) fn expose(&self) -> &[u8] {
         self.0.as_bytes()

@@ -15,6 +15,7 @@ mod database;
 mod http;
 mod link;
 mod outbox;
+mod parts;
 mod queue;
 mod redis_link;
 mod role;
@@ -25,6 +26,7 @@ mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};
+pub use parts::{PartError, become_part};
 pub use role::Role;
 pub use serve::{ServeError, serve};
 

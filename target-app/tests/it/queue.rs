@@ -6,13 +6,16 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::audit::read;
-use crate::broker::{Turn, broker, free_ports};
+use crate::broker::{Turn, broker};
 use crate::client::Client;
 use crate::journeys::notified;
+use crate::server::free_ports;
 use crate::shop::{Process, Shop};
 
 /// How many buy at the same time.
 const SHOPPERS: u32 = 4;
+/// How often each of them does: the broker needs the machine too.
+const PACE: Duration = Duration::from_millis(50);
 
 async fn shop_with(url: &str) -> Shop {
     Shop::open_with(&[
@@ -23,13 +26,13 @@ async fn shop_with(url: &str) -> Shop {
 }
 
 /// Waits until something is so.
-async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !so().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting)
+    tokio::time::timeout(Duration::from_secs(60), waiting)
         .await
         .unwrap_or_else(|_| panic!("it never came that {what}"));
 }
@@ -66,7 +69,9 @@ impl Buying {
             let stop = stop.subscribe();
             shoppers.spawn(async move {
                 let mut bought = Vec::new();
+                let mut pace = tokio::time::interval(PACE);
                 while !*stop.borrow() {
+                    pace.tick().await;
                     bought.push(buy(&shopper, &format!("{number}-{}", bought.len())).await);
                 }
                 bought
