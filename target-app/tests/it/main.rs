@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "the helpers of these tests fail as the tests do"
 )]
 
@@ -15,5 +16,7 @@ mod client;
 mod input;
 mod journeys;
 mod kill;
+mod lost;
+mod parts;
 mod process;
 mod shop;
