@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::watch;
 use url::Url;
 
@@ -51,9 +51,9 @@ pub(super) async fn open(
     let file = file(folder, name);
     // Turning the log mode on is not covered by SQLite's busy handler, so one process at a time.
     let lock = migrate::lock(&folder.join(format!("{name}.lock"))).await?;
-    let writer = connect(&file, 1).await?;
-    migrate::run(&writer, &file, migrations).await?;
+    migrate::run(&mut first(&file).await?, &file, migrations).await?;
     drop(lock);
+    let writer = connect(&file, 1).await?;
     let reader = connect(&file, READERS_MAX).await?;
     Ok((reader, writer))
 }
@@ -93,6 +93,23 @@ impl Database {
         sqlx::query(restored).execute(&mut *connection).await?;
         truncated.map(drop)
     }
+}
+
+// A connection by itself: a pool would try a file that is no database again and again.
+async fn first(file: &Path) -> Result<AnyConnection, DatabaseError> {
+    install_default_drivers();
+    let open = |source| DatabaseError::Open {
+        file: file.to_owned(),
+        source,
+    };
+    let mut connection = AnyConnection::connect(url_of(file).as_str())
+        .await
+        .map_err(open)?;
+    sqlx::raw_sql(AssertSqlSafe(settings()))
+        .execute(&mut connection)
+        .await
+        .map_err(open)?;
+    Ok(connection)
 }
 
 async fn connect(file: &Path, connections: u32) -> Result<AnyPool, DatabaseError> {

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use crate::audit::{at_rest, read};
 use crate::balancer;
 use crate::client::Client;
+use crate::parts::on_each_kind;
 use crate::shop::{Process, Settings, Shop};
 
 /// States in which an order stays.
@@ -44,7 +45,7 @@ async fn sold_after_a_kill(bug: Option<&str>) -> bool {
     sold
 }
 
-#[tokio::test]
+on_each_kind!(an_order_acknowledged_before_its_commit_is_lost_with_its_process);
 async fn an_order_acknowledged_before_its_commit_is_lost_with_its_process() {
     assert!(!sold_after_a_kill(Some("acknowledge_before_commit")).await);
     assert!(sold_after_a_kill(None).await);
@@ -77,7 +78,7 @@ async fn charges_after_a_kill(bug: Option<&str>) -> usize {
     charges.len()
 }
 
-#[tokio::test]
+on_each_kind!(a_charge_asked_for_again_is_made_twice_only_under_a_fresh_key);
 async fn a_charge_asked_for_again_is_made_twice_only_under_a_fresh_key() {
     assert_eq!(charges_after_a_kill(Some("charge_twice_on_retry")).await, 2);
     assert_eq!(charges_after_a_kill(None).await, 1);
@@ -111,13 +112,13 @@ async fn undelivered_after_a_stop(bug: Option<&str>) -> usize {
     left
 }
 
-#[tokio::test]
+on_each_kind!(events_kept_in_memory_are_lost_when_their_process_stops);
 async fn events_kept_in_memory_are_lost_when_their_process_stops() {
     assert!(undelivered_after_a_stop(Some("lose_outbox")).await > 0);
     assert_eq!(undelivered_after_a_stop(None).await, 0);
 }
 
-#[tokio::test]
+on_each_kind!(a_planted_bug_is_announced_in_the_log);
 async fn a_planted_bug_is_announced_in_the_log() {
     let shop = Shop::open().await;
     let settings = with_bug(&shop, Some("lose_outbox"));
