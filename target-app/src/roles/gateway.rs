@@ -98,7 +98,8 @@ pub(super) fn start(callees: Callees, secret: &Secret, registry: &mut Registry) 
             through(MethodFilter::DELETE, &cart),
         )
         .route("/checkout", through(MethodFilter::POST, &purchase))
-        .route("/orders/{id}", through(MethodFilter::GET, &cart));
+        .route("/orders/{id}", through(MethodFilter::GET, &cart))
+        .route("/orders/{id}/cancel", through(MethodFilter::POST, &cart));
     Started {
         router,
         database: None,

@@ -63,6 +63,9 @@ struct Payload {
     shopper_id: String,
     #[serde(default)]
     amount: i64,
+    /// When it happened, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<i64>,
 }
 
 async fn record(
@@ -119,13 +122,22 @@ struct NotificationBook(Database);
 
 impl Book for NotificationBook {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
-        let mut rows = sqlx::query_scalar(
-            "SELECT order_id FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
+        let mut rows = sqlx::query_as(
+            "SELECT payload, received_at FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
         )
         .fetch(self.0.reader());
-        while let Some(order) = rows.try_next().await? {
-            lines.put(&Line::Delivery { order })?;
+        while let Some((payload, received_at)) = rows.try_next().await? {
+            lines.put(&delivery(payload, received_at)?)?;
         }
         Ok(())
     }
+}
+
+fn delivery(payload: String, received_at: i64) -> Result<Line, ApiError> {
+    let payload: Payload =
+        serde_json::from_str(&payload).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(Line::Delivery {
+        order: payload.order_id,
+        after_ms: payload.at.map(|at| (received_at - at).max(0)),
+    })
 }

@@ -10,6 +10,7 @@ mod audit;
 mod balancer;
 mod bank;
 mod bugs;
+mod cancel;
 mod checkout;
 mod client;
 mod input;
