@@ -4,6 +4,7 @@
 //! once, one line each, naming the setting. Secrets are never printed.
 
 mod settings;
+mod storage;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use ::http::uri::Authority;
 use crate::bug::Bug;
 use crate::role::Role;
 use settings::Settings;
+pub(crate) use storage::{Server, Storage};
 
 /// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
 /// two passes and one lane, in KiB.
@@ -42,25 +44,25 @@ pub(crate) enum Duties {
         secret: Secret,
     },
     Users {
-        data: PathBuf,
+        storage: Storage,
         secret: Secret,
         password_memory_kib: u32,
     },
     Catalog {
-        data: PathBuf,
+        storage: Storage,
     },
     Orders {
-        data: PathBuf,
+        storage: Storage,
         catalog: Authority,
         payments: Authority,
         notifications: Authority,
     },
     Payments {
-        data: PathBuf,
+        storage: Storage,
         bank: Authority,
     },
     Notifications {
-        data: PathBuf,
+        storage: Storage,
     },
     Bank {
         data: PathBuf,
@@ -177,39 +179,43 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
         Role::Users => {
-            let (data, secret) = (settings.data(), settings.secret());
+            let (storage, secret) = (settings.storage(role), settings.secret());
             let password_memory_kib = settings.password_memory(PASSWORD_MEMORY_KIB);
             Some(Duties::Users {
-                data: data?,
+                storage: storage?,
                 secret: secret?,
                 password_memory_kib: password_memory_kib?,
             })
         }
         Role::Orders => {
-            let data = settings.data();
+            let storage = settings.storage(role);
             let [catalog, payments, notifications] = [
                 "CATALOG_ADDRESS",
                 "PAYMENTS_ADDRESS",
                 "NOTIFICATIONS_ADDRESS",
             ]
             .map(|name| settings.address(name));
-            let (data, catalog) = (data?, catalog?);
+            let (storage, catalog) = (storage?, catalog?);
             Some(Duties::Orders {
-                data,
+                storage,
                 catalog,
                 payments: payments?,
                 notifications: notifications?,
             })
         }
-        Role::Catalog => settings.data().map(|data| Duties::Catalog { data }),
+        Role::Catalog => settings
+            .storage(role)
+            .map(|storage| Duties::Catalog { storage }),
         Role::Payments => {
-            let (data, bank) = (settings.data(), settings.address("BANK_ADDRESS"));
+            let (storage, bank) = (settings.storage(role), settings.address("BANK_ADDRESS"));
             Some(Duties::Payments {
-                data: data?,
+                storage: storage?,
                 bank: bank?,
             })
         }
-        Role::Notifications => settings.data().map(|data| Duties::Notifications { data }),
+        Role::Notifications => settings
+            .storage(role)
+            .map(|storage| Duties::Notifications { storage }),
         Role::Bank => {
             let (data, delay) = (settings.data(), settings.bank_delay(BANK_DELAY_MS));
             Some(Duties::Bank {
@@ -359,5 +365,67 @@ mod tests {
         ];
         let config = read(Role::Users, &set).unwrap();
         assert!(!format!("{config:?}").contains("do-not-print"));
+    }
+
+    #[test]
+    fn a_database_server_takes_the_place_of_the_folder_and_its_password_is_not_printed() {
+        let url = "postgres://shop:do%20not-print@127.0.0.1:5432/shop";
+        let set = [("PORT", "0"), ("DATABASE_URL", url)];
+        let config = read(Role::Catalog, &set).unwrap();
+        assert!(!format!("{config:?}").contains("print"), "{config:?}");
+        let Duties::Catalog { storage } = config.duties else {
+            panic!("another role");
+        };
+        assert_eq!(storage.server.unwrap().connections, 8);
+    }
+
+    #[test]
+    fn a_url_that_names_no_database_is_refused_and_not_repeated() {
+        for url in [
+            "127.0.0.1:5432",
+            "mysql://shop:hidden@127.0.0.1/shop",
+            "postgres://shop:hidden@127.0.0.1:5432",
+            "postgres://shop:hidden@127.0.0.1/shop?sslmode=require",
+            "postgres://:hidden@127.0.0.1/shop",
+            "postgres://shop:hidden@127.0.0.1/shop/other",
+        ] {
+            let set = [
+                ("PORT", "0"),
+                ("DATABASE_URL", url),
+                ("DATABASE_CONNECTIONS", "0"),
+            ];
+            check(
+                Role::Catalog,
+                &set,
+                &["DATABASE_URL ", "DATABASE_CONNECTIONS"],
+            );
+            let problems = read(Role::Catalog, &set).unwrap_err().concat();
+            assert!(!problems.contains("hidden"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let file = file.to_str().unwrap();
+        let read_with = |more: &[(&str, &str)]| {
+            let set = [&[("PORT", "0"), ("DATA_DIR", "/tmp")], more].concat();
+            read(Role::Users, &set)
+        };
+        let problem = read_with(&[("JWT_SECRET_FILE", file)]).unwrap_err();
+        assert!(problem[0].starts_with("JWT_SECRET_FILE is"), "{problem:?}");
+        std::fs::write(file, "from-a-file-of-secrets\n").unwrap();
+        let config = read_with(&[("JWT_SECRET_FILE", file)]).unwrap();
+        let Duties::Users { secret, .. } = config.duties else {
+            panic!("another role");
+        };
+        assert_eq!(secret.expose(), b"from-a-file-of-secrets");
+        let both = [
+            ("JWT_SECRET_FILE", file),
+            ("JWT_SECRET", "in-the-environment"),
+        ];
+        let problem = read_with(&both).unwrap_err();
+        assert!(problem[0].contains("set one of the two"), "{problem:?}");
     }
 }

@@ -17,6 +17,7 @@ mod role;
 mod roles;
 mod serve;
 mod telemetry;
+mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};

@@ -25,6 +25,7 @@ use crate::database::Database;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::serve::stopped;
+use crate::trouble::Trouble;
 use crate::upstream::Upstream;
 
 /// Events in one request to the consumer.
@@ -122,12 +123,21 @@ impl Outbox {
 
     /// Delivers until `stop` turns true; what is left stays in the database.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        if !self.database.prepared(&mut stop).await {
+            return;
+        }
+        let mut trouble = Trouble::default();
         if let Err(error) = self.take_over().await {
             tracing::warn!(%error, "failed to take over the claims of the process before this one");
         }
         loop {
-            if let Err(error) = self.deliver_all().await {
-                tracing::warn!(?error, "failed to deliver events; they stay in the outbox");
+            match self.deliver_all().await {
+                Ok(()) => drop(trouble.is_over()),
+                Err(error) => {
+                    if trouble.is_news(&format!("{error:?}")) {
+                        tracing::warn!(?error, "failed to deliver events; they stay in the outbox");
+                    }
+                }
             }
             tokio::select! {
                 () = stopped(&mut stop) => return,
@@ -183,11 +193,16 @@ impl Outbox {
 
     async fn claim(&self) -> Result<Vec<Event>, sqlx::Error> {
         let now = clock::now_ms();
-        let mut events: Vec<Event> = sqlx::query_as(
+        let mut events: Vec<Event> = sqlx::query_as(self.database.dialect().pick(
             "UPDATE outbox SET claimed_by = $1, claimed_until = $2
              WHERE sequence IN (SELECT sequence FROM outbox WHERE claimed_until <= $3 ORDER BY sequence LIMIT $4)
              RETURNING sequence, event_id AS id, kind, payload",
-        )
+            "WITH due AS MATERIALIZED
+               (SELECT sequence FROM outbox WHERE claimed_until <= $3 ORDER BY sequence LIMIT $4
+                FOR UPDATE SKIP LOCKED)
+             UPDATE outbox SET claimed_by = $1, claimed_until = $2 FROM due WHERE outbox.sequence = due.sequence
+             RETURNING outbox.sequence, event_id AS id, kind, payload",
+        ))
         .bind(&self.owner)
         .bind(now + CLAIM_MS)
         .bind(now)
@@ -199,7 +214,11 @@ impl Outbox {
     }
 
     async fn forget(&self, events: &[Event]) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM outbox WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))")
+        sqlx::query(self.database.dialect().pick(
+            "DELETE FROM outbox WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
+            "DELETE FROM outbox WHERE claimed_by = $1
+             AND sequence IN (SELECT value::bigint FROM json_array_elements_text($2::json))",
+        ))
             .bind(&self.owner)
             .bind(sequences(events))
             .execute(self.database.writer())
@@ -208,10 +227,12 @@ impl Outbox {
     }
 
     async fn rest(&self, events: &[Event]) -> Result<(), sqlx::Error> {
-        sqlx::query(
+        sqlx::query(self.database.dialect().pick(
             "UPDATE outbox SET claimed_until = $3
              WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
-        )
+            "UPDATE outbox SET claimed_until = $3 WHERE claimed_by = $1
+             AND sequence IN (SELECT value::bigint FROM json_array_elements_text($2::json))",
+        ))
         .bind(&self.owner)
         .bind(sequences(events))
         .bind(clock::now_ms() + REST_MS)

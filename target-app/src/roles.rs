@@ -37,13 +37,13 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             Ok(gateway::start(callees, &secret, registry))
         }
         Duties::Users {
-            data,
+            storage,
             secret,
             password_memory_kib,
-        } => users::start(&data, &secret, password_memory_kib).await,
-        Duties::Catalog { data } => catalog::start(&data).await,
+        } => users::start(&storage, &secret, password_memory_kib).await,
+        Duties::Catalog { storage } => catalog::start(&storage).await,
         Duties::Orders {
-            data,
+            storage,
             catalog,
             payments,
             notifications,
@@ -57,10 +57,12 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 instance: config.instance,
                 bug: config.bug,
             };
-            orders::start(&data, callees, identity, registry).await
+            orders::start(&storage, callees, identity, registry).await
         }
-        Duties::Payments { data, bank } => payments::start(&data, bank, config.bug, registry).await,
-        Duties::Notifications { data } => notifications::start(&data).await,
+        Duties::Payments { storage, bank } => {
+            payments::start(&storage, bank, config.bug, registry).await
+        }
+        Duties::Notifications { storage } => notifications::start(&storage).await,
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }

@@ -6,7 +6,6 @@ mod reservations;
 mod search;
 mod seed;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::http::StatusCode;
@@ -21,7 +20,8 @@ use sqlx::{FromRow, Row as _};
 
 use super::CURRENCY;
 use crate::audit::{self, Book, Line, Lines};
-use crate::database::{Database, DatabaseError};
+use crate::config::Storage;
+use crate::database::{Database, Schema};
 use crate::http::body::FromRole;
 use crate::http::error::ApiError;
 use crate::http::extract::Ids;
@@ -30,6 +30,13 @@ use crate::serve::{ServeError, Started, Tasks};
 use reservations::{Decision, Wish};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/catalog/0001_start.sql")];
+const SCHEMA: Schema = Schema {
+    name: "catalog",
+    sqlite: MIGRATIONS,
+    postgres: &[include_str!(
+        "../../migrations/postgres/catalog/0001_start.sql"
+    )],
+};
 /// The last page that can be asked for.
 const PAGE_MAX: i64 = 10_000;
 /// Products on a page unless the caller says otherwise.
@@ -38,13 +45,10 @@ const SIZE: i64 = 20;
 const SIZE_MAX: i64 = 100;
 
 /// Prepares the role, with its products in place.
-pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
-    let database = Database::open(data, "catalog", MIGRATIONS).await?;
-    seed::products(&database, seed::PRODUCTS)
-        .await
-        .map_err(|source| DatabaseError::Seed { source })?;
+pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
+    let rows = |database| async move { seed::products(&database, seed::PRODUCTS).await };
+    let database = Database::start(storage, SCHEMA, rows, &mut tasks).await?;
     let router = Router::new()
         .route("/products", get(list))
         .route("/products/search", get(find))
@@ -52,7 +56,7 @@ pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
         .route("/reservations", post(reserve))
         .route("/reservations/{order_id}/release", post(release))
         .with_state(Arc::new(database.clone()))
-        .merge(audit::route(data, StockBook(database.clone())));
+        .merge(audit::route(&storage.folder, StockBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),
@@ -110,14 +114,16 @@ async fn find(
     let parameters = Parameters::new(pairs);
     let text = parameters.text("q", 1..=64)?;
     let size = parameters.integer("size", SIZE, 1..=SIZE_MAX)?;
-    let items: Vec<Item> = match search::expression(text) {
+    let items: Vec<Item> = match search::expression(database.dialect(), text) {
         None => Vec::new(),
         Some(expression) => {
-            sqlx::query_as(
+            sqlx::query_as(database.dialect().pick(
                 "SELECT p.id, p.name, p.category, p.price FROM product_words
                  JOIN products p ON p.number = product_words.rowid
                  WHERE product_words MATCH $1 ORDER BY product_words.rowid LIMIT $2",
-            )
+                "SELECT id, name, category, price FROM products
+                 WHERE words @@ to_tsquery('simple', $1) ORDER BY number LIMIT $2",
+            ))
             .bind(expression)
             .bind(size)
             .fetch_all(database.reader())
@@ -171,9 +177,10 @@ impl Book for StockBook {
     // the catalog that an order was sold. So at rest, when no order is under way, what is set aside is
     // what was sold, and nothing is reserved.
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
+        let mut moment = self.0.snapshot().await?;
         let mut rows =
             sqlx::query_as("SELECT product_id, available FROM stock ORDER BY product_id")
-                .fetch(self.0.reader());
+                .fetch(&mut *moment);
         while let Some((sku, available)) = rows.try_next().await? {
             let reserved = 0;
             lines.put(&Line::Stock {

@@ -3,7 +3,6 @@
 //! Invariant: an event is recorded once however often it is sent, and an answer of 200 means that all
 //! events of the request are recorded.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -15,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::audit::{self, Book, Line, Lines};
 use crate::clock;
-use crate::database::Database;
+use crate::config::Storage;
+use crate::database::{Database, Schema, no_rows};
 use crate::http::body::FromRole;
 use crate::http::error::ApiError;
 use crate::http::extract::Ids;
@@ -24,19 +24,28 @@ use crate::serve::{ServeError, Started, Tasks};
 const MIGRATIONS: &[&str] = &[include_str!(
     "../../migrations/notifications/0001_start.sql"
 )];
+const SCHEMA: Schema = Schema {
+    name: "notifications",
+    sqlite: MIGRATIONS,
+    postgres: &[include_str!(
+        "../../migrations/postgres/notifications/0001_start.sql"
+    )],
+};
 /// The most events in one request.
 const EVENTS_MAX: usize = 200;
 
 /// Prepares the role.
-pub(super) async fn start(data: &Path) -> Result<Started, ServeError> {
-    let database = Database::open(data, "notifications", MIGRATIONS).await?;
+pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let router = Router::new()
         .route("/events", post(record))
         .route("/notifications/{order_id}", get(show))
         .with_state(Arc::new(database.clone()))
-        .merge(audit::route(data, NotificationBook(database.clone())));
+        .merge(audit::route(
+            &storage.folder,
+            NotificationBook(database.clone()),
+        ));
     Ok(Started {
         router,
         database: Some(database),
@@ -70,7 +79,7 @@ struct Payload {
 
 async fn record(
     State(database): State<Arc<Database>>,
-    FromRole(batch): FromRole<Batch>,
+    FromRole(mut batch): FromRole<Batch>,
 ) -> Result<Json<Value>, ApiError> {
     if batch.events.len() > EVENTS_MAX {
         return Err(ApiError::invalid(
@@ -78,6 +87,10 @@ async fn record(
             format!("at most {EVENTS_MAX} events fit one request"),
         ));
     }
+    // In one order, so that two requests with the same events do not wait for each other in a ring.
+    batch
+        .events
+        .sort_unstable_by(|one, other| one.id.cmp(&other.id));
     let mut new = 0;
     let mut transaction = database.begin().await?;
     for Event { id, kind, payload } in &batch.events {
@@ -122,10 +135,11 @@ struct NotificationBook(Database);
 
 impl Book for NotificationBook {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
+        let mut moment = self.0.snapshot().await?;
         let mut rows = sqlx::query_as(
             "SELECT payload, received_at FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
         )
-        .fetch(self.0.reader());
+        .fetch(&mut *moment);
         while let Some((payload, received_at)) = rows.try_next().await? {
             lines.put(&delivery(payload, received_at)?)?;
         }

@@ -19,7 +19,6 @@ mod state;
 mod sweep;
 mod undo;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,8 @@ use tokio::sync::Notify;
 
 use crate::audit as audits;
 use crate::bug::Bug;
-use crate::database::Database;
+use crate::config::Storage;
+use crate::database::{Database, Schema, no_rows};
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::{Connections, Upstream};
@@ -44,6 +44,15 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0002_history.sql"),
     include_str!("../../migrations/orders/0003_taking_back.sql"),
 ];
+const SCHEMA: Schema = Schema {
+    name: "orders",
+    sqlite: MIGRATIONS,
+    postgres: &[
+        include_str!("../../migrations/postgres/orders/0001_start.sql"),
+        include_str!("../../migrations/postgres/orders/0002_history.sql"),
+        include_str!("../../migrations/postgres/orders/0003_taking_back.sql"),
+    ],
+};
 /// How long a callee may take, retries included; two of them fit into the gateway's patience.
 const CALL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -79,12 +88,13 @@ struct Orders {
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     callees: Callees,
     Identity { instance, bug }: Identity,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "orders", MIGRATIONS).await?;
+    let mut tasks = Tasks::new();
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
     let consumer = connections.to("notifications", callees.notifications, CALL_LIMIT);
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
@@ -104,8 +114,6 @@ pub(super) async fn start(
         memory_outbox,
     });
 
-    let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
     tasks.start(|stop| outbox.run(stop));
     tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));
     if let Some(delivery) = delivery {
@@ -123,7 +131,7 @@ pub(super) async fn start(
         .route("/orders/{id}", get(checkout::show))
         .route("/orders/{id}/cancel", post(undo::cancel))
         .with_state(orders)
-        .merge(audits::route(data, OrderBook(database.clone())));
+        .merge(audits::route(&storage.folder, OrderBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),

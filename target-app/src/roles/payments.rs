@@ -10,7 +10,6 @@
 mod bank;
 mod refunds;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +26,8 @@ use uuid::Uuid;
 
 use crate::bug::Bug;
 use crate::clock;
-use crate::database::Database;
+use crate::config::Storage;
+use crate::database::{Database, Schema, no_rows};
 use crate::http::body::FromRole;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
@@ -41,6 +41,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/payments/0001_start.sql"),
     include_str!("../../migrations/payments/0002_refunds.sql"),
 ];
+const SCHEMA: Schema = Schema {
+    name: "payments",
+    sqlite: MIGRATIONS,
+    postgres: &[
+        include_str!("../../migrations/postgres/payments/0001_start.sql"),
+        include_str!("../../migrations/postgres/payments/0002_refunds.sql"),
+    ],
+};
 /// How long the bank may take, retries included: less than the callers of this role wait.
 const CALL_LIMIT: Duration = Duration::from_millis(1500);
 
@@ -52,19 +60,18 @@ struct Payments {
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     bank: Authority,
     bug: Option<Bug>,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "payments", MIGRATIONS).await?;
+    let mut tasks = Tasks::new();
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let upstream = Connections::new(registry).to("bank", bank, CALL_LIMIT);
     let payments = Payments {
         database: database.clone(),
         bank: Bank::new(upstream, bug),
     };
-    let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/charges/{order_id}", get(show))
