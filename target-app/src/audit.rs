@@ -70,9 +70,11 @@ pub(crate) enum Line {
         available: i64,
         reserved: i64,
     },
-    /// One arrival of the event of a sold order.
+    /// A shopper was told that an order is sold, and how many milliseconds after it was.
     Delivery {
         order: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after_ms: Option<i64>,
     },
     End {
         lines: u64,
@@ -211,8 +213,9 @@ mod tests {
         check(&Line::Audit { version: 1 }, r#"{"audit":{"version":1}}"#);
         let delivery = Line::Delivery {
             order: "o-1".to_owned(),
+            after_ms: Some(12),
         };
-        check(&delivery, r#"{"delivery":{"order":"o-1"}}"#);
+        check(&delivery, r#"{"delivery":{"order":"o-1","after_ms":12}}"#);
     }
 
     #[tokio::test]
@@ -221,7 +224,8 @@ mod tests {
         let mut lines = Lines::begin(folder.path()).unwrap();
         for number in 0..5000 {
             let order = format!("o-{number}");
-            lines.put(&Line::Delivery { order }).unwrap();
+            let after_ms = None;
+            lines.put(&Line::Delivery { order, after_ms }).unwrap();
         }
         let body = lines.end().unwrap().into_body().collect().await.unwrap();
         let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();

@@ -73,10 +73,13 @@ pub struct Stock {
     pub reserved: i64,
 }
 
-/// The event of a sold order has arrived where it should; one for each arrival.
+/// The event of a sold order has arrived where it should, or somebody was told of it; one for each time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     pub order: String,
+    /// How long after the order was sold, in milliseconds, if the source knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +139,7 @@ mod tests {
         check(r#"{"refund":{"id":"r-1","charge":"c-1","order":"o-1","amount":1999}}"#);
         check(r#"{"stock":{"sku":"p-2","available":999990,"reserved":3}}"#);
         check(r#"{"delivery":{"order":"o-1"}}"#);
+        check(r#"{"delivery":{"order":"o-1","after_ms":12}}"#);
         check(r#"{"end":{"lines":6}}"#);
     }
 

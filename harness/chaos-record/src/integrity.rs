@@ -12,6 +12,7 @@ mod evidence;
 pub(crate) mod histories;
 mod ledger;
 mod mutants;
+mod notices;
 mod orders;
 mod promises;
 
@@ -79,7 +80,8 @@ fn of_rule(rule: Rule, evidence: &Evidence<'_>) -> Found {
         Rule::StockConserved => accounts::stock(evidence),
         Rule::MoneyConserved => accounts::money(evidence),
         Rule::StatesForward => orders::forward(evidence),
-        Rule::EventsDelivered => orders::delivered(evidence),
+        Rule::EventsDelivered => notices::delivered(evidence),
+        Rule::NotifiedOnce => notices::once(evidence),
     }
 }
 

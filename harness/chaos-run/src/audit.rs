@@ -65,7 +65,7 @@ pub(crate) async fn read(platform: &dyn Platform, audit: &Audit) -> Result<Read,
     })
 }
 
-/// Reads until the target is at rest: every order in a final state, two readings alike, and as long
+/// Reads until the target is at rest: every order sold or in a final state, two readings alike, and as long
 /// as there is time every event of a sold order arrived.
 pub(crate) async fn read_at_rest(
     platform: &dyn Platform,
@@ -76,7 +76,7 @@ pub(crate) async fn read_at_rest(
     loop {
         tokio::time::sleep(PAUSE).await;
         let answers = ask_until(platform, audit, deadline).await?;
-        let quiet = answers == last && all_final(&answers, audit);
+        let quiet = answers == last && all_at_rest(&answers, audit);
         let late = Instant::now() >= deadline;
         if late || quiet && all_delivered(&answers, audit) {
             return Ok(Read { answers, quiet });
@@ -192,12 +192,12 @@ fn orders(answers: &Answers) -> impl Iterator<Item = &Order> {
     })
 }
 
-fn all_final(answers: &Answers, audit: &Audit) -> bool {
+fn all_at_rest(answers: &Answers, audit: &Audit) -> bool {
     orders(answers).all(|order| {
         order
             .states
             .last()
-            .is_some_and(|state| audit.is_final(state))
+            .is_some_and(|state| audit.is_at_rest(state))
     })
 }
 
@@ -209,10 +209,10 @@ fn all_delivered(answers: &Answers, audit: &Audit) -> bool {
             _ => None,
         })
         .collect();
-    let is_sold = |order: &&Order| order.states.last() == Some(&audit.sold);
+    let was_sold = |order: &&Order| order.states.contains(&audit.sold);
     !audit.holds(Holding::Deliveries)
         || orders(answers)
-            .filter(is_sold)
+            .filter(was_sold)
             .all(|order| delivered.contains(order.id.as_str()))
 }
 

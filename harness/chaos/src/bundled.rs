@@ -13,7 +13,7 @@ pub(crate) const SCENARIOS: Files = files!(
     "": "breakpoint", "flash-crowd", "gradual-load", "ramp", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
 );
 pub(crate) const TARGETS: Files = files!("targets/": "store");
-pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cart", "checkout");
+pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cancel", "cart", "checkout");
 
 /// The text of the file with this name.
 pub(crate) fn find(files: Files, name: &str) -> Option<&'static str> {

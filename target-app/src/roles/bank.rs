@@ -55,6 +55,7 @@ pub(super) async fn start(data: &Path, delay: Duration) -> Result<Started, Serve
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/refunds", post(refund))
+        .route("/voids", post(void))
         .with_state(Arc::clone(&bank))
         .merge(audit::route(data, LedgerBook(bank)));
     Ok(Started {
@@ -84,12 +85,7 @@ async fn charge(
     FromRole(wish): FromRole<ChargeWish>,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let key = key.required()?;
-    if wish.amount <= 0 || !is_id(&wish.order) || wish.card.is_empty() || wish.card.len() > 64 {
-        return Err(ApiError::invalid(
-            "body",
-            "`amount` above 0, the id of an `order` and a `card` are needed",
-        ));
-    }
+    check(&wish)?;
     let entry = bank.ledger().charge(&key, &wish, reason_to_decline(&wish));
     tokio::time::sleep(bank.delay).await;
     match entry? {
@@ -102,6 +98,16 @@ async fn charge(
         }
         _ => Err(key_used()),
     }
+}
+
+fn check(wish: &ChargeWish) -> Result<(), ApiError> {
+    if wish.amount > 0 && is_id(&wish.order) && (1..=64).contains(&wish.card.len()) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "body",
+        "`amount` above 0, the id of an `order` and a `card` are needed",
+    ))
 }
 
 // What the bank says depends on the wish alone.
@@ -137,13 +143,32 @@ async fn refund(
     }
 }
 
+// The wish is repeated with it: without a charge to go by, it says what is declined from now on.
+async fn void(
+    State(bank): State<Arc<Bank>>,
+    key: IdempotencyKey,
+    FromRole(wish): FromRole<ChargeWish>,
+) -> Result<Json<Value>, ApiError> {
+    let key = key.required()?;
+    check(&wish)?;
+    let entry = bank.ledger().void(&key, &wish);
+    tokio::time::sleep(bank.delay).await;
+    match entry? {
+        Some(Entry::Refund(refund)) => Ok(Json(
+            json!({ "refund": { "id": refund.id, "charge": refund.charge, "amount": refund.amount } }),
+        )),
+        Some(_) => Ok(Json(json!({ "refund": null }))),
+        None => Err(key_used()),
+    }
+}
+
 fn key_used() -> ApiError {
     ApiError::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "this key was used for something else",
     )
     .field("Idempotency-Key")
-    .help("use a new key for each charge and each refund")
+    .help("use a new key for each charge and each refund, and void a charge under its own")
 }
 
 impl From<LedgerError> for ApiError {
@@ -195,7 +220,7 @@ impl Book for LedgerBook {
 mod tests {
     use super::*;
 
-    fn check(amount: i64, card: &str, fine: bool) {
+    fn check_card(amount: i64, card: &str, fine: bool) {
         let wish = ChargeWish {
             order: "o-1".to_owned(),
             amount,
@@ -206,8 +231,8 @@ mod tests {
 
     #[test]
     fn only_a_declined_card_and_a_huge_amount_are_declined() {
-        check(AMOUNT_MAX, "card-demo", true);
-        check(AMOUNT_MAX + 1, "card-demo", false);
-        check(1, DECLINED_CARD, false);
+        check_card(AMOUNT_MAX, "card-demo", true);
+        check_card(AMOUNT_MAX + 1, "card-demo", false);
+        check_card(1, DECLINED_CARD, false);
     }
 }

@@ -28,7 +28,7 @@ use crate::link;
 use crate::queue::Broker;
 use crate::queue::consume::Consumer;
 use crate::serve::{ServeError, Started, Tasks};
-use book::{Event, NotificationBook, RecordError};
+use book::{Event, NotificationBook, Payload, RecordError};
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/notifications/0001_start.sql"),
@@ -163,13 +163,22 @@ struct Deliveries(Database);
 impl Book for Deliveries {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
         let mut moment = self.0.snapshot().await?;
-        let mut rows = sqlx::query_scalar(
-            "SELECT order_id FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
+        let mut rows = sqlx::query_as(
+            "SELECT payload, received_at FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
         )
         .fetch(&mut *moment);
-        while let Some(order) = rows.try_next().await? {
-            lines.put(&Line::Delivery { order })?;
+        while let Some((payload, received_at)) = rows.try_next().await? {
+            lines.put(&delivery(payload, received_at)?)?;
         }
         Ok(())
     }
+}
+
+fn delivery(payload: String, received_at: i64) -> Result<Line, ApiError> {
+    let payload: Payload =
+        serde_json::from_str(&payload).map_err(|error| ApiError::internal(error.to_string()))?;
+    Ok(Line::Delivery {
+        order: payload.order_id,
+        after_ms: payload.at.map(|at| (received_at - at).max(0)),
+    })
 }

@@ -5,8 +5,9 @@
 //! order on from where it stands: the one that got the request, the one that got its repetition at the
 //! same moment, or the one that finds it left behind.
 //!
-//! Invariant: states only go forward (see `state`), and an order that is confirmed has one charge,
-//! its stock, and an event in the outbox, whichever instances worked on it.
+//! Invariant: states only go forward (see `state`). An order that is confirmed has one charge, its stock,
+//! and an event in the outbox, whichever instances worked on it; one that is at any other end has no money
+//! and no stock.
 
 mod audit;
 mod carts;
@@ -16,6 +17,7 @@ mod order;
 mod saga;
 mod state;
 mod sweep;
+mod undo;
 
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ use saga::Outcomes;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0001_start.sql"),
     include_str!("../../migrations/orders/0002_history.sql"),
+    include_str!("../../migrations/orders/0003_taking_back.sql"),
 ];
 const SCHEMA: Schema = Schema {
     name: "orders",
@@ -51,6 +54,7 @@ const SCHEMA: Schema = Schema {
     postgres: &[
         include_str!("../../migrations/postgres/orders/0001_start.sql"),
         include_str!("../../migrations/postgres/orders/0002_history.sql"),
+        include_str!("../../migrations/postgres/orders/0003_taking_back.sql"),
     ],
 };
 
@@ -136,6 +140,7 @@ pub(super) async fn start(
         .route("/carts/{id}/items/{product_id}", delete(carts::remove))
         .route("/checkout", post(checkout::check_out))
         .route("/orders/{id}", get(checkout::show))
+        .route("/orders/{id}/cancel", post(undo::cancel))
         .with_state(orders)
         .merge(audits::route(&storage.folder, OrderBook(database.clone())));
     Ok(Started {

@@ -1,4 +1,4 @@
-//! Charges cards through the bank, each at most once for a key.
+//! Charges cards through the bank, each at most once for a key, and gives the money back.
 //!
 //! The bank is asked first and what it said is written afterwards. A process that dies in between has
 //! moved money it knows nothing of; whoever is asked next asks the bank under the same key, and hears of
@@ -8,6 +8,7 @@
 //! gets the same answer; a key used for something else is refused.
 
 mod bank;
+mod refunds;
 
 use std::sync::Arc;
 
@@ -34,14 +35,19 @@ use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::Connections;
 use crate::upstream::limits::PAYMENTS_CALL;
 use bank::{Bank, Verdict};
+use refunds::Refund;
 
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/payments/0001_start.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/payments/0001_start.sql"),
+    include_str!("../../migrations/payments/0002_refunds.sql"),
+];
 const SCHEMA: Schema = Schema {
     name: "payments",
     sqlite: MIGRATIONS,
-    postgres: &[include_str!(
-        "../../migrations/postgres/payments/0001_start.sql"
-    )],
+    postgres: &[
+        include_str!("../../migrations/postgres/payments/0001_start.sql"),
+        include_str!("../../migrations/postgres/payments/0002_refunds.sql"),
+    ],
 };
 
 #[derive(Debug)]
@@ -67,6 +73,8 @@ pub(super) async fn start(
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/charges/{order_id}", get(show))
+        .route("/refunds", post(refunds::refund))
+        .route("/voids", post(refunds::void))
         .with_state(Arc::new(payments));
     Ok(Started {
         router,
@@ -96,6 +104,27 @@ struct Charge {
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What went back of it; told where the whole order is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<Refund>,
+}
+
+impl Charge {
+    fn must_be_for(&self, wish: &Wish) -> Result<(), ApiError> {
+        let same =
+            self.order_id == wish.order_id && self.amount == wish.amount && self.card == wish.card;
+        same.then_some(()).ok_or_else(|| key_used("charge"))
+    }
+}
+
+// A key that stands for something else, of this kind.
+fn key_used(kind: &'static str) -> ApiError {
+    ApiError::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        format!("this key was used for another {kind}"),
+    )
+    .field("Idempotency-Key")
+    .help(format!("use a new key for each {kind}"))
 }
 
 impl FromRow<'_, AnyRow> for Charge {
@@ -108,6 +137,7 @@ impl FromRow<'_, AnyRow> for Charge {
             card: row.try_get("card")?,
             state: row.try_get("state")?,
             reason: row.try_get("reason")?,
+            refunds: Vec::new(),
         })
     }
 }
@@ -128,17 +158,7 @@ async fn charge(
         let verdict = payments.bank.charge(&key, &wish, &context).await?;
         write(&payments.database, &key, &wish, verdict).await?
     };
-    let same = charge.order_id == wish.order_id
-        && charge.amount == wish.amount
-        && charge.card == wish.card;
-    if !same {
-        return Err(ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "this key was used for another charge",
-        )
-        .field("Idempotency-Key")
-        .help("use a new key for each charge"));
-    }
+    charge.must_be_for(&wish)?;
     let status = if charge.state == "charged" {
         StatusCode::OK
     } else {
@@ -191,12 +211,22 @@ async fn show(
     State(payments): State<Arc<Payments>>,
     ids: Ids,
 ) -> Result<Json<Vec<Charge>>, ApiError> {
-    let charges = sqlx::query_as(
-        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges WHERE order_id = $1",
+    let order_id = ids.get("order_id");
+    let mut charges: Vec<Charge> = sqlx::query_as(
+        "SELECT charge_id, order_id, shopper_id, amount, card, state, reason FROM charges
+         WHERE order_id = $1 ORDER BY created_at, charge_id",
     )
-    .bind(ids.get("order_id"))
+    .bind(order_id)
     .fetch_all(payments.database.reader())
     .await?;
+    for refund in refunds::of_order(&payments.database, order_id).await? {
+        let charge = charges
+            .iter_mut()
+            .find(|charge| charge.id == refund.charge_id);
+        if let Some(charge) = charge {
+            charge.refunds.push(refund);
+        }
+    }
     Ok(Json(charges))
 }
 

@@ -14,6 +14,7 @@ mod breaker;
 mod broker;
 mod bugs;
 mod cache;
+mod cancel;
 mod checkout;
 mod chromium;
 mod client;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::names;
-use crate::diagnostic::{Diagnostics, codes};
+use crate::diagnostic::{Diagnostics, codes, quote};
 use crate::file::located::{Located, Map, Optional};
 use crate::file::target as form;
 use crate::plan::{Audit, AuditSource, Holding};
@@ -25,19 +25,64 @@ pub(super) fn resolve(
     let sources = sources(&given.sources, services, problems);
     let states = states(&given.states, problems);
     let known = given.states.get().map(state_names);
-    let sold = known.and_then(|known| position(&given.sold, &known, problems));
+    let sold = known
+        .as_ref()
+        .and_then(|known| position(&given.sold, known, problems));
+    let returned = known.and_then(|known| returned(given, &known, problems));
     let quiet_within = names::positive_or(
         &given.quiet_within,
         form::QUIET_WITHIN,
         "`quiet_within`",
         problems,
     );
+    let notified_within = match given.notified_within.given() {
+        None => Some(None),
+        Some(time) => names::positive(time, "`notified_within`", problems).map(Some),
+    };
     Some(Some(Audit {
         sources: sources?,
         states: states?,
         sold: sold.and(given.sold.get())?.clone(),
+        returned: returned?,
         quiet_within: quiet_within?,
+        notified_within: notified_within?,
     }))
+}
+
+/// The states of orders that were taken back, each a final one.
+fn returned(
+    given: &form::Audit,
+    known: &[&str],
+    problems: &mut Diagnostics,
+) -> Option<Vec<String>> {
+    let Some(named) = given.returned.given() else {
+        return Some(Vec::new());
+    };
+    let states = given.states.get()?;
+    let is_final = |name: &str| {
+        let next = states
+            .iter()
+            .find(|(state, _)| state.get().is_some_and(|state| state == name));
+        next.and_then(|(_, next)| next.get())
+            .is_none_or(Vec::is_empty)
+    };
+    let resolved = named.get()?.iter().map(|state| {
+        position(state, known, problems)?;
+        let name = state.get()?;
+        if given.sold.get() == Some(name) || !is_final(name) {
+            let problem = codes::NOT_RETURNED.at(
+                state.span,
+                format!("{} is no state of an order that was taken back", quote(name)),
+            );
+            problems.add(problem.help(
+                "name states in which such an order stays: they have no next ones and are not `sold`",
+            ));
+            return None;
+        }
+        Some(name.clone())
+    });
+    let resolved: Vec<Option<String>> = resolved.collect();
+    resolved.into_iter().collect()
 }
 
 fn sources(

@@ -60,6 +60,7 @@ codes! {
     HTTP_OF_APP "E135" Error "`http` or `insecure` was given for a target that chaos deploys."
     INSECURE_WITHOUT_TLS "E136" Error "`insecure` was given for an address without TLS."
     STREAMS_WITHOUT_HTTP2 "E137" Error "`streams` was given where HTTP/2 is never spoken."
+    NOT_RETURNED "E139" Error "`returned` of the audit names a state that an order leaves, or in which it is sold."
 
     GROUPS "E140" Error "There is more than one group of shoppers."
     ZERO_TIME "E141" Error "A time must be longer than zero."

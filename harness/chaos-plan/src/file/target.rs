@@ -60,10 +60,18 @@ pub(crate) struct Audit {
     /// The state in which an order counts as sold.
     #[schemars(extend("examples" = ["sold"]))]
     pub(crate) sold: Located<String>,
-    /// Longest wait after the load until every order is in a final state. Default: 10s. Not scaled.
+    /// Final states of orders that were sold and taken back: their money and stock went back.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 100, "examples" = [["refunded"]]))]
+    pub(crate) returned: Optional<Vec<Located<String>>>,
+    /// Longest wait after the load until every order is sold or in a final state. Default: 10s. Not scaled.
     #[serde(default)]
     #[schemars(extend("default" = QUIET_WITHIN))]
     pub(crate) quiet_within: Optional<Text<Duration>>,
+    /// Longest time from a sale until the shopper was told of it. With it the rule `notified_once` is judged, and a delivery is one telling, not one arrival.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["30s"]))]
+    pub(crate) notified_within: Optional<Text<Duration>>,
 }
 
 /// One service that answers `GET path` with lines of the audit contract.

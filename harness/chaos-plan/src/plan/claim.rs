@@ -195,11 +195,13 @@ pub enum Rule {
     StatesForward,
     /// The event of each sold order has arrived.
     EventsDelivered,
+    /// Of each order that was sold somebody was told, once and in time; of no other.
+    NotifiedOnce,
 }
 
 impl Rule {
     /// Every rule, in the order of reports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AcknowledgedIsStored,
         Self::StoredIsKnown,
         Self::RefusedIsNotStored,
@@ -208,6 +210,7 @@ impl Rule {
         Self::MoneyConserved,
         Self::StatesForward,
         Self::EventsDelivered,
+        Self::NotifiedOnce,
     ];
 
     /// The word the scenario uses.
@@ -221,6 +224,7 @@ impl Rule {
             Self::MoneyConserved => "money_conserved",
             Self::StatesForward => "states_forward",
             Self::EventsDelivered => "events_delivered",
+            Self::NotifiedOnce => "notified_once",
         }
     }
 
@@ -235,6 +239,7 @@ impl Rule {
             Self::MoneyConserved => "money taken equals what was sold",
             Self::StatesForward => "orders only ever moved forward",
             Self::EventsDelivered => "the event of every sold order arrived",
+            Self::NotifiedOnce => "of every sold order the shopper was told, once and in time",
         }
     }
 
@@ -247,7 +252,7 @@ impl Rule {
             | Self::StatesForward => &[Holding::Orders],
             Self::OneOrderOneCharge | Self::MoneyConserved => &[Holding::Orders, Holding::Charges],
             Self::StockConserved => &[Holding::Orders, Holding::Stock],
-            Self::EventsDelivered => &[Holding::Orders, Holding::Deliveries],
+            Self::EventsDelivered | Self::NotifiedOnce => &[Holding::Orders, Holding::Deliveries],
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use running::{HttpVersion, Running};
 
+use super::claim::Rule;
 use crate::units;
 
 /// What the load is sent to.
@@ -117,11 +118,22 @@ pub struct Audit {
     pub sources: Vec<AuditSource>,
     /// Allowed next states by state; a state without next ones is final.
     pub states: BTreeMap<String, Vec<String>>,
-    /// The state in which an order counts as sold.
+    /// The state in which an order counts as sold. An order may rest here, and still be taken back.
     pub sold: String,
+    /// States in which an order stays that was sold and taken back: money and stock are as if it never was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<String>,
     /// Longest wait for the target to come to rest: every order in a final state, two readings alike.
     #[serde(with = "units::duration_text")]
     pub quiet_within: Duration,
+    /// Longest time from the sale to its delivery. If set, a delivery is somebody being told, which must
+    /// happen once; if not, it is an arrival, which may happen again.
+    #[serde(
+        default,
+        with = "units::optional_duration_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub notified_within: Option<Duration>,
 }
 
 impl Audit {
@@ -130,6 +142,18 @@ impl Audit {
         self.sources
             .iter()
             .any(|source| source.holds.contains(&holding))
+    }
+
+    /// Whether there is all that this rule is judged by.
+    pub fn can_judge(&self, rule: Rule) -> bool {
+        let is_told = rule.needs().iter().all(|holding| self.holds(*holding));
+        is_told && (rule != Rule::NotifiedOnce || self.notified_within.is_some())
+    }
+
+    /// Whether nothing is under way for an order in this state: it stays there, unless it is sold and
+    /// somebody takes it back.
+    pub fn is_at_rest(&self, state: &str) -> bool {
+        state == self.sold || self.is_final(state)
     }
 
     /// Whether an order in this state stays there; false for a state that is not listed.
@@ -159,7 +183,7 @@ pub enum Holding {
     Charges,
     /// Pieces available and reserved.
     Stock,
-    /// Events of sold orders that have arrived.
+    /// Events of sold orders that have arrived, or shoppers who were told of them.
     Deliveries,
 }
 

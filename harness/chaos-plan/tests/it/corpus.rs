@@ -83,7 +83,7 @@ const SCENARIOS: [Broken; 57] = [
 ];
 
 #[rustfmt::skip]
-const PARTS: [Broken; 34] = [
+const PARTS: [Broken; 39] = [
     (TARGET, "audit:\n", "audits:\n", "E105"),
     (TARGET, "quiet_within", "quiet_wihtin", "E105"),
     (TARGET, "  sold: done\n", "", "E106"),
@@ -99,9 +99,14 @@ const PARTS: [Broken; 34] = [
     (TARGET, "{calls.bank}", "{calls.bnak}", "E129"),
     (TARGET, "pending: [paid, cancelled]", "pending: [payed, cancelled]", "E132"),
     (TARGET, "  sold: done\n", "  sold: dnoe\n", "E132"),
-    (TARGET, "    done: []\n    cancelled: []", "    done: [paid]\n    cancelled: [paid]", "E133"),
+    (TARGET, "    returned: []\n    cancelled: []", "    returned: [paid]\n    cancelled: [paid]", "E133"),
     (TARGET, "holds: [orders, stock, deliveries]", "holds: [stock, deliveries]", "E134"),
     (TARGET, "quiet_within: 8s", "quiet_within: 0s", "E141"),
+    (TARGET, "notified_within: 30s", "notified_within: 0s", "E141"),
+    (TARGET, "notified_within: 30s", "notified_within: [30s]", "E107"),
+    (TARGET, "  returned: [returned]", "  returned: [retruned]", "E132"),
+    (TARGET, "  returned: [returned]", "  returned: [returning]", "E139"),
+    (TARGET, "  returned: [returned]", "  returned: [done]", "E139"),
     (JOURNEY, "acknowledges:", "acknowleges:", "E105"),
     (JOURNEY, "      order: { json: /order_id }\n", "", "E106"),
     (JOURNEY, "{ csv: shoppers.csv }", "shoppers.csv", "E107"),

@@ -108,7 +108,9 @@ fn claims_know_their_part_and_their_rules() {
     };
     assert_eq!(description.services[0].limits.memory, Some(128 << 20));
     let audit = description.audit.as_ref().expect("an audit");
-    assert!(audit.is_final("done") && !audit.is_final("paid") && !audit.is_final("gone"));
+    assert!(audit.is_final("cancelled") && !audit.is_final("paid") && !audit.is_final("gone"));
+    assert!(audit.is_at_rest("done") && !audit.is_at_rest("returning"));
+    assert_eq!(audit.notified_within, Some(Duration::from_secs(30)));
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn miscounted(evidence: &Evidence<'_>, ledger: &Ledger<'_>) -> Vec<Wrong> {
     ledger.orders.iter().filter_map(wrong).collect()
 }
 
-fn times(n: i128) -> String {
+pub(super) fn times(n: i128) -> String {
     match n {
         0 => "never".to_owned(),
         1 => "once".to_owned(),
@@ -205,17 +205,7 @@ fn pieces<'a>(ledger: &Ledger<'a>) -> BTreeMap<&'a str, i128> {
 fn unbalanced(evidence: &Evidence<'_>, ledger: &Ledger<'_>, found: &mut Found) {
     let before = pieces(&evidence.before);
     let after = pieces(ledger);
-    let was_sold = |order: &&&Order| {
-        let old = evidence.before.of_id(&order.id);
-        old.is_some_and(|old| evidence.is_sold(old))
-    };
-    let mut sold: BTreeMap<&str, i128> = BTreeMap::new();
-    let now_sold = ledger.orders.iter().filter(|order| evidence.is_sold(order));
-    for order in now_sold.filter(|order| !was_sold(order)) {
-        for item in &order.items {
-            *sold.entry(&item.sku).or_default() += i128::from(item.quantity);
-        }
-    }
+    let sold = sold_since(evidence, ledger);
     let skus: BTreeSet<&str> = [&before, &after, &sold]
         .into_iter()
         .flat_map(|pieces| pieces.keys().copied())
@@ -230,6 +220,20 @@ fn unbalanced(evidence: &Evidence<'_>, ledger: &Ledger<'_>, found: &mut Found) {
             found.broken(sku, text);
         }
     }
+}
+
+/// By kind of piece, how many more of it are sold than before the load: fewer where orders were taken back.
+fn sold_since<'a>(evidence: &Evidence<'a>, ledger: &Ledger<'a>) -> BTreeMap<&'a str, i128> {
+    let mut sold: BTreeMap<&str, i128> = BTreeMap::new();
+    for order in &ledger.orders {
+        let old = evidence.before.of_id(&order.id);
+        let was_sold = old.is_some_and(|old| evidence.is_sold(old));
+        let more = i128::from(evidence.is_sold(order)) - i128::from(was_sold);
+        for item in &order.items {
+            *sold.entry(&item.sku).or_default() += more * i128::from(item.quantity);
+        }
+    }
+    sold
 }
 
 /// For each order, money taken less money given back is its amount if it is sold, and nothing if it

@@ -92,6 +92,17 @@ impl<'a> Evidence<'a> {
         order.states.last() == Some(&self.audit.sold)
     }
 
+    /// Whether the order was sold, whatever became of it afterwards.
+    pub(super) fn was_sold(&self, order: &Order) -> bool {
+        order.states.contains(&self.audit.sold)
+    }
+
+    /// Whether the order was sold and taken back.
+    pub(super) fn is_returned(&self, order: &Order) -> bool {
+        let is_back = |state| self.audit.returned.contains(state);
+        self.was_sold(order) && order.states.last().is_some_and(is_back)
+    }
+
     /// Whether the order will change no more.
     pub(super) fn is_final(&self, order: &Order) -> bool {
         order

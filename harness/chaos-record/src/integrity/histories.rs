@@ -74,10 +74,12 @@ pub(crate) fn audit() -> Audit {
         path: "/audit".to_owned(),
         holds: vec![holding],
     };
-    let states: [(&str, &[&str]); 4] = [
+    let states: [(&str, &[&str]); 6] = [
         ("pending", &["paid", "cancelled"]),
         ("paid", &["confirmed", "cancelled"]),
-        ("confirmed", &[]),
+        ("confirmed", &["returning"]),
+        ("returning", &["returned"]),
+        ("returned", &[]),
         ("cancelled", &[]),
     ];
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -93,7 +95,9 @@ pub(crate) fn audit() -> Audit {
             .map(|(state, next)| ((*state).to_owned(), owned(next)))
             .collect::<BTreeMap<_, _>>(),
         sold: "confirmed".to_owned(),
+        returned: vec!["returned".to_owned()],
         quiet_within: Duration::from_secs(10),
+        notified_within: Some(Duration::from_secs(30)),
     }
 }
 
@@ -134,11 +138,23 @@ impl Books {
             self.charge(&format!("d-{id}"), id, amount);
             self.refund(&format!("r-{id}"), &format!("d-{id}"), id, amount);
         }
-        for _ in 0..=usize::from(dice.percent(15)) {
-            let order = id.to_owned();
-            self.deliveries.push(Delivery { order });
-        }
+        // Not every source knows when.
+        let after_ms = dice.percent(80).then(|| dice.below(30_001) as u64);
+        let order = id.to_owned();
+        self.deliveries.push(Delivery { order, after_ms });
         amount
+    }
+
+    /// A sold order is taken back: its money, whichever charge it was, and its pieces.
+    fn take_back(&mut self, id: &str) {
+        let order = self.order(id).expect("it was sold");
+        order.states.extend(states(&["returning", "returned"]));
+        let (amount, items) = (order.amount, order.items.clone());
+        for item in items {
+            let shelf = self.stock.iter_mut().find(|stock| stock.sku == item.sku);
+            shelf.expect("it was sold from there").available += item.quantity;
+        }
+        self.refund(&format!("b-{id}"), &format!("c-{id}"), id, amount);
     }
 
     /// An order that was cancelled, before or after it was paid.
@@ -284,6 +300,9 @@ impl Shopping {
                 if dice.percent(20) {
                     self.again(dice, &key, &id, amount);
                 }
+                if dice.percent(15) {
+                    self.books.take_back(&id);
+                }
             }
             60..75 => {
                 self.books.cancel(dice, &id, &key);
@@ -342,13 +361,21 @@ impl History {
         for number in 0..dice.below(12) {
             shopping.shop(dice, number);
         }
+        for old in &books.orders {
+            // One whose account was wrong before is wrong in another way once it is taken back.
+            let is_wrong = books
+                .charges
+                .iter()
+                .any(|charge| charge.amount == 5 && charge.order == old.id);
+            if old.states == sold() && !is_wrong && dice.percent(20) {
+                shopping.books.take_back(&old.id);
+            }
+        }
         let after = shopping.books;
         let mut restarted = after.clone();
         if dice.percent(30) {
-            // Delivered once more at the restart: at least once is enough.
-            restarted
-                .deliveries
-                .extend(after.deliveries.last().cloned());
+            // What had been told too late for the first reading.
+            restarted.deliveries.reverse();
         }
         let count = shopping.operations.len() as u64;
         Self {

@@ -4,7 +4,7 @@
 //! from its head to an end that counts its lines, or, where the record keeps neither, by the word
 //! of whoever read it and a record of which no line is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chaos_plan::plan::{Audit, Holding};
 
@@ -24,8 +24,8 @@ pub(super) struct Ledger<'a> {
     pub(super) charges: Vec<&'a Charge>,
     pub(super) refunds: Vec<&'a Refund>,
     pub(super) stock: Vec<&'a Stock>,
-    /// Orders whose event has arrived.
-    pub(super) deliveries: BTreeSet<&'a str>,
+    /// By order, every arrival of its event, with the milliseconds since the sale if they were told.
+    pub(super) deliveries: BTreeMap<&'a str, Vec<Option<u64>>>,
     ids: BTreeMap<&'a str, &'a Order>,
     keys: BTreeMap<&'a str, Vec<&'a Order>>,
     /// Whether the target had come to rest.
@@ -45,7 +45,7 @@ impl<'a> Ledger<'a> {
             charges: Vec::new(),
             refunds: Vec::new(),
             stock: Vec::new(),
-            deliveries: BTreeSet::new(),
+            deliveries: BTreeMap::new(),
             ids: BTreeMap::new(),
             keys: BTreeMap::new(),
             quiet: false,
@@ -125,7 +125,8 @@ impl<'a> Ledger<'a> {
             AuditLine::Refund(refund) if is_told(Holding::Charges) => self.refunds.push(refund),
             AuditLine::Stock(stock) if is_told(Holding::Stock) => self.stock.push(stock),
             AuditLine::Delivery(delivery) if is_told(Holding::Deliveries) => {
-                self.deliveries.insert(&delivery.order);
+                let arrivals = self.deliveries.entry(&delivery.order).or_default();
+                arrivals.push(delivery.after_ms);
             }
             // A service speaks only of what its description says it holds.
             _ => {}

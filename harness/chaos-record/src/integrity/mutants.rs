@@ -88,6 +88,14 @@ fn item() -> Item {
     }
 }
 
+/// Tellings that the run itself brought about.
+fn new_deliveries(history: &History) -> Vec<Delivery> {
+    let new = history.restarted.deliveries.iter();
+    new.filter(|delivery| !history.before.deliveries.contains(delivery))
+        .cloned()
+        .collect()
+}
+
 const MUTANTS: &[(&str, Rule, Breed)] = &[
     (
         "an acknowledged order is lost",
@@ -429,6 +437,111 @@ const MUTANTS: &[(&str, Rule, Breed)] = &[
         h.restarted.deliveries.clear();
         true
     }),
+    (
+        "an order comes back that was never sold",
+        Rule::AcknowledgedIsStored,
+        |h, dice| {
+            let order = h.acknowledged(dice);
+            h.spoil(dice, |books| {
+                if let Some(order) = books.order(&order.id) {
+                    order.states = vec!["pending".to_owned(), "returned".to_owned()];
+                }
+            })
+        },
+    ),
+    (
+        "a refused order was sold and taken back",
+        Rule::RefusedIsNotStored,
+        |h, dice| {
+            let Some(key) = h.refused_key(dice) else {
+                return false;
+            };
+            let mut states = sold();
+            states.extend(["returning".to_owned(), "returned".to_owned()]);
+            h.spoil(dice, |books| {
+                books.put("o-refused", &key, 100, states.clone(), item());
+            })
+        },
+    ),
+    (
+        "an order is taken back and its money stays",
+        Rule::OneOrderOneCharge,
+        |h, dice| {
+            let order = h.new_sold(dice);
+            h.spoil(dice, |books| {
+                let order = books.order(&order.id).expect("it was sold");
+                order.states.push("returning".to_owned());
+                order.states.push("returned".to_owned());
+            })
+        },
+    ),
+    (
+        "an order is taken back and its pieces are gone",
+        Rule::StockConserved,
+        |h, dice| {
+            let is_back = |order: &Order| order.states.len() == 5;
+            let Some(order) = h.pick(dice, is_back) else {
+                return false;
+            };
+            h.spoil(dice, |books| {
+                let item = &order.items[0];
+                let shelf = books.stock.iter_mut().find(|stock| stock.sku == item.sku);
+                shelf.expect("it came back").available -= item.quantity;
+            })
+        },
+    ),
+    ("a shopper is never told", Rule::NotifiedOnce, |h, dice| {
+        let order = h.new_sold(dice);
+        let own = |delivery: &Delivery| delivery.order != order.id;
+        h.restarted.deliveries.retain(own);
+        true
+    }),
+    ("a shopper is told twice", Rule::NotifiedOnce, |h, dice| {
+        let again = dice.pick(&new_deliveries(h)).cloned();
+        let again = again.expect("every history has one");
+        h.restarted.deliveries.push(again);
+        true
+    }),
+    (
+        "a shopper is told too late",
+        Rule::NotifiedOnce,
+        |h, dice| {
+            let late = dice.pick(&new_deliveries(h)).cloned();
+            let late = late.expect("every history has one").order;
+            for delivery in &mut h.restarted.deliveries {
+                if delivery.order == late {
+                    delivery.after_ms = Some(30_001);
+                }
+            }
+            true
+        },
+    ),
+    (
+        "a shopper is told of an order that was not sold",
+        Rule::NotifiedOnce,
+        |h, dice| {
+            let is_unsold = |order: &Order| !order.states.contains(&"confirmed".to_owned());
+            let Some(order) = h.pick(dice, is_unsold) else {
+                return false;
+            };
+            h.restarted.deliveries.push(Delivery {
+                order: order.id,
+                after_ms: None,
+            });
+            true
+        },
+    ),
+    (
+        "somebody is told of no order",
+        Rule::NotifiedOnce,
+        |h, _| {
+            h.restarted.deliveries.push(Delivery {
+                order: "o-nowhere".to_owned(),
+                after_ms: None,
+            });
+            true
+        },
+    ),
 ];
 
 fn status(verdict: &IntegrityVerdict, rule: Rule) -> Status {
@@ -648,6 +761,12 @@ fn a_violation_stands_whatever_else_is_missing_unless_that_explains_it() {
         Status::Unknown,
     );
     check(
+        "a shopper is told twice",
+        "no reading restarted",
+        Status::Unknown,
+    );
+    check("a shopper is told twice", "no end", Status::NotHeld);
+    check(
         "an order is stored twice",
         "restless after",
         Status::NotHeld,
@@ -725,6 +844,7 @@ fn what_a_service_says_beyond_what_it_holds_does_not_count() {
     let mut own_books = record.audits[end].clone();
     own_books.line = AuditLine::Delivery(Delivery {
         order: "o-nowhere".to_owned(),
+        after_ms: None,
     });
     if let AuditLine::End(end) = &mut record.audits[end].line {
         end.lines += 1;
@@ -732,4 +852,31 @@ fn what_a_service_says_beyond_what_it_holds_does_not_count() {
     record.audits.insert(end, own_books);
     let verdict = super::check(&record).expect("the plan claims it");
     assert_eq!(verdict.status, Status::Held, "{}", verdict.why);
+}
+
+/// A target may promise arrivals only, and not say how often or how soon.
+#[test]
+fn events_that_arrive_again_or_late_are_no_harm_where_arrivals_are_all_that_is_promised() {
+    let base = base();
+    for seed in 0..SEEDS {
+        let mut history = History::of(seed);
+        let mut again = history.restarted.deliveries.clone();
+        again[0].after_ms = Some(1_000_000);
+        history.restarted.deliveries.extend(again);
+        let verdict = history.verdict(&base);
+        assert_eq!(status(&verdict, Rule::NotifiedOnce), Status::NotHeld);
+        assert_eq!(
+            status(&verdict, Rule::EventsDelivered),
+            Status::Held,
+            "seed {seed}: {}",
+            verdict.why
+        );
+        let mut record = history.record(&base);
+        let mut plan = serde_json::to_value(&record.header.plan).expect("plain data");
+        plan["target"]["deploy"]["audit"]["notified_within"] = serde_json::Value::Null;
+        record.header.plan = serde_json::from_value(plan).expect("still a plan");
+        let verdict = super::check(&record).expect("the plan claims it");
+        assert_eq!(status(&verdict, Rule::NotifiedOnce), Status::Unknown);
+        assert_eq!(status(&verdict, Rule::EventsDelivered), Status::Held);
+    }
 }

@@ -1,4 +1,4 @@
-//! Rules of an order's life: states only forward, and its event arrives.
+//! The rule of an order's life: states only forward.
 //!
 //! Invariant: what has once been told of an order stays told in every later reading.
 
@@ -13,7 +13,6 @@ use super::ledger::Ledger;
 use crate::audit::Order;
 
 const ORDERS: &[Holding] = &[Holding::Orders];
-const EVENTS: &[Holding] = &[Holding::Orders, Holding::Deliveries];
 
 /// Each history begins in a listed state and follows allowed steps; a later reading's history
 /// begins with the earlier one.
@@ -98,26 +97,4 @@ fn rewritten(earlier: &Ledger<'_>, later: &Ledger<'_>, found: &mut Found) {
         let Wrong { subject, what, .. } = Wrong::with(order, what);
         found.broken(&subject, format!("{subject} {what}"));
     }
-}
-
-/// The event of each sold order has arrived by the last reading.
-pub(super) fn delivered(evidence: &Evidence<'_>) -> Found {
-    let mut found = Found::default();
-    let last = &evidence.restarted;
-    if let Err(why) = last.is_settled(EVENTS) {
-        found.gap(why);
-        return found;
-    }
-    found.gap(last.trouble.clone());
-    found.gap(evidence.after.trouble.clone());
-    let is_sold = |order: &&&Order| evidence.is_sold(order);
-    found.checked = last.orders.iter().filter(is_sold).count() as u64;
-    blame(evidence, &mut found, last, EVENTS, |ledger| {
-        let sold = ledger.orders.iter().filter(is_sold);
-        let missing = sold.filter(|order| !ledger.deliveries.contains(order.id.as_str()));
-        missing
-            .map(|order| Wrong::with(order, "is sold and its event has not arrived".to_owned()))
-            .collect()
-    });
-    found
 }

@@ -7,6 +7,7 @@ use chaos_plan::plan::Holding;
 use super::Found;
 use super::evidence::Evidence;
 use super::ledger::Ledger;
+use crate::audit::Order;
 use crate::operation::{Operation, OperationOutcome};
 use crate::words;
 
@@ -28,7 +29,8 @@ fn in_later<'e, 'a>(
     told.into_iter()
 }
 
-/// An acknowledged operation's order is in the last two readings, sold, with the acknowledged id and amount.
+/// An acknowledged operation's order is in the last two readings, sold, or taken back after it was, with the
+/// acknowledged id and amount.
 pub(super) fn acknowledged(evidence: &Evidence<'_>) -> Found {
     let mut found = Found::default();
     found.gap(evidence.log_gap.clone());
@@ -76,11 +78,14 @@ fn broken_promise(
     }
     // While the target is not at rest, an order on its way may still be sold.
     let is_decided = ledger.quiet || evidence.is_final(order);
-    let state = order
-        .states
-        .last()
-        .map_or("without a state", String::as_str);
-    (is_decided && !evidence.is_sold(order)).then(|| format!("is {state}"))
+    let state = now(order);
+    let is_kept = evidence.is_sold(order) || evidence.is_returned(order);
+    (is_decided && !is_kept).then(|| format!("is {state}"))
+}
+
+fn now(order: &Order) -> &str {
+    let last = order.states.last();
+    last.map_or("without a state", String::as_str)
 }
 
 /// Every order that was not there before the load has a key some shopper made. (One that was
@@ -114,7 +119,7 @@ pub(super) fn known(evidence: &Evidence<'_>) -> Found {
     found
 }
 
-/// What was refused is not sold.
+/// What was refused is not sold, and never was.
 pub(super) fn refused(evidence: &Evidence<'_>) -> Found {
     let mut found = Found::default();
     found.gap(evidence.log_gap.clone());
@@ -129,13 +134,14 @@ pub(super) fn refused(evidence: &Evidence<'_>) -> Found {
             let sold = ledger
                 .of_key(key)
                 .iter()
-                .find(|order| evidence.is_sold(order));
+                .find(|order| evidence.was_sold(order));
             if let Some(order) = sold {
-                let when = ledger.reading.words();
-                found.broken(
-                    key,
-                    format!("{} (key {key}) was refused and is sold {when}", order.id),
+                let (when, is) = (ledger.reading.words(), now(order));
+                let text = format!(
+                    "{} (key {key}) was refused and yet sold: it is {is} {when}",
+                    order.id
                 );
+                found.broken(key, text);
             }
         }
     }

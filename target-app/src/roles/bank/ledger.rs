@@ -22,6 +22,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The most entries: some 100 bytes of memory each.
 const ENTRIES_MAX: usize = 1_000_000;
+/// Why a key is declined that was voided before it moved money.
+const VOIDED: &str = "the payment was called off";
 /// The longest line, far above what the checks on a wish let through.
 const LINE_BYTES_MAX: u64 = 4096;
 
@@ -191,6 +193,24 @@ impl Ledger {
         });
         self.append(&entry)?;
         Ok(Some(entry))
+    }
+
+    /// Sees to it that a key moves no money, before or after: what it moved is given back, and if it moved
+    /// none it is declined for good. Nothing if it stands for something else, or if its money went back
+    /// in another way.
+    pub(super) fn void(
+        &mut self,
+        key: &str,
+        wish: &ChargeWish,
+    ) -> Result<Option<Entry>, LedgerError> {
+        match self.charge(key, wish, Some(VOIDED))? {
+            // No caller's key has a space in it.
+            Entry::Charge(charge) if charge.is_for(wish) => {
+                self.refund(&format!("{key} void"), &charge.id)
+            }
+            Entry::Decline(decline) if decline.is_for(wish) => Ok(Some(Entry::Decline(decline))),
+            _ => Ok(None),
+        }
     }
 
     /// The file, if it holds more than was brought to the disk when last asked.
@@ -393,6 +413,31 @@ mod tests {
             assert_eq!(ledger.refund("k-5", charge).unwrap(), None, "{charge}");
         }
         assert!(ledger.refund("k-5", "ch-1").unwrap().is_some());
+    }
+
+    // Two charges under one key and two voids of it, in every order.
+    #[tokio::test]
+    async fn a_voided_key_moves_no_money_whatever_comes_first_or_after() {
+        for order in 0..16_u32 {
+            let folder = tempfile::tempdir().unwrap();
+            let mut ledger = Ledger::open(folder.path()).await.unwrap();
+            let mut voids = 0;
+            for turn in 0..4 {
+                if order >> turn & 1 == 1 {
+                    voids += 1;
+                    assert!(ledger.void("k-1", &wish("o-1")).unwrap().is_some());
+                } else {
+                    ledger.charge("k-1", &wish("o-1"), None).unwrap();
+                }
+            }
+            let money = all(&ledger).iter().fold(0, |money, entry| match entry {
+                Entry::Charge(charge) => money + charge.amount,
+                Entry::Refund(refund) => money - refund.amount,
+                Entry::Decline(_) => money,
+            });
+            assert_eq!(money, if voids == 0 { 990 } else { 0 }, "order {order:04b}");
+            assert_eq!(ledger.void("k-1", &wish("o-2")).unwrap(), None);
+        }
     }
 
     #[tokio::test]

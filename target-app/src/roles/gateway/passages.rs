@@ -80,4 +80,5 @@ pub(super) const PASSAGES: &[Passage] = &[
     ),
     passage(Method::POST, "/checkout", Orders, Shopper, FromShopper),
     passage(Method::GET, "/orders/{id}", Orders, Shopper, Made),
+    passage(Method::POST, "/orders/{id}/cancel", Orders, Shopper, Made),
 ];

@@ -29,11 +29,14 @@ pub(super) struct Event {
 
 /// What every event says, whatever else it says.
 #[derive(Debug, Deserialize, Serialize)]
-struct Payload {
-    order_id: String,
+pub(super) struct Payload {
+    pub(super) order_id: String,
     shopper_id: String,
     #[serde(default)]
     amount: i64,
+    /// When it happened, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at: Option<i64>,
 }
 
 impl Event {

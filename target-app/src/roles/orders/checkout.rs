@@ -131,22 +131,25 @@ fn answer(order: &Order) -> Result<Json<Value>, ApiError> {
         State::Confirmed => Ok(Json(json!({
             "order_id": order.id, "status": order.state.name(), "amount": order.amount, "currency": CURRENCY,
         }))),
+        State::Cancelling | State::Refunded => Err(ApiError::conflict("the order was cancelled")
+            .field("Idempotency-Key")
+            .help("check out again with a new Idempotency-Key")),
         State::Refused if order.refused_by_payments() => Err(ApiError::new(
             StatusCode::PAYMENT_REQUIRED,
             format!("the payment was refused: {reason}"),
         )
         .field("card")
         .help("check out again with another card and a new Idempotency-Key")),
-        State::Refused => Err(
-            ApiError::conflict(format!("the order cannot be filled: {reason}"))
-                .field("items")
-                .help("change the cart and check out again with a new Idempotency-Key"),
-        ),
-        State::Cancelled => Err(ApiError::conflict(
+        State::Refused if !order.is_undecided() => Err(ApiError::conflict(format!(
+            "the order cannot be filled: {reason}"
+        ))
+        .field("items")
+        .help("change the cart and check out again with a new Idempotency-Key")),
+        State::Refused | State::Voiding | State::Cancelled => Err(ApiError::conflict(
             "the order was given up because it could not be finished in time",
         )
         .field("Idempotency-Key")
-        .help("nothing was charged; check out again with a new key")),
+        .help("nothing stays charged; check out again with a new key")),
         State::Pending | State::Reserved => {
             Err(ApiError::busy("the order is still being worked on")
                 .help("send the same request with the same Idempotency-Key again"))

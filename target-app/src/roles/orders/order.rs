@@ -1,9 +1,11 @@
 //! An order as it is stored and passed from step to step.
 
+use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow, Row as _};
 
 use super::state::State;
+use crate::clock;
 use crate::database::Database;
 use crate::http::error::ApiError;
 
@@ -11,6 +13,9 @@ use crate::http::error::ApiError;
 pub(super) const BY_CATALOG: &str = "catalog";
 /// Who refused an order, as stored: payments, for want of money.
 pub(super) const BY_PAYMENTS: &str = "payments";
+
+/// Why an order was refused, as stored: what became of its payment stayed open for too long.
+pub(super) const UNDECIDED: &str = "undecided";
 
 /// An order on its way.
 #[derive(Debug, Clone)]
@@ -24,6 +29,10 @@ pub(super) struct Order {
     pub(super) state: State,
     pub(super) refusal: Option<String>,
     pub(super) reason: Option<String>,
+    /// Once it is charged.
+    pub(super) charge_id: Option<String>,
+    /// In milliseconds since 1970.
+    pub(super) created_at: i64,
 }
 
 /// An order, and what its key was first used for.
@@ -43,6 +52,8 @@ impl FromRow<'_, AnyRow> for Stored {
                 .map_err(|error: String| sqlx::Error::Decode(error.into()))?,
             refusal: row.try_get("refusal")?,
             reason: row.try_get("reason")?,
+            charge_id: row.try_get("charge_id")?,
+            created_at: row.try_get("created_at")?,
         };
         Ok(Self(order, row.try_get("fingerprint")?))
     }
@@ -61,6 +72,8 @@ impl Order {
             state: State::Pending,
             refusal: None,
             reason: None,
+            charge_id: None,
+            created_at: clock::now_ms(),
         }
     }
 
@@ -71,7 +84,8 @@ impl Order {
         key: &str,
     ) -> Result<Option<(Self, String)>, ApiError> {
         let row: Option<Stored> = sqlx::query_as(
-            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, fingerprint FROM orders
+            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, charge_id,
+                    created_at, fingerprint FROM orders
              WHERE shopper_id = $1 AND request_key = $2",
         )
         .bind(shopper)
@@ -84,7 +98,8 @@ impl Order {
     /// The order of an id.
     pub(super) async fn by_id(database: &Database, id: &str) -> Result<Self, ApiError> {
         let Stored(order, _) = sqlx::query_as(
-            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, fingerprint FROM orders
+            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, charge_id,
+                    created_at, fingerprint FROM orders
              WHERE id = $1",
         )
         .bind(id)
@@ -93,8 +108,38 @@ impl Order {
         Ok(order)
     }
 
+    /// The order of an id, if it is this shopper's.
+    pub(super) async fn of_shopper(
+        database: &Database,
+        id: &str,
+        shopper: &str,
+    ) -> Result<Option<Self>, ApiError> {
+        let row: Option<Stored> = sqlx::query_as(
+            "SELECT id, shopper_id, card, lines, amount, state, refusal, reason, charge_id,
+                    created_at, fingerprint FROM orders
+             WHERE id = $1 AND shopper_id = $2",
+        )
+        .bind(id)
+        .bind(shopper)
+        .fetch_optional(database.reader())
+        .await?;
+        Ok(row.map(|Stored(order, _)| order))
+    }
+
     /// Whether it was the payment that was refused, and not the stock.
     pub(super) fn refused_by_payments(&self) -> bool {
         self.refusal.as_deref() == Some(BY_PAYMENTS)
+    }
+
+    /// Whether it was refused because nobody said in time what became of its payment.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.refusal.as_deref() == Some(UNDECIDED)
+    }
+
+    /// What payments is asked to charge, or to void.
+    pub(super) fn payment(&self) -> Value {
+        json!({
+            "order_id": self.id, "shopper_id": self.shopper_id, "amount": self.amount, "card": self.card,
+        })
     }
 }

@@ -10,8 +10,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 use super::Orders;
@@ -25,7 +25,9 @@ use crate::outbox;
 /// Steps from the first state to the last, and one more for each time another driver was faster.
 const STEPS_MAX: u32 = 6;
 /// The kind of the event of a sold order.
-const EVENT: &str = "order-confirmed";
+const SOLD: &str = "order-confirmed";
+/// The kind of the event of a sold order that was taken back.
+const TAKEN_BACK: &str = "order-refunded";
 
 /// Orders brought to their end, by how they ended.
 #[derive(Debug, Clone)]
@@ -71,7 +73,8 @@ pub(super) struct Change {
 }
 
 impl Change {
-    fn new(order: &Order, to: State, due: bool) -> Self {
+    /// To another state and nothing else; `due` if somebody still has to act afterwards.
+    pub(super) fn new(order: &Order, to: State, due: bool) -> Self {
         Self {
             from: order.state,
             to,
@@ -80,7 +83,21 @@ impl Change {
             lines: order.lines.clone(),
             refusal: None,
             reason: None,
-            charge_id: None,
+            charge_id: order.charge_id.clone(),
+        }
+    }
+
+    /// To `refused`, by whom and why.
+    pub(super) fn refused(
+        order: &Order,
+        due: bool,
+        refusal: &'static str,
+        reason: Option<String>,
+    ) -> Self {
+        Self {
+            refusal: Some(refusal),
+            reason,
+            ..Self::new(order, State::Refused, due)
         }
     }
 
@@ -92,6 +109,7 @@ impl Change {
             lines: self.lines.clone(),
             refusal: self.refusal.map(str::to_owned),
             reason: self.reason.clone(),
+            charge_id: self.charge_id.clone(),
             ..order.clone()
         }
     }
@@ -123,7 +141,9 @@ impl Orders {
             let written = match order.state {
                 State::Pending => self.reserve(&order, context).await?,
                 State::Reserved => self.charge(&order, context).await?,
-                State::Confirmed | State::Refused | State::Cancelled => return Ok(order),
+                State::Cancelling => self.refund(&order, context).await?,
+                State::Voiding => self.void(&order, context).await?,
+                _ => return Ok(order),
             };
             order = match written {
                 Some(order) => order,
@@ -161,23 +181,15 @@ impl Orders {
                 ..change
             }
         } else {
-            let change = Change::new(order, State::Refused, false);
-            Change {
-                refusal: Some(BY_CATALOG),
-                reason: reservation.reason,
-                ..change
-            }
+            Change::refused(order, false, BY_CATALOG, reservation.reason)
         };
         self.write(order, change).await
     }
 
     async fn charge(&self, order: &Order, context: &Context) -> Result<Option<Order>, ApiError> {
-        let wish = json!({
-            "order_id": order.id, "shopper_id": order.shopper_id, "amount": order.amount, "card": order.card,
-        });
         let answer = self
             .payments
-            .post_json("/charges", &order.id, &wish, context)
+            .post_json("/charges", &order.id, &order.payment(), context)
             .await?;
         let payment: Payment = self
             .payments
@@ -195,12 +207,7 @@ impl Orders {
                 .await;
         }
         // Due until the stock is given back, which the sweep does if this process does not get to it.
-        let change = Change::new(order, State::Refused, true);
-        let change = Change {
-            refusal: Some(BY_PAYMENTS),
-            reason: payment.reason,
-            ..change
-        };
+        let change = Change::refused(order, true, BY_PAYMENTS, payment.reason);
         let written = self.write(order, change).await?;
         if let Err(error) = self.give_back(&order.id, context).await {
             tracing::warn!(
@@ -212,36 +219,12 @@ impl Orders {
         Ok(written)
     }
 
-    /// Gives up an order that has not asked for money; what it may hold is given back afterwards.
-    pub(super) async fn cancel(&self, order: &Order) -> Result<Option<Order>, ApiError> {
-        self.write(order, Change::new(order, State::Cancelled, true))
-            .await
-    }
-
-    /// Gives back what an order at its end may hold, and marks it as done.
-    pub(super) async fn give_back(
+    /// The order as changed, or nothing if it no longer stood where the change begins.
+    pub(super) async fn write(
         &self,
-        order_id: &str,
-        context: &Context,
-    ) -> Result<(), ApiError> {
-        let path = format!("/reservations/{order_id}/release");
-        let answer = self
-            .catalog
-            .post_json(&path, order_id, &json!({}), context)
-            .await?;
-        self.catalog
-            .document::<serde_json::Value>(&answer, &[StatusCode::OK])?;
-        sqlx::query(
-            "UPDATE orders SET due = 0 WHERE id = $1 AND state IN ('refused', 'cancelled')",
-        )
-        .bind(order_id)
-        .execute(self.database.writer())
-        .await?;
-        Ok(())
-    }
-
-    // The order as changed, or nothing if it no longer stood where the change begins.
-    async fn write(&self, order: &Order, change: Change) -> Result<Option<Order>, ApiError> {
+        order: &Order,
+        change: Change,
+    ) -> Result<Option<Order>, ApiError> {
         debug_assert!(
             change.from.may_become(change.to),
             "{} to {}",
@@ -265,34 +248,55 @@ impl Orders {
             transaction.rollback().await?;
             return Ok(false);
         }
-        let event = json!({
-            "order_id": order.id, "shopper_id": order.shopper_id, "amount": order.amount,
-        });
-        let event_id = format!("e-{}", order.id);
-        match change.to {
-            State::Confirmed if self.memory_outbox.is_none() => {
-                outbox::put(&mut transaction, &event_id, EVENT, &event).await?;
+        let event = change.event(order);
+        match (&event, &self.memory_outbox) {
+            (Some(event), None) => {
+                outbox::put(&mut transaction, &event.id, event.kind, &event.payload).await?;
             }
-            State::Refused | State::Cancelled => {
+            _ if matches!(change.to, State::Refused | State::Cancelled) => {
                 open_cart_again(&mut transaction, &order.id).await?;
             }
-            State::Pending | State::Reserved | State::Confirmed => {}
+            _ => {}
         }
         transaction.commit().await?;
-        if change.to != State::Reserved {
+        if change.to.is_at_rest() {
             self.outcomes.count(change.to);
         }
-        if change.to == State::Confirmed {
-            match &self.memory_outbox {
-                None => self.bell.notify_one(),
-                Some(outbox) => outbox.put(&event_id, EVENT, &event).await,
+        match (&event, &self.memory_outbox) {
+            (Some(_), None) => self.bell.notify_one(),
+            (Some(event), Some(outbox)) => {
+                outbox.put(&event.id, event.kind, &event.payload).await;
             }
+            (None, _) => {}
         }
         Ok(true)
     }
 }
 
+/// What is told of a change.
+struct Event {
+    id: String,
+    kind: &'static str,
+    payload: Value,
+}
+
 impl Change {
+    fn event(&self, order: &Order) -> Option<Event> {
+        let (prefix, kind) = match self.to {
+            State::Confirmed => ("e", SOLD),
+            State::Refunded => ("r", TAKEN_BACK),
+            _ => return None,
+        };
+        Some(Event {
+            id: format!("{prefix}-{}", order.id),
+            kind,
+            payload: json!({
+                "order_id": order.id, "shopper_id": order.shopper_id, "amount": order.amount,
+                "at": clock::now_ms(),
+            }),
+        })
+    }
+
     async fn update(&self, connection: &mut AnyConnection, id: &str) -> Result<bool, sqlx::Error> {
         let updated = sqlx::query(
             "UPDATE orders SET state = $3, due = $4, amount = $5, lines = $6, refusal = $7, reason = $8,

@@ -1,14 +1,18 @@
 //! The states of an order.
 //!
 //! ```text
-//! pending --> reserved --> confirmed     stock is set aside, money is taken
-//!    |            `------> refused       no money: stock is given back
-//!    |-------------------> refused       no stock
-//!    `-------------------> cancelled     given up before money was asked for: stock is given back
+//! pending --> reserved --> confirmed --> cancelling --> refunded   sold, then taken back by the shopper
+//!    |            |------> refused                                 no money
+//!    |            `------> voiding ----> refused                   what became of the money stayed open
+//!    |-------------------> refused                                 no stock
+//!    `-------------------> cancelled                               given up before money was asked for
 //! ```
 //!
-//! Invariant: money is asked for in `reserved` only, and an order leaves `reserved` only by what
-//! payments said; so no order is given up whose charge might have gone through.
+//! Stock is set aside from `reserved` on and given back on every way that does not end in `confirmed`.
+//!
+//! Invariant: money is asked for in `reserved` only. An order leaves `reserved` by what payments said, or
+//! to `voiding`, which it leaves only when payments has said that no money moved in the end; and it leaves
+//! `cancelling` only when the money went back. So no order that is not sold keeps money.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,14 +23,20 @@ pub(super) enum State {
     Pending,
     Reserved,
     Confirmed,
+    Cancelling,
+    Refunded,
+    Voiding,
     Refused,
     Cancelled,
 }
 
-const ALL: [State; 5] = [
+const ALL: [State; 8] = [
     State::Pending,
     State::Reserved,
     State::Confirmed,
+    State::Cancelling,
+    State::Refunded,
+    State::Voiding,
     State::Refused,
     State::Cancelled,
 ];
@@ -38,6 +48,9 @@ impl State {
             Self::Pending => "pending",
             Self::Reserved => "reserved",
             Self::Confirmed => "confirmed",
+            Self::Cancelling => "cancelling",
+            Self::Refunded => "refunded",
+            Self::Voiding => "voiding",
             Self::Refused => "refused",
             Self::Cancelled => "cancelled",
         }
@@ -50,7 +63,20 @@ impl State {
             (
                 Self::Pending,
                 Self::Reserved | Self::Refused | Self::Cancelled
-            ) | (Self::Reserved, Self::Confirmed | Self::Refused)
+            ) | (
+                Self::Reserved,
+                Self::Confirmed | Self::Refused | Self::Voiding
+            ) | (Self::Voiding, Self::Refused)
+                | (Self::Confirmed, Self::Cancelling)
+                | (Self::Cancelling, Self::Refunded)
+        )
+    }
+
+    /// Whether nothing is left to do of its own accord; a confirmed order may still be taken back.
+    pub(super) fn is_at_rest(self) -> bool {
+        matches!(
+            self,
+            Self::Confirmed | Self::Refunded | Self::Refused | Self::Cancelled
         )
     }
 }
@@ -87,13 +113,25 @@ mod tests {
         walk(State::Pending, &[]);
     }
 
+    fn before(state: State) -> Vec<State> {
+        ALL.into_iter()
+            .filter(|from| from.may_become(state))
+            .collect()
+    }
+
     #[test]
-    fn nothing_is_cancelled_once_money_may_have_been_asked_for() {
-        let before: Vec<State> = ALL
-            .into_iter()
-            .filter(|state| state.may_become(State::Cancelled))
-            .collect();
-        assert_eq!(before, [State::Pending]);
+    fn nothing_is_given_up_unasked_once_money_may_have_moved() {
+        assert_eq!(before(State::Cancelled), [State::Pending]);
+        assert_eq!(before(State::Refunded), [State::Cancelling]);
+        assert_eq!(before(State::Voiding), [State::Reserved]);
+    }
+
+    #[test]
+    fn an_order_that_rests_does_so_for_good_or_until_the_shopper_takes_it_back() {
+        for state in ALL {
+            let is_end = !ALL.into_iter().any(|next| state.may_become(next));
+            assert_eq!(state.is_at_rest(), is_end || state == State::Confirmed);
+        }
     }
 
     #[test]

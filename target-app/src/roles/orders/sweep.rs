@@ -24,6 +24,8 @@ use crate::trouble::Trouble;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After how long an order counts as left behind: longer than a step of a driver that lives takes.
 const LEFT_BEHIND_MS: i64 = 3000;
+/// How long after its making an order may wait for word of its payment.
+const DECIDE_WITHIN_MS: i64 = 15_000;
 /// The most orders swept together.
 const BATCH: i64 = 20;
 
@@ -76,12 +78,12 @@ pub(super) async fn sweep(orders: &Arc<Orders>, untouched_ms: i64) -> Result<usi
 async fn finish(orders: &Orders, id: &str, context: &Context) -> Result<(), ApiError> {
     let mut order = Order::by_id(&orders.database, id).await?;
     if order.state == State::Pending {
-        order = match orders.cancel(&order).await? {
+        order = match orders.give_up(&order).await? {
             Some(order) => order,
             None => Order::by_id(&orders.database, id).await?,
         };
     }
-    order = orders.drive(order, context).await?;
+    order = decide(orders, order, context).await?;
     tracing::info!(
         order = id,
         state = order.state.name(),
@@ -89,7 +91,28 @@ async fn finish(orders: &Orders, id: &str, context: &Context) -> Result<(), ApiE
     );
     match order.state {
         State::Refused | State::Cancelled => orders.give_back(id, context).await,
-        State::Pending | State::Reserved | State::Confirmed => Ok(()),
+        _ => Ok(()),
+    }
+}
+
+// To its end, or for want of an answer about its money to calling it off. A driver that hears of the
+// charge at this very moment writes first or not at all, and what it then moved is given back.
+async fn decide(orders: &Orders, order: Order, context: &Context) -> Result<Order, ApiError> {
+    let is_overdue = clock::now_ms() - order.created_at > DECIDE_WITHIN_MS;
+    match orders.drive(order.clone(), context).await {
+        Err(error) if is_overdue && order.state == State::Reserved => {
+            tracing::warn!(
+                order = order.id,
+                ?error,
+                "calling off an order: nobody tells of its payment"
+            );
+            let order = match orders.call_off(&order).await? {
+                Some(order) => order,
+                None => Order::by_id(&orders.database, &order.id).await?,
+            };
+            orders.drive(order, context).await
+        }
+        driven => driven,
     }
 }
 

@@ -1,11 +1,11 @@
-//! Asks the bank for money.
+//! Asks the bank for money, and to give it back.
 //!
-//! Invariant: a charge is asked for under the key of its request, at every try and by every instance, so
-//! that the bank makes it once; save with the planted bug.
+//! Invariant: a charge, a refund and a void are asked for under the key of their request, at every try and
+//! by every instance, so that the bank moves the money once; save with the planted bug.
 
 use ::http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Wish;
@@ -24,6 +24,17 @@ pub(super) enum Verdict {
     Charged(String),
     /// No money has moved, for this reason.
     Declined(String),
+}
+
+/// Money that went back.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct MoneyBack {
+    /// The bank's id of it.
+    pub(super) id: String,
+    /// The charge it came from.
+    pub(super) charge: String,
+    /// In hundredths.
+    pub(super) amount: i64,
 }
 
 /// The way to the bank.
@@ -56,6 +67,45 @@ impl Bank {
         Ok(verdict?)
     }
 
+    /// Has the money of a charge given back, once for a key; nothing if it went back in another way.
+    pub(super) async fn refund(
+        &self,
+        key: &str,
+        charge: &str,
+        context: &Context,
+    ) -> Result<Option<MoneyBack>, UpstreamError> {
+        let charge = json!({ "charge": charge });
+        let answer = self
+            .upstream
+            .post_json("/refunds", key, &charge, context)
+            .await?;
+        if answer.status == StatusCode::CONFLICT {
+            return Ok(None);
+        }
+        let statuses = [StatusCode::CREATED];
+        self.upstream.document(&answer, &statuses).map(Some)
+    }
+
+    /// Has a key declined for good, and what it moved given back.
+    pub(super) async fn void(
+        &self,
+        key: &str,
+        wish: &Wish,
+        context: &Context,
+    ) -> Result<Option<MoneyBack>, UpstreamError> {
+        #[derive(Deserialize)]
+        struct Voided {
+            refund: Option<MoneyBack>,
+        }
+        let order = order_of(wish);
+        let answer = self
+            .upstream
+            .post_json("/voids", key, &order, context)
+            .await?;
+        let voided: Voided = self.upstream.document(&answer, &[StatusCode::OK])?;
+        Ok(voided.refund)
+    }
+
     async fn ask(
         &self,
         key: &str,
@@ -70,7 +120,7 @@ impl Bank {
         struct Declined {
             error: String,
         }
-        let order = json!({ "order": wish.order_id, "amount": wish.amount, "card": wish.card });
+        let order = order_of(wish);
         let answer = self
             .upstream
             .post_json("/charges", key, &order, context)
@@ -99,4 +149,9 @@ impl Bank {
             }
         }
     }
+}
+
+// What the bank is told of a wish.
+fn order_of(wish: &Wish) -> Value {
+    json!({ "order": wish.order_id, "amount": wish.amount, "card": wish.card })
 }

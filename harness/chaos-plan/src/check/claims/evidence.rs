@@ -11,7 +11,7 @@ use crate::diagnostic::{Span, codes, list, quote};
 use crate::file::amount::{BytesAnHour, CountAnHour, TimeAnHour};
 use crate::file::claim::{self, Rules};
 use crate::file::located::Located;
-use crate::plan::{Audit, Expect, Holding, Rule};
+use crate::plan::{Audit, Expect, Rule};
 use crate::units::duration_to_text;
 
 /// Shortest stretch over which a slope means anything.
@@ -64,6 +64,18 @@ impl Judge<'_> {
     }
 
     fn needs_holdings(&mut self, rule: Rule, span: Span, audit: &Audit) {
+        if rule == Rule::NotifiedOnce && audit.notified_within.is_none() {
+            let problem = codes::NO_AUDIT.at(
+                span,
+                format!(
+                    "{} cannot be checked: the target does not say within what time",
+                    quote(rule.name())
+                ),
+            );
+            self.problems.add(problem.help(
+                "add `notified_within: 30s` under `audit:`, if each delivery is one telling",
+            ));
+        }
         let missing: Vec<&str> = rule
             .needs()
             .iter()
@@ -186,11 +198,10 @@ impl Judge<'_> {
     }
 }
 
-/// The rules whose holdings are there.
+/// The rules for which there is all they are judged by.
 fn all_that_can_be_checked(audit: &Audit) -> Vec<Rule> {
-    let holds = |holding: &Holding| audit.holds(*holding);
     Rule::ALL
         .into_iter()
-        .filter(|rule| rule.needs().iter().all(holds))
+        .filter(|rule| audit.can_judge(*rule))
         .collect()
 }
