@@ -21,6 +21,7 @@ mod socket;
 mod tls;
 mod transport;
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub(crate) struct Client {
     pool: Rc<Pool>,
     /// Ends what takes too long; closing it ends everything as cancelled.
     alarms: Rc<Alarms>,
+    returned_ns: Cell<u64>,
 }
 
 /// One request to be sent; boxed since it passes through several futures.
@@ -137,6 +139,7 @@ impl Client {
             timeout_ns: config.timeout_ns,
             pool,
             alarms,
+            returned_ns: Cell::new(0),
         }
     }
 
@@ -154,6 +157,31 @@ impl Client {
 
     pub(crate) fn connections(&self) -> ConnectionCounts {
         self.pool.counts()
+    }
+
+    /// Requests that could be under way besides those that are.
+    pub(crate) fn free_slots(&self) -> usize {
+        self.pool.free_slots()
+    }
+
+    /// Lanes on which a request could be sent at once.
+    pub(crate) fn idle_lanes(&self) -> usize {
+        self.pool.idle_lanes()
+    }
+
+    /// When a lane was last given back after an answer; 0 if none ever was.
+    pub(crate) fn lane_returned_ns(&self) -> u64 {
+        self.returned_ns.get()
+    }
+
+    /// Waits until a slot may be free that nobody takes by itself.
+    pub(crate) async fn has_room(&self) {
+        self.pool.has_room().await;
+    }
+
+    /// A slot may be free that nobody takes by itself.
+    pub(crate) fn tell_of_room(&self) {
+        self.pool.tell_of_room();
     }
 
     async fn attempt(&self, call: Call, stamps: &mut Stamps) -> Result<Answer, Broken> {
@@ -196,6 +224,7 @@ impl Client {
                 }
                 Ok(answer) => {
                     self.pool.put_back(lane, slot);
+                    self.returned_ns.set(stamps.last_byte_ns.unwrap_or(now_ns));
                     return Ok(answer);
                 }
                 Err(SendError::Broken(broken)) => {

@@ -5,15 +5,15 @@
 
 use bytes::Bytes;
 use chaos_plan::chance;
-use chaos_plan::plan::{Extract, Must};
+use chaos_plan::plan::Must;
 use chaos_record::outcome::FailKind;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
 use rand::RngExt;
-use serde_json::Value;
 
-use crate::prepare::{Body, PreparedJourney, PreparedOperation, PreparedStep, Target};
+use crate::json::Found;
+use crate::prepare::{Body, Look, PreparedJourney, PreparedOperation, PreparedStep, Target};
 
 /// Longest key or order id that the operation log takes.
 const LOGGED_BYTES_MAX: usize = 1_024;
@@ -141,21 +141,18 @@ impl<'a> Shopper<'a> {
         {
             return Err(FailKind::Status);
         }
-        let json: Option<Value> = if step.reads.body {
-            serde_json::from_slice(&answer.body).ok()
+        let found = if step.pointers.is_empty() {
+            Found::new()
         } else {
-            None
+            step.pointers.find(&answer.body)
         };
-        if !step
-            .checks
-            .iter()
-            .all(|check| holds(&check.must, find(&check.of, answer, json.as_ref())))
-        {
+        let must_hold = |(at, must): &(Look, Must)| holds(must, look(at, answer, &found));
+        if !step.checks.iter().all(must_hold) {
             return Err(FailKind::Check);
         }
-        for (number, from) in &step.extract {
-            self.values[*number] =
-                Some(find(from, answer, json.as_ref()).ok_or(FailKind::Extract)?);
+        for (number, at) in &step.extract {
+            let text = look(at, answer, &found).ok_or(FailKind::Extract)?;
+            self.values[*number] = Some(text.to_owned());
         }
         match &step.operation {
             Some(operation) => self
@@ -175,22 +172,18 @@ fn path_of(text: String) -> Option<Uri> {
     }
 }
 
-/// The text of what was asked for; JSON's `null` counts as not there.
-fn find(from: &Extract, answer: &Answer, json: Option<&Value>) -> Option<String> {
-    match from {
-        Extract::Header(name) => answer.headers.get(name)?.to_str().ok().map(str::to_owned),
-        Extract::Json(pointer) => match json?.pointer(pointer)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        },
+/// The text of what was asked for.
+fn look<'a>(at: &Look, answer: &'a Answer, found: &'a Found<'_>) -> Option<&'a str> {
+    match at {
+        Look::Header(name) => answer.headers.get(name)?.to_str().ok(),
+        Look::Json(number) => found[*number].as_deref(),
     }
 }
 
-fn holds(must: &Must, found: Option<String>) -> bool {
+fn holds(must: &Must, found: Option<&str>) -> bool {
     match must {
         Must::Exist => found.is_some(),
-        Must::Equal(text) => found.is_some_and(|found| found == *text),
+        Must::Equal(text) => found.is_some_and(|found| found == text),
         Must::Contain(text) => found.is_some_and(|found| found.contains(text)),
     }
 }
@@ -213,7 +206,7 @@ fn uuid(bits: u128) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use chaos_plan::plan::{Acknowledges, Check, Row, Step};
+    use chaos_plan::plan::{Acknowledges, Check, Extract, Row, Step};
     use chaos_testkit::plan::{PlanBuilder, get, template};
 
     use super::*;

@@ -17,6 +17,7 @@ mod fault_clock;
 mod halt;
 mod health;
 mod journey;
+mod json;
 mod limits;
 mod null_server;
 mod operations;

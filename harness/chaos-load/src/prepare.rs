@@ -12,7 +12,7 @@ mod names;
 mod text;
 
 use bytes::Bytes;
-use chaos_plan::plan::{self, Acknowledges, Check, Extract, Journey, StatusRange, Step};
+use chaos_plan::plan::{self, Extract, Journey, Must, StatusRange, Step};
 use chaos_plan::{Plan, template::Template};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Uri};
@@ -23,6 +23,7 @@ use self::text::{Place, Text};
 use crate::address::Address;
 use crate::client::Reads;
 use crate::clock::length_ns;
+use crate::json::Pointers;
 
 /// Why a plan cannot be turned into requests.
 #[derive(Debug, Error)]
@@ -81,9 +82,11 @@ pub(crate) struct PreparedStep {
     pub(crate) filled_headers: Vec<(HeaderName, Text)>,
     pub(crate) body: Body,
     pub(crate) statuses: Vec<StatusRange>,
-    pub(crate) checks: Vec<Check>,
+    pub(crate) checks: Vec<(Look, Must)>,
     /// The value each extraction sets.
-    pub(crate) extract: Vec<(usize, Extract)>,
+    pub(crate) extract: Vec<(usize, Look)>,
+    /// The places in the body that are looked at.
+    pub(crate) pointers: Pointers,
     /// Where checks and extractions look.
     pub(crate) reads: Reads,
     /// Planned pause after it.
@@ -98,6 +101,23 @@ pub(crate) struct PreparedOperation {
     pub(crate) key: Text,
     pub(crate) order: usize,
     pub(crate) amount: Option<usize>,
+}
+
+/// Where a check or an extraction looks.
+#[derive(Debug)]
+pub(crate) enum Look {
+    Header(String),
+    /// The number of its pointer.
+    Json(usize),
+}
+
+impl Look {
+    fn new(at: &Extract, pointers: &mut Pointers) -> Self {
+        match at {
+            Extract::Header(name) => Self::Header(name.clone()),
+            Extract::Json(pointer) => Self::Json(pointers.number(pointer)),
+        }
+    }
 }
 
 /// Path and query of a request.
@@ -165,26 +185,39 @@ fn prepare_step(
     let (headers, filled_headers) = prepare_headers(step, names, address)?;
     let target = prepare_target(step, names, address)?;
     let body = prepare_body(step, names, &headers)?;
-    let mut extract: Vec<(usize, Extract)> = step
+    let mut pointers = Pointers::default();
+    let mut extract: Vec<(usize, Look)> = step
         .extract
         .iter()
-        .map(|(name, from)| (names.number(name), from.clone()))
+        .map(|(name, from)| (names.number(name), Look::new(from, &mut pointers)))
+        .collect();
+    let checks = step.checks.iter();
+    let checks: Vec<(Look, Must)> = checks
+        .map(|check| (Look::new(&check.of, &mut pointers), check.must.clone()))
         .collect();
     let operation = match &step.acknowledges {
-        Some(promised) => Some(prepare_operation(step, promised, names, &mut extract)?),
+        Some(promised) => {
+            let key = prepare_text(step, &promised.key, Place::Raw, names)?;
+            // Values of their own, which no slot can name.
+            let mut value = |from: &Extract| {
+                let number = names.nameless();
+                extract.push((number, Look::new(from, &mut pointers)));
+                number
+            };
+            Some(PreparedOperation {
+                key,
+                order: value(&promised.order),
+                amount: promised.amount.as_ref().map(value),
+            })
+        }
         None => None,
     };
-    let looked_at = step.checks.iter().map(|check| &check.of);
-    let looked_at: Vec<&Extract> = looked_at
-        .chain(extract.iter().map(|(_, from)| from))
-        .collect();
+    let looks = checks.iter().map(|(look, _)| look);
     let reads = Reads {
-        headers: looked_at
-            .iter()
-            .any(|from| matches!(from, Extract::Header(_))),
-        body: looked_at
-            .iter()
-            .any(|from| matches!(from, Extract::Json(_))),
+        headers: looks
+            .chain(extract.iter().map(|(_, look)| look))
+            .any(|look| matches!(look, Look::Header(_))),
+        body: !pointers.is_empty(),
     };
     Ok(PreparedStep {
         method: method(step.method),
@@ -193,31 +226,12 @@ fn prepare_step(
         headers,
         filled_headers,
         statuses: step.statuses.clone(),
-        checks: step.checks.clone(),
+        checks,
         extract,
+        pointers,
         reads,
         think_ns: length_ns(step.think),
         operation,
-    })
-}
-
-/// The order and its amount become extractions of their own, into values that no slot can name.
-fn prepare_operation(
-    step: &Step,
-    promised: &Acknowledges,
-    names: &mut Names<'_>,
-    extract: &mut Vec<(usize, Extract)>,
-) -> Result<PreparedOperation, PrepareError> {
-    let key = prepare_text(step, &promised.key, Place::Raw, names)?;
-    let mut value = |from: &Extract| {
-        let number = names.nameless();
-        extract.push((number, from.clone()));
-        number
-    };
-    Ok(PreparedOperation {
-        key,
-        order: value(&promised.order),
-        amount: promised.amount.as_ref().map(value),
     })
 }
 

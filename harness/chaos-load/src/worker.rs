@@ -1,11 +1,14 @@
 //! One worker: a thread with a runtime of its own that joins pace, journeys, client and recorder.
 //!
-//! Its loop sleeps until the soonest of: an arrival, an alarm, the next flush. It begins all that
-//! is due, at most [`CHUNK`] at a time so that answers are read in between, and never skips.
+//! Its loop sleeps until the soonest of: an arrival, an alarm, the next flush. It lines up all that
+//! is due, never skips, and sees to it that runners begin it.
 //! Invariant: nothing is shared with other workers while the load runs but the fault clock and the
 //! order to stop; every journey that was handed out is recorded before the worker ends.
 
+mod arrivals;
 mod in_flight;
+mod line;
+mod openings;
 mod operation;
 mod shopping;
 mod slots;
@@ -20,16 +23,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::Model;
 use chaos_record::CELL_NS;
 use chaos_record::event::WorkerReport;
-use chaos_record::outcome::{FailKind, Outcome};
+use chaos_record::outcome::Outcome;
 use http::HeaderMap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use self::in_flight::InFlight;
+use self::line::Line;
+use self::openings::Openings;
 use self::turns::Turns;
 use crate::alarm::Alarms;
 use crate::client::{Client, ClientConfig, Transport};
@@ -46,10 +50,6 @@ use crate::timer::Timer;
 use crate::trace::Traces;
 use crate::{FaultClock, users};
 
-/// Most journeys begun before answers are read again.
-const CHUNK: usize = 32;
-/// Most journeys under way at once: beyond it we lack memory, not the target.
-const JOURNEYS_MAX: usize = 50_000;
 /// Between two deltas, and the grid they are sent on.
 const FLUSH_NS: u64 = CELL_NS;
 /// Flushes between two that carry the clocks of the stages and close dead idle connections.
@@ -91,6 +91,7 @@ struct Shared {
     limits: Rc<Alarms>,
     recorder: RefCell<Recorder>,
     in_flight: RefCell<InFlight>,
+    line: RefCell<Line>,
     turns: Turns,
     /// The map of the answer heard last: the next request is made in it, so maps are not allocated anew.
     spare_headers: RefCell<HeaderMap>,
@@ -131,6 +132,7 @@ struct Worker {
     tasks: JoinSet<()>,
     end_ns: u64,
     next_flush_ns: u64,
+    openings: Openings,
 }
 
 impl Worker {
@@ -168,6 +170,7 @@ impl Worker {
                 Arc::clone(&assignment.faults),
             )),
             in_flight: RefCell::default(),
+            line: RefCell::default(),
             turns: Turns::new(users::most(load), slice),
             spare_headers: RefCell::default(),
             journeys: Cell::default(),
@@ -180,6 +183,7 @@ impl Worker {
             tasks: JoinSet::new(),
             end_ns: start_ns.saturating_add(length_ns(load.length())),
             next_flush_ns: start_ns.saturating_add(FLUSH_NS),
+            openings: Openings::default(),
             assignment,
         })
     }
@@ -192,57 +196,28 @@ impl Worker {
                 self.wind_down().await;
                 break;
             }
-            let is_behind = self.begin_due(now_ns);
+            let is_behind = self.line_up(now_ns);
             self.keep_up(now_ns);
+            let look_ns = self.call_runners(now_ns);
             if is_behind {
                 tokio::task::yield_now().await;
                 self.assignment.stalls.came_round(now_ns, clock::now_ns());
-            } else if self.pace.next_ns().is_none()
-                && now_ns >= self.end_ns
-                && self.tasks.is_empty()
-            {
-                break;
-            } else {
-                self.sleep().await;
+                continue;
             }
+            if self.is_tail(now_ns) {
+                self.shared.line.borrow_mut().close();
+                if self.tasks.is_empty() {
+                    break;
+                }
+            }
+            self.sleep(look_ns).await;
         }
         self.finish().await;
     }
 
-    /// In the closed model without a cycle each user is a task of its own, which begins its journeys itself.
-    fn let_users_in(&mut self) {
-        let Assignment { plan, slice, .. } = &self.assignment;
-        if plan.load.model == (Model::Closed { cycle: None }) {
-            for user in users::users_of(&plan.load, *slice) {
-                self.tasks
-                    .spawn_local(user::live(Rc::clone(&self.shared), user));
-            }
-        }
-    }
-
-    /// Begins the journeys due by `now_ns`, a chunk at most. True if there may be more.
-    fn begin_due(&mut self, now_ns: u64) -> bool {
-        for _ in 0..CHUNK {
-            let Some(due) = self.pace.due(now_ns) else {
-                return false;
-            };
-            if self.tasks.len() >= JOURNEYS_MAX {
-                self.reap();
-            }
-            if self.tasks.len() >= JOURNEYS_MAX {
-                let mut recorder = self.shared.recorder.borrow_mut();
-                recorder.never_begun(
-                    due.journey,
-                    due.intended_ns,
-                    Outcome::Failed(FailKind::Exhausted),
-                );
-                continue;
-            }
-            self.shared.begin(due);
-            self.tasks
-                .spawn_local(shopping::go(Rc::clone(&self.shared), due));
-        }
-        true
+    /// Nothing is due any more.
+    fn is_tail(&self, now_ns: u64) -> bool {
+        self.pace.next_ns().is_none() && now_ns >= self.end_ns
     }
 
     /// What each round of the loop does beside beginning journeys.
@@ -278,6 +253,7 @@ impl Worker {
             .pace
             .next_ns()
             .map_or(now_ns, |next_ns| next_ns.min(now_ns));
+        let begun_ns = self.first_ns().map_or(begun_ns, |ns| ns.min(begun_ns));
         let closed = self
             .shared
             .in_flight
@@ -310,25 +286,36 @@ impl Worker {
         }
     }
 
-    /// Sleeps until something is to be done. While arrivals remain, ended tasks wake no one.
-    async fn sleep(&mut self) {
+    /// Sleeps until something is to be done, until `look_ns` at most. While arrivals remain, ended
+    /// tasks wake no one.
+    async fn sleep(&mut self, look_ns: u64) {
+        let now_ns = now_ns();
+        let first_ns = self.first_ns();
         let soonest_ns = [
+            look_ns,
             self.pace.next_ns().unwrap_or(u64::MAX),
+            first_ns.map_or(u64::MAX, |ns| ns.saturating_add(self.shared.patience_ns)),
             self.next_flush_ns,
             self.alarms_ns(),
         ]
         .into_iter()
         .min();
-        let wake_ns = Stalls::beat_before(soonest_ns.unwrap_or(u64::MAX), now_ns());
+        let wake_ns = Stalls::beat_before(soonest_ns.unwrap_or(u64::MAX), now_ns);
         self.timer.arm(wake_ns);
-        let is_tail = self.pace.next_ns().is_none() && now_ns() >= self.end_ns;
+        let is_tail = self.is_tail(now_ns);
         tokio::select! {
             biased;
             () = self.timer.fired() => {}
             () = self.assignment.halt.ordered() => {}
+            () = self.shared.client.has_room(), if first_ns.is_some() => {}
             () = ended_task(&mut self.tasks), if is_tail => {}
         }
-        self.assignment.stalls.came_round(wake_ns, now_ns());
+        self.assignment.stalls.came_round(wake_ns, clock::now_ns());
+    }
+
+    /// Intended instant of the journey that has waited longest to be begun.
+    fn first_ns(&self) -> Option<u64> {
+        self.shared.line.borrow().first_ns()
     }
 
     fn alarms_ns(&self) -> u64 {
@@ -347,13 +334,14 @@ impl Worker {
             .until_ns()
             .await
             .max(self.assignment.start_ns);
-        while let Some(due) = self.pace.due(until_ns) {
-            self.shared.recorder.borrow_mut().never_begun(
-                due.journey,
-                due.intended_ns,
-                Outcome::Cancelled,
-            );
+        let lined_up = self.shared.line.borrow_mut().clear();
+        let lined_up = lined_up.into_iter().map(|waiting| waiting.due);
+        let due = lined_up.chain(std::iter::from_fn(|| self.pace.due(until_ns)));
+        for due in due {
+            let mut recorder = self.shared.recorder.borrow_mut();
+            recorder.never_begun(due.journey, due.intended_ns, Outcome::Cancelled);
         }
+        self.shared.line.borrow_mut().close();
         self.shared.thinking.close();
         let drain_ns = length_ns(self.assignment.plan.load.timeout).min(DRAIN_NS_MAX);
         let cut_off_ns = now_ns().saturating_add(drain_ns);

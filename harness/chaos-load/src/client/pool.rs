@@ -37,6 +37,7 @@ pub(super) struct Pool {
     failures: Cell<u64>,
     /// Where the next sweep goes on.
     swept: Cell<usize>,
+    room: Notify,
 }
 
 /// Connections that are open, or being opened.
@@ -60,6 +61,7 @@ impl Pool {
             opened: Cell::new(0),
             failures: Cell::new(0),
             swept: Cell::new(0),
+            room: Notify::new(),
         }
     }
 
@@ -74,6 +76,23 @@ impl Pool {
             .acquire()
             .await
             .expect("the slots are never closed")
+    }
+
+    pub(super) fn free_slots(&self) -> usize {
+        self.slots.available_permits()
+    }
+
+    pub(super) fn idle_lanes(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// Waits for [`Self::tell_of_room`]; what was told while nobody waited counts too.
+    pub(super) async fn has_room(&self) {
+        self.room.notified().await;
+    }
+
+    pub(super) fn tell_of_room(&self) {
+        self.room.notify_one();
     }
 
     /// Whether connections are opened by keepers and not by requests.
@@ -133,6 +152,7 @@ impl Pool {
         let count = lanes.len();
         self.idle.borrow_mut().extend(lanes);
         self.slots.add_permits(count);
+        self.tell_of_room();
         Ok(())
     }
 

@@ -28,11 +28,11 @@ impl<'a> Operation<'a> {
         shared: &'a Shared,
         key: String,
         (journey, step): (usize, usize),
-        dispatched_ns: u64,
+        now_ns: u64,
     ) -> Option<Self> {
         let log = shared.operations.as_deref()?;
         let start_ns = shared.start_ns;
-        let at = dispatched_ns.saturating_sub(start_ns);
+        let at = now_ns.saturating_sub(start_ns);
         log.begin(Begun {
             key: key.clone(),
             journey,

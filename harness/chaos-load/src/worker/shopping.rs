@@ -1,13 +1,16 @@
-//! One journey from its first step to its last, as a task of its worker.
+//! Runners, and one journey from its first step to its last.
 //!
 //! Invariant: every step of the journey and the journey itself are recorded exactly once, however
 //! it ends; a step is due when the one before has ended and its think time is over, never earlier.
 
+use std::future::poll_fn;
 use std::rc::Rc;
 
 use chaos_record::outcome::Outcome;
+use tokio::task::consume_budget;
 
 use super::Shared;
+use super::line::Waiting;
 use super::operation::Operation;
 use crate::client::{Broken, Call, Stamps};
 use crate::clock::now_ns;
@@ -15,27 +18,49 @@ use crate::journey::Shopper;
 use crate::pace::Due;
 use crate::recorder::{End, Unbegun};
 
+/// Goes on the journeys of the line, one after the other, until it is closed.
+pub(super) async fn run(shared: Rc<Shared>, number: usize) {
+    while let Some(waiting) = poll_fn(|cx| shared.line.borrow_mut().poll_next(number, cx)).await {
+        go(&shared, waiting).await;
+        // Journeys that end at once must not keep everyone else waiting.
+        consume_budget().await;
+    }
+}
+
 /// Goes through a journey that is due, once the user whose journey it is, if any, is free for it.
-pub(super) async fn go(shared: Rc<Shared>, due: Due) {
+async fn go(shared: &Shared, Waiting { due, dispatched_ns }: Waiting) {
+    shared.begin(due);
     let mut turn = match due.user {
         Some(user) => Some(shared.turns.of(user).await),
         None => None,
     };
-    let freed_ns = turn.as_deref().copied().unwrap_or(0);
-    let (_, ended_ns) = shop(&shared, due, due.intended_ns.max(freed_ns), now_ns()).await;
+    let ready_ns = due.intended_ns.max(turn.as_deref().copied().unwrap_or(0));
+    let now_ns = now_ns();
+    let begin = Begin {
+        ready_ns,
+        dispatched_ns: dispatched_ns.unwrap_or(now_ns).max(ready_ns),
+        now_ns,
+    };
+    let (_, ended_ns) = shop(shared, due, begin).await;
     if let Some(freed_ns) = turn.as_deref_mut() {
         *freed_ns = ended_ns;
     }
 }
 
-/// Goes through a journey that stands among those in flight, and takes it out. It could have begun
-/// at `ready_ns`, and does at `dispatched_ns`, which is now. Returns how it ended, and when.
-pub(super) async fn shop(
-    shared: &Shared,
-    due: Due,
-    ready_ns: u64,
-    dispatched_ns: u64,
-) -> (Outcome, u64) {
+/// Instants at which a step begins.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "units stand last in names")]
+pub(super) struct Begin {
+    /// It could have begun.
+    pub(super) ready_ns: u64,
+    /// We were ready for it: what it waited for from then on was the target.
+    pub(super) dispatched_ns: u64,
+    /// It does.
+    pub(super) now_ns: u64,
+}
+
+/// Goes through a journey that stands among those in flight, and takes it out. Returns how it ended, and when.
+pub(super) async fn shop(shared: &Shared, due: Due, begin: Begin) -> (Outcome, u64) {
     let mut shopping = Shopping {
         shopper: Shopper::new(
             &shared.prepared.journeys[due.journey],
@@ -46,12 +71,12 @@ pub(super) async fn shop(
         due,
         thought_ns: 0,
     };
-    let (outcome, ended_ns) = shopping.all_steps(ready_ns, dispatched_ns).await;
+    let (outcome, ended_ns) = shopping.all_steps(begin).await;
     let end = End {
         outcome,
         intended_ns: due.intended_ns,
-        ready_ns,
-        dispatched_ns: Some(dispatched_ns),
+        ready_ns: begin.ready_ns,
+        dispatched_ns: Some(begin.dispatched_ns),
         ended_ns,
     };
     let mut recorder = shared.recorder.borrow_mut();
@@ -77,7 +102,7 @@ struct Sent {
 
 impl Shopping<'_> {
     /// How the journey ended, and when.
-    async fn all_steps(&mut self, mut ready_ns: u64, mut dispatched_ns: u64) -> (Outcome, u64) {
+    async fn all_steps(&mut self, mut begin: Begin) -> (Outcome, u64) {
         let steps = &self.shared.prepared.journeys[self.due.journey].steps;
         let mut intended_ns = self.due.intended_ns;
         let mut ended_ns = intended_ns;
@@ -87,9 +112,7 @@ impl Shopping<'_> {
                 return (Outcome::Cancelled, now_ns());
             }
             let outcome;
-            (outcome, ended_ns) = self
-                .step(number, intended_ns, ready_ns, dispatched_ns)
-                .await;
+            (outcome, ended_ns) = self.step(number, intended_ns, begin).await;
             if outcome != Outcome::Ok {
                 let rest = if outcome == Outcome::Cancelled {
                     Outcome::Cancelled
@@ -99,16 +122,23 @@ impl Shopping<'_> {
                 self.give_up(number + 1, intended_ns, rest);
                 return (outcome, ended_ns);
             }
+            if number + 1 == steps.len() {
+                break;
+            }
             intended_ns = ended_ns;
-            if number + 1 < steps.len() && step.think_ns > 0 {
+            if step.think_ns > 0 {
                 intended_ns = intended_ns.saturating_add(step.think_ns);
                 self.thought_ns += step.think_ns;
+                // Others may use the lane meanwhile.
+                self.shared.client.tell_of_room();
                 self.shared.thinking.at(intended_ns).await;
             }
-            ready_ns = intended_ns;
-            if number + 1 < steps.len() {
-                dispatched_ns = now_ns();
-            }
+            let now_ns = now_ns();
+            begin = Begin {
+                ready_ns: intended_ns,
+                dispatched_ns: now_ns,
+                now_ns,
+            };
         }
         (Outcome::Ok, ended_ns)
     }
@@ -123,20 +153,14 @@ impl Shopping<'_> {
     }
 
     /// Sends one step, judges its answer and records both.
-    async fn step(
-        &mut self,
-        number: usize,
-        intended_ns: u64,
-        ready_ns: u64,
-        dispatched_ns: u64,
-    ) -> (Outcome, u64) {
-        let sent = self.send(number, intended_ns, dispatched_ns).await;
+    async fn step(&mut self, number: usize, intended_ns: u64, begin: Begin) -> (Outcome, u64) {
+        let sent = self.send(number, intended_ns, begin.now_ns).await;
         let ended_ns = sent.stamps.last_byte_ns.unwrap_or_else(now_ns);
         let end = End {
             outcome: sent.outcome,
             intended_ns,
-            ready_ns,
-            dispatched_ns: Some(dispatched_ns),
+            ready_ns: begin.ready_ns,
+            dispatched_ns: Some(begin.dispatched_ns),
             ended_ns,
         };
         self.shared
@@ -147,7 +171,7 @@ impl Shopping<'_> {
     }
 
     /// What cannot be built is never sent, and never stands in the operation log.
-    async fn send(&mut self, number: usize, intended_ns: u64, dispatched_ns: u64) -> Sent {
+    async fn send(&mut self, number: usize, intended_ns: u64, now_ns: u64) -> Sent {
         let headers = self.shared.spare_headers.take();
         let built = (
             self.shopper.request(number, headers),
@@ -168,12 +192,11 @@ impl Shopping<'_> {
         let call = Call {
             request,
             reads: self.shared.prepared.journeys[self.due.journey].steps[number].reads,
-            now_ns: dispatched_ns,
+            now_ns,
             patience_ns: intended_ns.saturating_add(self.shared.patience_ns),
         };
-        let operation = key.and_then(|key| {
-            Operation::begin(self.shared, key, (self.due.journey, number), dispatched_ns)
-        });
+        let operation = key
+            .and_then(|key| Operation::begin(self.shared, key, (self.due.journey, number), now_ns));
         let (stamps, answer) = self.shared.client.exchange(call).await;
         let status = answer.as_ref().ok().map(|answer| answer.status);
         let outcome = match answer {

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use chaos_record::outcome::Outcome;
 
-use super::{Shared, shopping};
+use super::Shared;
+use super::shopping::{self, Begin};
 use crate::clock::now_ns;
 use crate::pace::Due;
 use crate::users::User;
@@ -43,7 +44,12 @@ pub(super) async fn live(shared: Rc<Shared>, user: User) {
                 user: None,
             };
             shared.begin(due);
-            let (outcome, ended_ns) = shopping::shop(&shared, due, ready_ns, intended_ns).await;
+            let begin = Begin {
+                ready_ns,
+                dispatched_ns: intended_ns,
+                now_ns: intended_ns,
+            };
+            let (outcome, ended_ns) = shopping::shop(&shared, due, begin).await;
             ready_ns = match outcome {
                 Outcome::Ok => ended_ns,
                 Outcome::Failed(_) | Outcome::NotReached | Outcome::Shed | Outcome::Cancelled => {
