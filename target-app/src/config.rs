@@ -15,9 +15,9 @@ use ::http::uri::Authority;
 
 use crate::bug::Bug;
 use crate::role::Role;
-pub(crate) use parts::PartUrl;
 use crate::roles::Rate;
 use crate::token::TokenSecrets;
+pub(crate) use parts::PartUrl;
 use settings::Settings;
 pub(crate) use storage::{Server, Storage};
 

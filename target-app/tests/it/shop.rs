@@ -250,7 +250,7 @@ impl Process {
             }
             panic!("the role ended without that line: {read}");
         };
-        let line = tokio::time::timeout(std::time::Duration::from_secs(20), reading).await;
+        let line = tokio::time::timeout(Duration::from_secs(20), reading).await;
         (line.expect("that line never came"), read)
     }
 
