@@ -17,6 +17,7 @@ mod client;
 mod input;
 mod journeys;
 mod kill;
+mod letters;
 mod parts;
 mod process;
 mod queue;
