@@ -25,6 +25,7 @@ mod identity;
 mod input;
 mod journeys;
 mod kill;
+mod letters;
 mod lost;
 mod pages;
 mod part;
