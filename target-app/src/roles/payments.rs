@@ -36,7 +36,7 @@ use crate::upstream::Connections;
 use bank::{Bank, Verdict};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/payments/0001_start.sql")];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "payments",
     sqlite: MIGRATIONS,
     postgres: &[include_str!(

@@ -19,4 +19,5 @@ mod kill;
 mod lost;
 mod parts;
 mod process;
+mod races;
 mod shop;
