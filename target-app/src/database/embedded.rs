@@ -43,7 +43,7 @@ pub(super) async fn open(
     folder: &Path,
     name: &str,
     migrations: &[&'static str],
-) -> Result<(AnyPool, AnyPool), DatabaseError> {
+) -> Result<[AnyPool; 2], DatabaseError> {
     std::fs::create_dir_all(folder).map_err(|source| DatabaseError::MakeFolder {
         folder: folder.to_owned(),
         source,
@@ -55,7 +55,7 @@ pub(super) async fn open(
     drop(lock);
     let writer = connect(&file, 1).await?;
     let reader = connect(&file, READERS_MAX).await?;
-    Ok((reader, writer))
+    Ok([reader, writer])
 }
 
 impl Database {
@@ -73,7 +73,7 @@ impl Database {
     }
 
     pub(super) async fn shorten_log(&self) -> Result<(), sqlx::Error> {
-        let mut connection = self.reader.acquire().await?;
+        let mut connection = self.reader.pool.acquire().await?;
         // Passive: waits for nobody and stops nobody, but lets the log grow while others write.
         let (_, pages, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
             .fetch_one(&mut *connection)

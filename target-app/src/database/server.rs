@@ -14,6 +14,7 @@ use sqlx::{
 };
 
 use super::Schema;
+use super::entrance::Entrance;
 use crate::config::Server;
 
 /// How long a caller waits for a connection.
@@ -68,7 +69,7 @@ pub(super) fn pool(server: &Server, options: AnyConnectOptions) -> AnyPool {
 }
 
 /// A transaction that sees one moment and may take long.
-pub(super) async fn snapshot(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
+pub(super) async fn snapshot(pool: &Entrance) -> Result<Transaction<'static, Any>, sqlx::Error> {
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;

@@ -34,7 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/notifications/0001_start.sql"),
     include_str!("../../migrations/notifications/0002_dead_letters.sql"),
 ];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "notifications",
     sqlite: MIGRATIONS,
     postgres: &[

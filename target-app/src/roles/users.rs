@@ -36,7 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/users/0001_start.sql"),
     include_str!("../../migrations/users/0002_sessions.sql"),
 ];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "users",
     sqlite: MIGRATIONS,
     postgres: &[

@@ -32,6 +32,7 @@ mod part;
 mod parts;
 mod process;
 mod queue;
+mod races;
 mod rolling;
 mod server;
 mod shop;
