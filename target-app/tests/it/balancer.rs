@@ -38,10 +38,7 @@ pub(crate) async fn open(instances: Vec<String>) -> String {
 impl Door {
     /// Opens a door that leads nowhere yet.
     pub(crate) async fn new() -> Self {
-        // The platform's door holds a burst of connections too.
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(4096).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Self {
             address: listener.local_addr().unwrap().to_string(),
             instances: Arc::default(),

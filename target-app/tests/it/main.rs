@@ -18,6 +18,7 @@ mod fleet;
 mod input;
 mod journeys;
 mod kill;
+mod openapi;
 mod process;
 mod rolling;
 mod shop;
