@@ -206,3 +206,46 @@ async fn nothing_half_done(fleet: &Fleet, shoppers: &[Client], bought: &[Bought]
         sold.len()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_instances_that_hangs_or_dies_opens_no_breaker() {
+    let mut fleet = Fleet::start().await;
+    let shopper = fleet.at("gateway").logged_in(1).await;
+    let mut sold = 0;
+    for (number, signal) in [Signal::KILL, Signal::STOP].into_iter().enumerate() {
+        let name = ["dies", "hangs"][number];
+        fleet.signal_one("payments", number, signal);
+        let mut buying = JoinSet::new();
+        for number in 0..8 {
+            let shopper = shopper.clone();
+            buying.spawn(async move {
+                let (mut statuses, start) = (Vec::new(), Instant::now());
+                while start.elapsed() < Duration::from_secs(4) {
+                    let key = format!("{name}-{number}-{}", statuses.len());
+                    statuses.push(buy(&shopper, &key, start).await.status);
+                }
+                statuses
+            });
+        }
+        let statuses: Vec<u16> = buying.join_all().await.into_iter().flatten().collect();
+        // What hangs costs those whom it holds; what is gone costs nobody.
+        let failed: Vec<&u16> = statuses.iter().filter(|status| **status != 200).collect();
+        let is_hanging = signal == Signal::STOP;
+        assert!(
+            failed.iter().all(|status| is_hanging && **status == 504),
+            "{name}: {failed:?}"
+        );
+        assert!(
+            statuses.len() > failed.len() * 2,
+            "{name}: {} of {}",
+            failed.len(),
+            statuses.len()
+        );
+        sold += statuses.len() - failed.len();
+        fleet.add("payments").await;
+    }
+    assert!(sold > 50, "only {sold} were sold");
+    for orders in fleet.each("orders") {
+        assert_eq!(orders.metric("upstream_breaker_opened_total").await, 0);
+    }
+}

@@ -76,6 +76,11 @@ impl Fleet {
         }
     }
 
+    /// Sends a signal to one process of a role, counted from the oldest.
+    pub(crate) fn signal_one(&self, role: &str, number: usize, signal: Signal) {
+        kill_process(self.members[role][number].pid, signal).unwrap();
+    }
+
     /// Starts one more of a role, and lets it in when it is ready.
     pub(crate) async fn add(&mut self, role: &'static str) {
         let mut settings = settings(self.data.path());
