@@ -63,6 +63,11 @@ impl Fleet {
         Client::new(&self.doors[role].address)
     }
 
+    /// Connections that met a closed door before its balancer knew.
+    pub(crate) fn closed_doors(&self) -> usize {
+        self.doors.values().map(Door::closed).sum()
+    }
+
     /// Callers at each process of a role.
     pub(crate) fn each(&self, role: &str) -> Vec<Client> {
         let members = self.members[role].iter();
