@@ -27,6 +27,7 @@ mod journeys;
 mod kill;
 mod letters;
 mod lost;
+mod openapi;
 mod pages;
 mod part;
 mod parts;
