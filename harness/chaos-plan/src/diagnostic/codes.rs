@@ -60,6 +60,8 @@ codes! {
     HTTP_OF_APP "E135" Error "`http` or `insecure` was given for a target that chaos deploys."
     INSECURE_WITHOUT_TLS "E136" Error "`insecure` was given for an address without TLS."
     STREAMS_WITHOUT_HTTP2 "E137" Error "`streams` was given where HTTP/2 is never spoken."
+    UNKNOWN_PARTS "E138" Error "The target has no set of parts of this name."
+    PARTS_OF_URL "E139" Error "Parts were given for a target that already runs."
 
     GROUPS "E140" Error "There is more than one group of shoppers."
     ZERO_TIME "E141" Error "A time must be longer than zero."
