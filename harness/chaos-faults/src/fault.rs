@@ -1,15 +1,19 @@
 //! What every fault comes down to.
 
+use std::time::Duration;
+
 use chaos_plan::plan::{Fault, Inject};
 use chaos_platform::{Act, Capability, InstanceRef, Probe};
 use serde::Serialize;
 
-use crate::{kill, pause};
+use crate::{kill, pause, restart, stop};
 
 /// A fault for drawn targets: its acts, and the questions that prove effect and undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Breakage {
     pub acts: Vec<Act>,
+    /// From the end of one act to the beginning of the next.
+    pub between: Duration,
     /// All must hold after the acts; otherwise the fault had no effect.
     pub effect: Vec<Probe>,
     /// All must hold after the undos; empty if there is nothing to undo.
@@ -29,6 +33,8 @@ pub fn breakage(fault: &Fault, targets: &[InstanceRef]) -> Breakage {
     match &fault.inject {
         Inject::Kill { signal, .. } => kill::breakage(*signal, targets),
         Inject::Pause { .. } => pause::breakage(targets),
+        Inject::Stop { .. } => stop::breakage(targets),
+        Inject::Restart { pause_between, .. } => restart::breakage(*pause_between, targets),
     }
 }
 
@@ -37,6 +43,8 @@ pub fn needs(inject: &Inject) -> &'static [Capability] {
     match inject {
         Inject::Kill { .. } => kill::NEEDS,
         Inject::Pause { .. } => pause::NEEDS,
+        Inject::Stop { .. } => stop::NEEDS,
+        Inject::Restart { .. } => restart::NEEDS,
     }
 }
 
@@ -45,5 +53,7 @@ pub fn describe(inject: &Inject) -> Description {
     match inject {
         Inject::Kill { .. } => kill::DESCRIPTION,
         Inject::Pause { .. } => pause::DESCRIPTION,
+        Inject::Stop { .. } => stop::DESCRIPTION,
+        Inject::Restart { .. } => restart::DESCRIPTION,
     }
 }

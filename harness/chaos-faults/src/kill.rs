@@ -30,6 +30,7 @@ pub fn breakage(signal: KillSignal, targets: &[InstanceRef]) -> Breakage {
                 signal,
             })
             .collect(),
+        between: std::time::Duration::ZERO,
         effect: targets
             .iter()
             .map(|target| Probe::Gone {

@@ -6,6 +6,8 @@
 pub mod fault;
 pub mod kill;
 pub mod pause;
+pub mod restart;
+pub mod stop;
 pub mod targets;
 
 pub use fault::Breakage;

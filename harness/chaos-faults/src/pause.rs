@@ -23,6 +23,7 @@ pub fn breakage(targets: &[InstanceRef]) -> Breakage {
                 signal: Signal::Stop,
             })
             .collect(),
+        between: std::time::Duration::ZERO,
         effect: each(|target| Probe::Frozen { target }),
         undone: each(|target| Probe::Thawed { target }),
     }

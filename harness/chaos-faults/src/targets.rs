@@ -5,7 +5,7 @@
 //! unless the scenario allows an outage of the service.
 
 use chaos_plan::chance;
-use chaos_plan::plan::{Fault, Safety};
+use chaos_plan::plan::{Fault, Inject, Safety};
 use chaos_platform::{InstanceRef, InstanceState};
 use rand::RngExt;
 use thiserror::Error;
@@ -81,7 +81,28 @@ pub fn choose(
             return Err(Refusal::LastHealthy { service: service() });
         }
     }
+    if let Inject::Restart { .. } = fault.inject {
+        return all_in_turn(&wanted.service, all, healthy);
+    }
     Ok(draw(&fault.name, seed, healthy, count))
+}
+
+/// Every instance, all of which must be healthy: with one away already, two would be.
+fn all_in_turn(
+    service: &str,
+    all: usize,
+    mut healthy: Vec<&InstanceRef>,
+) -> Result<Vec<InstanceRef>, Refusal> {
+    if healthy.len() < all {
+        return Err(Refusal::TooFew {
+            service: service.to_owned(),
+            healthy: healthy.len(),
+            all,
+            wanted: all,
+        });
+    }
+    healthy.sort();
+    Ok(healthy.into_iter().cloned().collect())
 }
 
 /// `count` of `from`, without order from the seed and the fault's name.
@@ -97,7 +118,7 @@ fn draw(fault: &str, seed: u64, mut from: Vec<&InstanceRef>, count: usize) -> Ve
 
 #[cfg(test)]
 mod tests {
-    use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets, When};
+    use chaos_plan::plan::{HowMany, KillSignal, Targets, When};
     use chaos_plan::units::Share;
 
     use super::*;
@@ -183,6 +204,38 @@ mod tests {
             check(HowMany::Count(2), &[true], &["api"], &[]),
             Err(Refusal::TooFew { .. })
         ));
+    }
+
+    #[test]
+    fn a_rolling_restart_takes_all_in_turn_and_none_if_one_is_away() {
+        let rolling = Fault {
+            inject: Inject::Restart {
+                targets: fault(HowMany::Count(1)).inject.targets().clone(),
+                pause_between: std::time::Duration::ZERO,
+            },
+            ..fault(HowMany::Count(1))
+        };
+        let choose = |ready: &[bool], allow: &[&str]| {
+            let chosen = choose(&rolling, &safety(allow), 1, &instances(ready), &[])?;
+            Ok(chosen
+                .into_iter()
+                .map(|target| target.instance)
+                .collect::<Vec<_>>())
+        };
+        assert_eq!(
+            choose(&[true; 3], &[]).expect("all"),
+            ["api-1", "api-2", "api-3"]
+        );
+        assert!(matches!(
+            choose(&[true], &[]),
+            Err(Refusal::BeyondShare { .. })
+        ));
+        assert_eq!(choose(&[true], &["api"]).expect("allowed"), ["api-1"]);
+        let one_away = choose(&[true, false, true, true, true], &["api"]);
+        assert!(
+            matches!(one_away, Err(Refusal::TooFew { wanted: 5, .. })),
+            "{one_away:?}"
+        );
     }
 
     #[test]

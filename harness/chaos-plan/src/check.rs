@@ -11,6 +11,7 @@ mod journeys;
 mod load;
 mod moments;
 mod names;
+mod parts;
 mod radius;
 mod scope;
 mod services;

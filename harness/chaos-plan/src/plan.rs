@@ -27,7 +27,7 @@ pub use load::{
 pub use search::{Role, Search, Segment};
 pub use target::{
     Audit, AuditSource, Description, Holding, HttpVersion, Limits, Ready, Restart, RestartPolicy,
-    Running, Service, Target,
+    Running, Service, StopSignal, Target,
 };
 
 /// A proven scenario; dereferences to its [`Resolved`] content.

@@ -19,6 +19,10 @@ pub struct InstanceRef {
 pub enum Act {
     /// Sends a signal to the instance's own process.
     Signal { target: InstanceRef, signal: Signal },
+    /// Ends the instance in order, and does not start it again until that is undone.
+    Hold { target: InstanceRef },
+    /// Ends the instance in order, starts it again and waits until it is ready.
+    Restart { target: InstanceRef },
 }
 
 impl Act {
@@ -30,6 +34,7 @@ impl Act {
                 ..
             } => Capability::Freeze,
             Self::Signal { .. } => Capability::Kill,
+            Self::Hold { .. } | Self::Restart { .. } => Capability::Hold,
         }
     }
 }
@@ -53,6 +58,8 @@ pub enum Capability {
     Kill,
     /// Stop an instance from running without ending it.
     Freeze,
+    /// End an instance in order and decide when it starts again.
+    Hold,
 }
 
 /// A question whose answer is read from the world.
@@ -65,6 +72,8 @@ pub enum Probe {
     Frozen { target: InstanceRef },
     /// Is the instance free to run again, or gone and so no longer frozen?
     Thawed { target: InstanceRef },
+    /// Does a later life of the instance run, and is it ready?
+    Back { target: InstanceRef },
 }
 
 /// The answer to a [`Probe`], with the evidence in words.

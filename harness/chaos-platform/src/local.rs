@@ -9,6 +9,7 @@ mod clock;
 mod deploy;
 mod family;
 mod group;
+mod hold;
 mod instance;
 mod launch;
 mod logs;
@@ -100,7 +101,11 @@ struct Member {
     service: String,
     instance: String,
     ready_within: Duration,
+    /// Between being asked to end and being killed.
+    stop: Duration,
     status: watch::Receiver<Status>,
+    /// True as long as it is kept away.
+    hold: watch::Sender<bool>,
 }
 
 impl Member {
@@ -188,6 +193,26 @@ impl LocalPlatform {
             .ok_or_else(|| missing("it has ended".to_owned()))
     }
 
+    /// Signals exactly this life; the instant right after.
+    fn send(&self, target: &InstanceRef, signal: Signal) -> Result<u64, PlatformError> {
+        let process = self.living(target)?;
+        let InstanceRef {
+            instance,
+            incarnation,
+            ..
+        } = target;
+        match signal::send_all(self.family(target, &process, None), number(signal)) {
+            Ok(Some(at_ns)) => Ok(at_ns),
+            Ok(None) => Err(PlatformError::Missing {
+                what: format!("life {incarnation} of `{instance}`: {process} has just ended"),
+            }),
+            Err(source) => Err(PlatformError::Io {
+                act: format!("signal `{instance}` ({process})"),
+                source,
+            }),
+        }
+    }
+
     /// The process of exactly this life, whether or not it has ended, and when the next one began.
     fn lived(&self, target: &InstanceRef) -> Result<(ProcessId, Option<u64>), PlatformError> {
         let status = self.member(target)?.status.borrow();
@@ -217,7 +242,7 @@ impl Drop for LocalPlatform {
 #[async_trait]
 impl Platform for LocalPlatform {
     fn capabilities(&self) -> Vec<Capability> {
-        vec![Capability::Kill, Capability::Freeze]
+        vec![Capability::Kill, Capability::Freeze, Capability::Hold]
     }
 
     fn observe(&mut self) -> Option<mpsc::Receiver<Observation>> {
@@ -242,14 +267,16 @@ impl Platform for LocalPlatform {
     }
 
     async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError> {
-        let Act::Signal { target, signal } = act;
+        let (Act::Signal { target, .. } | Act::Hold { target } | Act::Restart { target }) = act;
         let process = self.living(target)?;
         let instance = target.instance.clone();
-        let step = match signal {
-            Signal::Stop => UndoStep::Resume { instance, process },
-            Signal::Kill | Signal::Term | Signal::Int | Signal::Quit | Signal::Abrt => {
-                UndoStep::Nothing { instance }
-            }
+        let step = match act {
+            Act::Signal {
+                signal: Signal::Stop,
+                ..
+            } => UndoStep::Resume { instance, process },
+            Act::Hold { .. } => UndoStep::Release { instance },
+            Act::Signal { .. } | Act::Restart { .. } => UndoStep::Nothing { instance },
         };
         Ok(Undo {
             version: undo::VERSION,
@@ -259,27 +286,18 @@ impl Platform for LocalPlatform {
     }
 
     async fn apply(&self, act: &Act) -> Result<u64, PlatformError> {
-        let Act::Signal { target, signal } = act;
-        let process = self.living(target)?;
-        let InstanceRef {
-            instance,
-            incarnation,
-            ..
-        } = target;
-        match signal::send_all(self.family(target, &process, None), number(*signal)) {
-            Ok(Some(at_ns)) => Ok(at_ns),
-            Ok(None) => Err(PlatformError::Missing {
-                what: format!("life {incarnation} of `{instance}`: {process} has just ended"),
-            }),
-            Err(source) => Err(PlatformError::Io {
-                act: format!("signal `{instance}` ({process})"),
-                source,
-            }),
+        match act {
+            Act::Signal { target, signal } => self.send(target, *signal),
+            Act::Hold { target } => self.hold(target),
+            Act::Restart { target } => self.restart_one(target).await,
         }
     }
 
     async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError> {
-        let (Probe::Gone { target } | Probe::Frozen { target } | Probe::Thawed { target }) = probe;
+        let target = match probe {
+            Probe::Gone { target } | Probe::Frozen { target } | Probe::Thawed { target } => target,
+            Probe::Back { target } => return self.back(target),
+        };
         let (process, until) = self.lived(target)?;
         read(probe, self.family(target, &process, until)).map_err(|source| PlatformError::Io {
             act: format!("read in /proc how `{}` ({process}) is", target.instance),
@@ -288,7 +306,14 @@ impl Platform for LocalPlatform {
     }
 
     async fn undo(&self, undo: &Undo) -> Reverted {
-        undo::revert(undo).await
+        match &undo.step {
+            UndoStep::Release { instance }
+                if undo.version == undo::VERSION && undo.mark == self.shared.config.run =>
+            {
+                self.release(instance)
+            }
+            _ => undo::revert(undo).await,
+        }
     }
 
     /// Directly, not through the proxy: whatever bends the traffic, what is asked here is not bent.
@@ -321,7 +346,7 @@ fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
         return Ok(Reading {
             holds: match probe {
                 Probe::Gone { .. } => left.is_empty(),
-                Probe::Frozen { .. } => false,
+                Probe::Frozen { .. } | Probe::Back { .. } => false,
                 Probe::Thawed { .. } => !signal::any_stopped(&left)?,
             },
             seen: left.first().map_or_else(
@@ -333,7 +358,7 @@ fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
     let members = signal::members(family)?;
     let running = signal::first_running(&members)?;
     let holds = match probe {
-        Probe::Gone { .. } => false,
+        Probe::Gone { .. } | Probe::Back { .. } => false,
         Probe::Frozen { .. } => running.is_none() && leader.is_stopped()?,
         Probe::Thawed { .. } => !signal::any_stopped(&members)?,
     };

@@ -29,13 +29,17 @@ pub enum UndoStep {
         instance: String,
         process: ProcessId,
     },
+    /// Let an instance that is kept away start again.
+    Release { instance: String },
 }
 
 impl Undo {
     /// The instance it is about: undos of one target must run newest first.
     pub fn target(&self) -> &str {
         match &self.step {
-            UndoStep::Nothing { instance } | UndoStep::Resume { instance, .. } => instance,
+            UndoStep::Nothing { instance }
+            | UndoStep::Resume { instance, .. }
+            | UndoStep::Release { instance } => instance,
         }
     }
 }
@@ -87,5 +91,9 @@ pub async fn revert(undo: &Undo) -> Reverted {
         UndoStep::Resume { instance, process } => {
             crate::local::signal::resume(&undo.mark, instance, process).await
         }
+        // Only the platform that holds it can let it go; where that has ended, nobody holds it.
+        UndoStep::Release { instance } => Reverted::Clean {
+            proof: format!("whoever kept {instance} away is gone"),
+        },
     }
 }

@@ -260,12 +260,17 @@ fn target(plan: &Plan) -> Vec<String> {
             &clean(&service.name),
             &service.replicas.to_string(),
             &calls,
-            &format!("GET {} answers 2xx", clean(&service.ready.path)),
+            &service.ready.path.as_ref().map_or_else(
+                || "it takes a connection".to_owned(),
+                |path| format!("GET {} answers 2xx", clean(path)),
+            ),
             policy,
         ])
     }));
+    let parts = description.parts.as_ref();
+    let parts = parts.map_or_else(String::new, |parts| format!(" with parts {}", clean(parts)));
     let mut lines = vec![format!(
-        "  {}, shoppers reach `{}`",
+        "  {}{parts}, shoppers reach `{}`",
         clean(&description.name),
         clean(&description.entry)
     )];

@@ -33,7 +33,8 @@ pub struct Tools<'a> {
     pub platform: &'a dyn Platform,
     pub safety: &'a Safety,
     pub seed: u64,
-    /// Longest a target may take to end when it is asked to (SIGTERM).
+    /// Longest the targets may take to show the effect beyond a moment: to end when they are asked to
+    /// (SIGTERM), or for a restart to end and be ready again.
     pub grace: Duration,
     /// Set once the run is to stop: no further act, no waiting for proof.
     pub stopping: &'a CancellationToken,
@@ -112,7 +113,11 @@ pub async fn apply(
     write_ahead(ledger, fault, &undos, tools.grace).await?;
     failpoint::reach("ledger.written");
     let mut at_ns = None;
-    for act in &breakage.acts {
+    for (number, act) in breakage.acts.iter().enumerate() {
+        if number > 0 {
+            let pause = tokio::time::sleep(breakage.between);
+            tools.stopping.run_until_cancelled(pause).await;
+        }
         if tools.stopping.is_cancelled() {
             return Err(NotApplied::stopping(undos));
         }
@@ -186,12 +191,13 @@ fn overdue_ns(now_ns: u64, fault: &Fault, grace: Duration) -> u64 {
     now_ns.saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Takes everything back, newest first, and reads from the world that it is so.
+/// Takes everything back, newest first, and reads from the world that it is so. `comeback` is the longest
+/// that targets may take to be back beyond a moment.
 pub async fn undo(
     platform: &dyn Platform,
     ledger: &LedgerHandle,
     undos: &[(u64, Undo)],
-    undone: &[Probe],
+    (undone, comeback): (&[Probe], Duration),
 ) -> Result<Vec<String>, String> {
     failpoint::reach("undo.started");
     let mut proof = Vec::new();
@@ -207,7 +213,7 @@ pub async fn undo(
         drop(ledger.write(Entry::Reverted { id: *id, how }).await);
     }
     failpoint::reach("undo.done");
-    match prove(platform, undone, PROOF_LIMIT).await {
+    match prove(platform, undone, PROOF_LIMIT + comeback).await {
         Ok(seen) => proof.extend(seen),
         Err(why) => failures.push(why),
     }

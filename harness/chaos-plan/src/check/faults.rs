@@ -162,12 +162,13 @@ fn injection(
     reach: &Reach,
     problems: &mut Diagnostics,
 ) -> Option<Inject> {
-    let (service, count, share) = match inject {
-        scenario::Inject::Kill(kill) => (&kill.service, &kill.count, &kill.share),
-        scenario::Inject::Pause(pause) => (&pause.service, &pause.count, &pause.share),
+    let service = reach.service(inject.service(), problems).cloned();
+    let how_many = match inject {
+        scenario::Inject::Kill(kill) => radius::how_many(&kill.count, &kill.share, problems),
+        scenario::Inject::Pause(pause) => radius::how_many(&pause.count, &pause.share, problems),
+        scenario::Inject::Stop(stop) => radius::how_many(&stop.count, &stop.share, problems),
+        scenario::Inject::Restart(_) => Some(HowMany::Count(1)),
     };
-    let service = reach.service(service, problems).cloned();
-    let how_many = radius::how_many(count, share, problems);
     let targets = Targets {
         service: service?,
         how_many: how_many?,
@@ -178,26 +179,38 @@ fn injection(
             signal: kill.signal.or(KillSignal::Kill)?,
         }),
         scenario::Inject::Pause(_) => Some(Inject::Pause { targets }),
+        scenario::Inject::Stop(_) => Some(Inject::Stop { targets }),
+        scenario::Inject::Restart(restart) => Some(Inject::Restart {
+            targets,
+            pause_between: restart.pause_between.or_text(scenario::PAUSE_BETWEEN)?,
+        }),
     }
 }
 
 fn lasts(fault: &scenario::Fault, problems: &mut Diagnostics) -> Result<Option<Duration>, Unknown> {
-    match (fault.inject.get().ok_or(Unknown)?, fault.lasts.given()) {
-        (scenario::Inject::Kill(_), None) => Ok(None),
-        (scenario::Inject::Kill(_), Some(lasts)) => {
+    // What a fault is called, and why it has no length if it has none.
+    let (kind, one_shot) = match fault.inject.get().ok_or(Unknown)? {
+        scenario::Inject::Kill(_) => ("kill", Some("the restart policy brings the instances back")),
+        scenario::Inject::Pause(_) => ("pause", None),
+        scenario::Inject::Stop(_) => ("stop", None),
+        scenario::Inject::Restart(_) => (
+            "restart",
+            Some("it takes as long as the instances need, one after the other"),
+        ),
+    };
+    match (one_shot, fault.lasts.given()) {
+        (Some(_), None) => Ok(None),
+        (Some(why), Some(lasts)) => {
             let problem = codes::HAS_NO_LENGTH
-                .at(lasts.span, "`kill` has no length")
+                .at(lasts.span, format!("`{kind}` has no length"))
                 .label("nothing to wait for");
-            problems
-                .add(problem.help("leave `for` out: the restart policy brings the instances back"));
+            problems.add(problem.help(format!("leave `for` out: {why}")));
             Err(Unknown)
         }
-        (scenario::Inject::Pause(_), Some(lasts)) => {
-            moments::length(lasts, problems).map(Some).ok_or(Unknown)
-        }
-        (scenario::Inject::Pause(_), None) => {
+        (None, Some(lasts)) => moments::length(lasts, problems).map(Some).ok_or(Unknown),
+        (None, None) => {
             let problem = codes::NEEDS_LENGTH
-                .at(fault.inject.span, "`pause` needs a length")
+                .at(fault.inject.span, format!("`{kind}` needs a length"))
                 .label("ends when?");
             problems.add(problem.help("add `for: 10s` beside `inject`"));
             Err(Unknown)
@@ -340,10 +353,7 @@ fn check_radius(drafts: &[Option<Draft<'_>>], setting: &Setting<'_>, problems: &
 }
 
 fn service_span(fault: &scenario::Fault) -> Option<Span> {
-    Some(match fault.inject.get()? {
-        scenario::Inject::Kill(kill) => kill.service.span,
-        scenario::Inject::Pause(pause) => pause.service.span,
-    })
+    Some(fault.inject.get()?.service().span)
 }
 
 fn finish(draft: &Draft<'_>, setting: &Setting<'_>, files: &[SourceFile]) -> Option<Fault> {

@@ -10,7 +10,7 @@ use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
 use crate::file::target as form;
 use crate::file::value::Plain;
-use crate::plan::{Limits, PlatformName, Ready, Restart, RestartPolicy, Service};
+use crate::plan::{Limits, PlatformName, Ready, Restart, RestartPolicy, Service, StopSignal};
 use crate::template::Template;
 
 /// Settings by name, as they stand in a file.
@@ -30,26 +30,33 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Resolves one service; `asked_env` is the scenario's and goes before the description's.
+    /// Resolves one service. The scenario's environment goes before the added one of a set of parts,
+    /// and that before the description's.
     pub(super) fn service(
         &mut self,
         name: &Located<String>,
         service: &form::Service,
         replicas: Option<u32>,
-        asked_env: Option<&Env>,
+        (asked_env, addition): (Option<&Env>, Option<&form::Addition>),
     ) -> Option<Service> {
-        let calls = self.calls(&service.calls);
+        let mut calls = self.calls(&service.calls);
+        let env = self.env(service.env.given(), &calls.clone().unwrap_or_default());
+        let mut added_env = Some(BTreeMap::new());
+        if let Some(addition) = addition {
+            (calls, added_env) = self.add(addition, calls);
+        }
         let known_calls = calls.clone().unwrap_or_default();
-        let env = self.env(service.env.given(), &known_calls);
         let asked_env = self.env(asked_env, &known_calls);
         let ready = self.ready(&service.ready);
         let restart = self.restart(&service.restart);
         let stop = service.stop.or_text(form::STOP);
+        let stop_signal = service.stop_signal.or(StopSignal::default());
         let labels = plain(&service.labels);
         let limits = self.limits(&service.limits);
         let (command, local_env) = self.local(name, service, &known_calls)?;
         let mut env = env?;
         env.extend(local_env);
+        env.extend(added_env?);
         env.extend(asked_env?);
         Some(Service {
             name: name.get()?.clone(),
@@ -58,11 +65,31 @@ impl Checker<'_> {
             ready: ready?,
             restart: restart?,
             stop: stop?,
+            stop_signal: stop_signal?,
             command,
             env,
             labels: labels?,
             limits: limits?,
         })
+    }
+
+    /// What a set of parts adds to a service with these calls: all its calls then, and the environment.
+    pub(super) fn add(
+        &mut self,
+        addition: &form::Addition,
+        calls: Option<Vec<String>>,
+    ) -> (Option<Vec<String>>, Option<BTreeMap<String, String>>) {
+        let more = self.calls(&addition.calls);
+        let all = calls.zip(more).map(|(mut calls, more)| {
+            for callee in more {
+                if !calls.contains(&callee) {
+                    calls.push(callee);
+                }
+            }
+            calls
+        });
+        let env = self.env(addition.env.given(), &all.clone().unwrap_or_default());
+        (all, env)
     }
 
     fn limits(&mut self, limits: &Optional<form::Limits>) -> Option<Limits> {
@@ -112,6 +139,19 @@ impl Checker<'_> {
 
     fn ready(&mut self, ready: &Located<form::Ready>) -> Option<Ready> {
         let ready = ready.get()?;
+        if let Some(connect) = ready
+            .connect
+            .given()
+            .filter(|given| given.get() == Some(&false))
+        {
+            let problem = codes::ONE_OF.at(connect.span, "`connect` can only be `true`");
+            self.problems
+                .add(problem.help("write `connect: true`, or `path:` in its place"));
+        }
+        let path = match ready.path.given() {
+            None => None,
+            Some(path) => Some(path.get()?.0.0.clone()),
+        };
         let within =
             names::positive_or(&ready.within, form::READY_WITHIN, "`within`", self.problems);
         let every = names::positive_or(&ready.every, form::READY_EVERY, "`every`", self.problems);
@@ -123,7 +163,7 @@ impl Checker<'_> {
         );
         let failures = ready.failures.or(form::READY_FAILURES);
         Some(Ready {
-            path: ready.path.get()?.0.0.clone(),
+            path,
             within: within?,
             every: every?,
             timeout: timeout?,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::parts::{self, Taken};
 use super::services::Checker;
 use super::{Library, SourceFile, audit, names};
 use crate::diagnostic::{Code, Diagnostics, Span, codes, quote};
@@ -84,6 +85,8 @@ pub(super) fn resolve(
         only_of_app(replicas, (codes::REPLICAS_OF_URL, "replicas"), problems);
         let env = target.env.given().map(|given| given.span);
         only_of_app(env, (codes::ENV_OF_URL, "env"), problems);
+        let parts = target.parts.given().map(|given| given.span);
+        only_of_app(parts, (codes::PARTS_OF_URL, "parts"), problems);
         return Reach {
             plan: running(target, url, problems).map(Target::Url),
             services: Some(Vec::new()),
@@ -177,21 +180,24 @@ pub(super) fn describe(
     let Some(services) = target.services.get() else {
         return Reach::default();
     };
-    let known: Vec<&str> = services
-        .iter()
-        .filter_map(|(name, _)| name.get().map(String::as_str))
-        .collect();
-    let replicas = by_service(asked.map(|asked| &asked.replicas), &known, problems);
-    let env = by_service(asked.map(|asked| &asked.env), &known, problems);
+    let taken = parts::take(asked.map(|asked| &asked.parts), &target.parts, problems);
+    let mut known = parts::known(services);
     names::position(
         &target.entry,
         (codes::UNKNOWN_SERVICE, "service"),
         known.iter().copied(),
         problems,
     );
+    let further = taken.and_then(Taken::services);
+    known.extend(further.into_iter().flat_map(parts::known));
+    let replicas = by_service(asked.map(|asked| &asked.replicas), &known, problems);
+    let env = by_service(asked.map(|asked| &asked.env), &known, problems);
     let mut plans = Some(Vec::new());
     let mut roles = Vec::new();
-    for (name, service) in services.iter() {
+    for (name, service) in services
+        .iter()
+        .chain(further.into_iter().flat_map(Map::iter))
+    {
         let Some(text) = names::name(name, "a service", problems) else {
             continue;
         };
@@ -215,19 +221,29 @@ pub(super) fn describe(
                 platform,
                 problems,
             }
-            .service(name, service, count, env.get(text).copied())
+            .service(
+                name,
+                service,
+                count,
+                (
+                    env.get(text).copied(),
+                    taken.and_then(|taken| taken.addition(text)),
+                ),
+            )
         });
         plans = plans.zip(plan).map(|(mut plans, plan)| {
             plans.push(plan);
             plans
         });
     }
+    parts::check(&target.parts, (services, taken), platform, problems);
     let audit = audit::resolve(&target.audit, &known, problems);
     let plan = || {
         Some(Target::Deploy(Description {
             name: name?.to_owned(),
             folder: file.folder.clone(),
             entry: target.entry.get()?.clone(),
+            parts: taken.map(|taken| taken.name.to_owned()),
             services: plans?,
             audit: audit.clone()?,
         }))

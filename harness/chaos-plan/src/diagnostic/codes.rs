@@ -40,6 +40,7 @@ codes! {
     ONE_OF "E111" Error "Of several keys exactly one must be given, or at most one."
     EMPTY "E112" Error "A list, mapping or text must not be empty."
     BAD_OPTION "E113" Error "An option of the command line is out of range."
+    PARTS_OF_URL "E114" Error "Parts were given for a target that already runs."
     INTERNAL "E119" Error "The text passed every check and still could not be read: a bug in chaos."
 
     VERSION "E120" Error "The version of the file's format is not one this chaos knows."
@@ -60,6 +61,7 @@ codes! {
     HTTP_OF_APP "E135" Error "`http` or `insecure` was given for a target that chaos deploys."
     INSECURE_WITHOUT_TLS "E136" Error "`insecure` was given for an address without TLS."
     STREAMS_WITHOUT_HTTP2 "E137" Error "`streams` was given where HTTP/2 is never spoken."
+    UNKNOWN_PARTS "E138" Error "The target has no set of parts of this name."
     NOT_RETURNED "E139" Error "`returned` of the audit names a state that an order leaves, or in which it is sold."
 
     GROUPS "E140" Error "There is more than one group of shoppers."

@@ -25,6 +25,7 @@ pub(crate) const STEP: &str = "8s";
 pub(crate) const FACTOR: f64 = 1.5;
 pub(crate) const PRECISION: &str = "5%";
 pub(crate) const REST: &str = "3s";
+pub(crate) const PAUSE_BETWEEN: &str = "0s";
 
 /// A scenario: what is put under load, what breaks meanwhile, and the claims the run is judged by.
 ///
@@ -74,6 +75,10 @@ pub(crate) struct Target {
     /// Address of something that runs already, without a path. It takes load only, no faults.
     #[serde(default)]
     pub(crate) url: Optional<Text<Url>>,
+    /// Only with `app`: the set of parts that is deployed beside it, as its description names it. Default: none.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["real"]))]
+    pub(crate) parts: Optional<String>,
     /// Only with `url`: version of HTTP, `1` or `2`. Default: auto, which is what both sides prefer over https, and 1 over http.
     #[serde(default)]
     #[schemars(extend("default" = "auto"))]
@@ -241,6 +246,10 @@ pub(crate) enum Inject {
     Kill(Kill),
     /// Stops processes and lets them go on after `for`.
     Pause(Pause),
+    /// Ends instances in order, keeps them away and starts them again after `for`.
+    Stop(Stop),
+    /// Ends every instance in order and starts it again, one after the other.
+    Restart(Restart),
 }
 
 /// Which processes are ended, and how.
@@ -275,6 +284,45 @@ pub(crate) struct Pause {
     /// In place of `count`: share of the instances, rounded down, at least one.
     #[serde(default)]
     pub(crate) share: Optional<Text<Share>>,
+}
+
+/// Which instances are ended and kept away.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stop {
+    /// The service whose instances are hit.
+    pub(crate) service: Located<String>,
+    /// Number of instances, 1 or more; which ones is drawn from the seed. Default: 1.
+    #[serde(default)]
+    #[schemars(extend("default" = COUNT))]
+    pub(crate) count: Optional<Replicas>,
+    /// In place of `count`: share of the instances, rounded down, at least one.
+    #[serde(default)]
+    pub(crate) share: Optional<Text<Share>>,
+}
+
+/// Which service is restarted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restart {
+    /// The service all of whose instances are restarted.
+    pub(crate) service: Located<String>,
+    /// From one instance being ready again to the next being asked to end. Not scaled. Default: 0s.
+    #[serde(default)]
+    #[schemars(extend("default" = PAUSE_BETWEEN))]
+    pub(crate) pause_between: Optional<Text<Duration>>,
+}
+
+impl Inject {
+    /// The service that is hit.
+    pub(crate) fn service(&self) -> &Located<String> {
+        match self {
+            Self::Kill(kill) => &kill.service,
+            Self::Pause(pause) => &pause.service,
+            Self::Stop(stop) => &stop.service,
+            Self::Restart(restart) => &restart.service,
+        }
+    }
 }
 
 /// What stops the run, and how far a fault may go.

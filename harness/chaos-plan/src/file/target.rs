@@ -12,7 +12,7 @@ use super::format::{Path, Text};
 use super::located::{Located, Map, Optional};
 use super::scenario::Replicas;
 use super::value::Plain;
-use crate::plan::{Holding, RestartPolicy};
+use crate::plan::{Holding, RestartPolicy, StopSignal};
 use crate::template::Template;
 
 /// Defaults, as a user would write them.
@@ -45,6 +45,37 @@ pub(crate) struct Target {
     /// How the target can be asked what it holds; needed by the claim `integrity`.
     #[serde(default)]
     pub(crate) audit: Optional<Audit>,
+    /// Sets of further services by name; a scenario takes one with `target: { app: ..., parts: NAME }`. Default: none is taken.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 20))]
+    pub(crate) parts: Optional<Map<Parts>>,
+}
+
+/// Services that are there only when this set is taken, and what the others are told of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parts {
+    /// The services by name, none of them a name of the target's own.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 100))]
+    pub(crate) services: Located<Map<Service>>,
+    /// What the target's own services get beside what they have.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 100))]
+    pub(crate) with: Optional<Map<Addition>>,
+}
+
+/// What a service gets when a set of parts is taken.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Addition {
+    /// Further services it sends requests to.
+    #[serde(default)]
+    #[schemars(extend("maxItems" = 100, "examples" = [["db"]]))]
+    pub(crate) calls: Optional<Vec<Located<String>>>,
+    /// Environment; goes before the service's own.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{ "DB": "{calls.db}" }]))]
+    pub(crate) env: Optional<Map<Text<Template>>>,
 }
 
 /// Services that answer the audit contract (docs/audit-contract.md), and the states of an order.
@@ -105,10 +136,14 @@ pub(crate) struct Service {
     /// What happens when an instance has exited.
     #[serde(default)]
     pub(crate) restart: Optional<Restart>,
-    /// Time between SIGTERM and SIGKILL. Default: 10s.
+    /// Time between `stop_signal` and SIGKILL. Default: 10s.
     #[serde(default)]
     #[schemars(extend("default" = STOP))]
     pub(crate) stop: Optional<Text<Duration>>,
+    /// The signal that asks an instance to end in order: `TERM`, `INT` or `QUIT`. Default: TERM.
+    #[serde(default)]
+    #[schemars(extend("default" = "TERM"))]
+    pub(crate) stop_signal: Optional<StopSignal>,
     /// Environment on every platform; a scenario may set more of it. Values may hold `{port}`, `{address}`, `{calls.NAME}`, `{instance}`, `{data}`, `{chaos}` and `{here}`.
     #[serde(default)]
     pub(crate) env: Optional<Map<Text<Template>>>,
@@ -123,12 +158,19 @@ pub(crate) struct Service {
     pub(crate) local: Optional<Local>,
 }
 
-/// An instance is ready when `GET path` answers 2xx.
+/// An instance is ready when `GET path` answers 2xx, or for one that does not speak HTTP: when it takes connections.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["path"] }, { "required": ["connect"] }]))]
 pub(crate) struct Ready {
     /// Path that answers 2xx when the instance can serve.
-    pub(crate) path: Located<Text<Path>>,
+    #[serde(default)]
+    #[schemars(extend("examples" = ["/ready"]))]
+    pub(crate) path: Optional<Text<Path>>,
+    /// In place of `path`, always `true`: ready when its port takes a TCP connection.
+    #[serde(default)]
+    #[schemars(extend("examples" = [true]))]
+    pub(crate) connect: Optional<bool>,
     /// Deploying fails if an instance is not ready after this. Default: 10s.
     #[serde(default)]
     #[schemars(extend("default" = READY_WITHIN))]

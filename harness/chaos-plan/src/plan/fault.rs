@@ -72,12 +72,25 @@ pub enum Inject {
     },
     /// Stops processes (SIGSTOP) and lets them go on (SIGCONT) when the fault's time is over.
     Pause { targets: Targets },
+    /// Ends instances in order, keeps them away and starts them again when the fault's time is over.
+    Stop { targets: Targets },
+    /// Ends every instance in order and starts it again, one after the other; the number of its targets
+    /// is how many are away at a time.
+    Restart {
+        targets: Targets,
+        /// From one being ready to the next being asked to end.
+        #[serde(with = "units::duration_text")]
+        pause_between: Duration,
+    },
 }
 
 impl Inject {
     pub fn targets(&self) -> &Targets {
         match self {
-            Self::Kill { targets, .. } | Self::Pause { targets } => targets,
+            Self::Kill { targets, .. }
+            | Self::Pause { targets }
+            | Self::Stop { targets }
+            | Self::Restart { targets, .. } => targets,
         }
     }
 
@@ -86,6 +99,8 @@ impl Inject {
         match self {
             Self::Kill { .. } => "kill",
             Self::Pause { .. } => "pause",
+            Self::Stop { .. } => "stop",
+            Self::Restart { .. } => "restart",
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct Description {
     pub folder: String,
     /// The service shoppers reach.
     pub entry: String,
+    /// The set of parts that was taken; its services stand after the target's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<String>,
     pub services: Vec<Service>,
     /// How the target can be asked what it holds; without it integrity cannot be judged.
     #[serde(default)]
@@ -54,9 +57,11 @@ pub struct Service {
     pub calls: Vec<String>,
     pub ready: Ready,
     pub restart: Restart,
-    /// Grace between SIGTERM and SIGKILL.
+    /// Grace between `stop_signal` and SIGKILL.
     #[serde(with = "units::duration_text")]
     pub stop: Duration,
+    #[serde(default, skip_serializing_if = "StopSignal::is_default")]
+    pub stop_signal: StopSignal,
     /// Program and arguments, templates not yet filled in.
     pub command: Vec<String>,
     /// Environment, templates not yet filled in.
@@ -75,10 +80,28 @@ pub struct Limits {
     pub memory: Option<u64>,
 }
 
-/// When an instance counts as ready: `GET path` answers 2xx.
+/// The signal that asks an instance to end in order. SIGTERM is the custom; some servers take another
+/// one for what is meant here (`PostgreSQL` waits for its clients after SIGTERM, and not after SIGINT).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum StopSignal {
+    #[default]
+    Term,
+    Int,
+    Quit,
+}
+
+impl StopSignal {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// When an instance counts as ready: `GET path` answers 2xx, or without a path: it takes a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Deploy fails if an instance is not ready after this.
     #[serde(with = "units::duration_text")]
     pub within: Duration,

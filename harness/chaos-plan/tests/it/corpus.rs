@@ -13,6 +13,7 @@ use crate::folder::Folder;
 /// Good files that are broken here.
 const SCENARIO: &str = "market-day.yaml";
 const ADDRESS: &str = "address-good.yaml";
+const STOPS: &str = "parts.yaml";
 const RATES: &str = "good.yaml";
 const TARGET: &str = "targets/market.yaml";
 const JOURNEY: &str = "journeys/purchase.yaml";
@@ -22,7 +23,7 @@ const TABLE: &str = "journeys/shoppers.csv";
 type Broken = (&'static str, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
-const SCENARIOS: [Broken; 57] = [
+const SCENARIOS: [Broken; 63] = [
     (SCENARIO, "app: market", "app: [market", "E101"),
     (SCENARIO, "version: 1", "version: !!int 1", "E102"),
     (SCENARIO, "cycle: 1s", "cycle: 1s\n    cycle: 2s", "E103"),
@@ -74,6 +75,12 @@ const SCENARIOS: [Broken; 57] = [
     (SCENARIO, "app: market", "app: market\n  http: 2", "E135"),
     (SCENARIO, "app: market", "app: market\n  insecure: true", "E135"),
     (SCENARIO, "cycle: 1s", "cycle: 1s\n    streams: 8", "E137"),
+    (STOPS, "    for: 5s\n", "", "E165"),
+    (STOPS, "restart: { service: api,", "restart: { service: apu,", "E124"),
+    (STOPS, "restart: { service: api, pause_between: 2s }", "restart: { service: api, count: 2 }", "E105"),
+    (STOPS, "restart: { service: api, pause_between: 2s } }", "restart: { service: api } }\n    for: 5s", "E166"),
+    (STOPS, "restart: { service: api,", "restart: { service: db,", "E171"),
+    (STOPS, "allow_outage: [disk]", "allow_outage: []", "E171"),
     (ADDRESS, "http: 2", "http: 3", "E108"),
     (ADDRESS, "insecure: true", "insecure: yes", "E107"),
     (ADDRESS, "connections: 100", "connections: 25001", "E110"),

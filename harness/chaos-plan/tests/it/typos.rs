@@ -11,11 +11,12 @@ use serde_json::Value;
 use crate::folder::Folder;
 
 /// Files that use every key there is, between them.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "breakpoint.yaml",
     "every-key.yaml",
     "market-day.yaml",
     "address-good.yaml",
+    "parts.yaml",
     "settings.yaml",
     "targets/market.yaml",
     "targets/shop.yaml",

@@ -77,11 +77,14 @@ impl LocalPlatform {
                     calls.insert(callee.clone(), proxy.listen(&name, callee).await?);
                 }
                 let (status, known) = watch::channel(Status::default());
+                let (hold, held) = watch::channel(false);
                 self.members.push(Member {
                     service: service.name.clone(),
                     instance: name.clone(),
                     ready_within: service.ready.within,
+                    stop: service.stop,
                     status: known,
+                    hold,
                 });
                 instances.push(Instance {
                     name,
@@ -90,6 +93,7 @@ impl LocalPlatform {
                     shared: Arc::clone(&self.shared),
                     routes: Arc::clone(&routes),
                     status,
+                    held,
                 });
             }
         }

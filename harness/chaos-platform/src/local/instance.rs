@@ -13,7 +13,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos_plan::plan::Service;
+use chaos_plan::plan::{Service, StopSignal};
 use rustix::process::Signal;
 use tokio::process::Child;
 use tokio::sync::watch;
@@ -47,6 +47,8 @@ pub(super) struct Instance {
     pub(super) shared: Arc<Shared>,
     pub(super) routes: Arc<Routes>,
     pub(super) status: watch::Sender<Status>,
+    /// True as long as it is to be away.
+    pub(super) held: watch::Receiver<bool>,
 }
 
 /// One life while it lasts.
@@ -54,6 +56,15 @@ struct Life {
     child: Child,
     process: ProcessId,
     address: SocketAddr,
+}
+
+/// What asks it to end in order.
+fn stop_signal(service: &Service) -> Signal {
+    match service.stop_signal {
+        StopSignal::Term => Signal::TERM,
+        StopSignal::Int => Signal::INT,
+        StopSignal::Quit => Signal::QUIT,
+    }
 }
 
 /// How a life ended.
@@ -85,11 +96,22 @@ impl Instance {
     async fn powered(&self, power: &mut watch::Receiver<Supply>) -> bool {
         while !self.shared.stop.is_cancelled() {
             let supply = *power.borrow_and_update();
-            if supply.on {
+            let mut held = self.held.clone();
+            let is_held = *held.borrow_and_update();
+            if supply.on && !is_held {
                 return true;
             }
-            self.status.send_modify(|status| status.park(supply.cut));
-            self.shared.stop.run_until_cancelled(power.changed()).await;
+            if !supply.on {
+                self.status.send_modify(|status| status.park(supply.cut));
+            }
+            let changed = async {
+                tokio::select! {
+                    // An error means that the platform is gone, and with it whoever could ask.
+                    _ = power.changed() => {}
+                    _ = held.changed() => {}
+                }
+            };
+            self.shared.stop.run_until_cancelled(changed).await;
         }
         false
     }
@@ -107,11 +129,28 @@ impl Instance {
         timeout(wait, self.asked_to_end()).await.is_err()
     }
 
-    /// Comes when teardown begins or the power is cut.
+    /// Comes when teardown begins, the power is cut or it is to be away.
     async fn asked_to_end(&self) {
+        tokio::select! {
+            () = self.taken_down() => {}
+            () = self.held_back() => {}
+        }
+    }
+
+    /// Comes when teardown begins or the power is cut.
+    async fn taken_down(&self) {
         tokio::select! {
             () = self.shared.stop.cancelled() => {}
             () = self.shared.power.cut() => {}
+        }
+    }
+
+    /// Comes when it is to be away.
+    async fn held_back(&self) {
+        let mut held = self.held.clone();
+        if held.wait_for(|held| *held).await.is_err() {
+            // The platform is gone: teardown has begun.
+            std::future::pending::<()>().await;
         }
     }
 
@@ -131,14 +170,20 @@ impl Instance {
             address,
         })
         .await;
+        let mut readiness = Readiness::default();
         let exited = tokio::select! {
             biased;
             exited = life.child.wait() => exited,
-            () = self.asked_to_end() => {
-                self.stop(life).await;
+            () = self.taken_down() => {
+                self.leave().await;
+                self.stop(life, None).await;
                 return None;
             }
-            never = self.attend(life.address) => match never {},
+            () = self.held_back() => {
+                self.stop(life, Some(&mut readiness)).await;
+                return None;
+            }
+            never = self.attend(life.address, &mut readiness) => match never {},
         };
         Some(self.exited(&life.process, exited).await)
     }
@@ -194,14 +239,13 @@ impl Instance {
     }
 
     /// Asks on and on whether it is ready.
-    async fn attend(&self, address: SocketAddr) -> Infallible {
+    async fn attend(&self, address: SocketAddr, readiness: &mut Readiness) -> Infallible {
         let policy = &self.service.ready;
-        let mut readiness = Readiness::default();
         let mut ticks = interval(policy.every.max(MIN_EVERY));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let answer = ready::ask(address, &policy.path, policy.timeout).await;
+            let answer = ready::ask(address, policy.path.as_deref(), policy.timeout).await;
             let changed = readiness.hear(answer.is_ok(), policy.failures);
             match (changed, answer) {
                 (Some(Change::Ready), _) => self.became_ready(&address.to_string()).await,
@@ -253,13 +297,26 @@ impl Instance {
         Ended { failed, ready_for }
     }
 
-    /// Ends a life on teardown or a power cut: asks, waits, kills.
-    async fn stop(&self, mut life: Life) {
-        self.leave().await;
-        self.signal(&life.process, Signal::TERM);
+    /// Ends a life: asks, waits, kills. With what is known of its readiness it is sent connections for
+    /// as long as it says that it takes them, as a platform's balancer would that hears of the end as
+    /// late as everybody else.
+    async fn stop(&self, mut life: Life, readiness: Option<&mut Readiness>) {
+        self.signal(&life.process, stop_signal(&self.service));
         // A stopped process takes the request only when it goes on.
         self.signal(&life.process, Signal::CONT);
-        let mut exited = timeout(self.service.stop, life.child.wait()).await;
+        let address = life.address;
+        let attended = async {
+            let Some(readiness) = readiness else {
+                return life.child.wait().await;
+            };
+            tokio::select! {
+                biased;
+                exited = life.child.wait() => exited,
+                never = self.attend(address, readiness) => match never {},
+            }
+        };
+        let mut exited = timeout(self.service.stop, attended).await;
+        self.leave().await;
         if exited.is_err() {
             self.signal(&life.process, Signal::KILL);
             exited = timeout(KILLED, life.child.wait()).await;

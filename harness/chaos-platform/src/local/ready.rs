@@ -1,4 +1,4 @@
-//! Whether an instance is ready: asked over HTTP, decided over several answers.
+//! Whether an instance is ready: asked over HTTP or for a connection, decided over several answers.
 //!
 //! Invariant: each question has a connection of its own, so an answer never comes from a life that
 //! has ended, and it is bounded in time and size.
@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::http;
@@ -13,14 +14,29 @@ use crate::http;
 /// Most bytes read of an answer; what it says is its status.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Asks once; an error tells in words why the instance is not ready.
-pub(super) async fn ask(address: SocketAddr, path: &str, within: Duration) -> Result<(), String> {
+/// Asks once, without a path only for a connection; an error tells in words why the instance is not ready.
+pub(super) async fn ask(
+    address: SocketAddr,
+    path: Option<&str>,
+    within: Duration,
+) -> Result<(), String> {
+    let Some(path) = path else {
+        return connect(address, within).await;
+    };
     // A body that is too long or broken off does not change the status.
     match timeout(within, http::get(address, path, MAX_BODY)).await {
         Ok(Ok(answer)) if answer.status.is_success() => Ok(()),
         Ok(Ok(answer)) => Err(format!("`{path}` answered {}", answer.status.as_u16())),
         Ok(Err(why)) => Err(why),
         Err(_) => Err(format!("`{path}` gave no answer within {within:?}")),
+    }
+}
+
+async fn connect(address: SocketAddr, within: Duration) -> Result<(), String> {
+    match timeout(within, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("no connection: {error}")),
+        Err(_) => Err(format!("no connection within {within:?}")),
     }
 }
 

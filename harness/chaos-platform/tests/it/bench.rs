@@ -12,7 +12,7 @@ use std::time::Duration;
 use chaos_plan::Plan;
 use chaos_plan::plan::{
     Arrivals, Description, Limits, Load, Model, PlatformName, Ready, Resolved, Restart,
-    RestartPolicy, Safety, Scale, Service, Source, Target,
+    RestartPolicy, Safety, Scale, Service, Source, StopSignal, Target,
 };
 use chaos_plan::units::Share;
 use chaos_platform::local::{LocalConfig, LocalPlatform, sweep};
@@ -65,6 +65,7 @@ impl Bench {
             name: "two".to_owned(),
             folder: String::new(),
             entry: "front".to_owned(),
+            parts: None,
             services: vec![service("front", &["api"]), service("api", &[])],
             audit: None,
         };
@@ -173,7 +174,7 @@ fn service(name: &str, calls: &[&str]) -> Service {
         replicas: 2,
         calls: calls.iter().map(ToString::to_string).collect(),
         ready: Ready {
-            path: "/ready".to_owned(),
+            path: Some("/ready".to_owned()),
             within: Duration::from_secs(15),
             every: Duration::from_millis(50),
             timeout: Duration::from_millis(500),
@@ -186,6 +187,7 @@ fn service(name: &str, calls: &[&str]) -> Service {
             backoff_max: Duration::from_secs(1),
         },
         stop: Duration::from_secs(5),
+        stop_signal: StopSignal::default(),
         command: ["{chaos}", "serve", "{port}"].map(str::to_owned).to_vec(),
         env: env.collect(),
         labels: BTreeMap::new(),

@@ -3,6 +3,8 @@
 //! The target is two services with two instances each: `front`, which shoppers reach, and `api`,
 //! which `front` calls. `/call` answers with the instance of each that was reached.
 
+mod holding;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chaos_platform::{
@@ -14,6 +16,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::bench::{Watcher, get, life, until};
+
+pub(crate) use holding::{
+    a_held_instance_stays_away_until_it_is_released, a_restart_while_another_is_away_is_refused,
+    a_restarted_instance_is_back_before_the_act_is_done,
+};
 
 /// Makes a platform over the target, and reads from the world what is left of it.
 pub(crate) trait Builder {

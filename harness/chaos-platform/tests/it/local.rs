@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use chaos_plan::plan::RestartPolicy;
+use chaos_plan::plan::{RestartPolicy, StopSignal};
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::local::{INSTANCE, RUN, signal, sweep};
 use chaos_platform::{Act, Platform, PlatformError, Probe, Reverted, Seen, Signal};
@@ -31,6 +31,9 @@ contract!(
     an_undo_works_without_the_platform_that_acted,
     an_undo_after_the_target_is_gone_is_clean,
     prepare_changes_nothing,
+    a_held_instance_stays_away_until_it_is_released,
+    a_restarted_instance_is_back_before_the_act_is_done,
+    a_restart_while_another_is_away_is_refused,
     an_act_on_a_life_that_is_over_is_refused,
     the_harness_reaches_a_service_while_one_of_it_is_ready,
     what_an_instance_uses_is_seen,
@@ -86,7 +89,7 @@ async fn a_program_that_does_not_exist_is_named() {
 #[tokio::test]
 async fn a_program_that_never_gets_ready_is_given_up() {
     let bench = Bench::alone(|service| {
-        service.ready.path = "/nowhere".to_owned();
+        service.ready.path = Some("/nowhere".to_owned());
         service.ready.within = Duration::from_millis(500);
     });
     let mut platform = bench.local();
@@ -414,6 +417,41 @@ async fn a_stopped_process_is_resumed_only_if_it_is_the_one_that_was_meant() {
         Reverted::Clean { .. }
     ));
     child.wait().expect("it ends");
+}
+
+/// One that speaks no HTTP: it takes connections a while after it began, and ends by its own signal.
+#[tokio::test]
+async fn a_program_without_http_is_ready_when_it_takes_connections_and_ends_by_its_signal() {
+    const SERVER: &str = "import signal, socket, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, lambda *_: (print('ended in order', flush=True), sys.exit(0)))
+time.sleep(0.5)
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True: server.accept()[0].close()";
+    let bench = Bench::alone(|service| {
+        service.command = ["python3", "-c", SERVER, "{port}"]
+            .map(str::to_owned)
+            .to_vec();
+        service.ready.path = None;
+        service.stop_signal = StopSignal::Int;
+    });
+    let mut platform = bench.local();
+    let mut watcher = Watcher::of(&mut platform);
+    platform.deploy().await.expect("a deployment");
+    let exited = |seen: &Seen| matches!(seen, Seen::Exited { asked: true, .. });
+    let target = life(&platform, "api-1").await;
+    let hold = Act::Hold { target };
+    let undo = platform.prepare(&hold).await.expect("an undo");
+    platform.apply(&hold).await.expect("it is done");
+    let ended = watcher.wait("api-1", exited).await;
+    let Seen::Exited { status, .. } = ended.seen else {
+        unreachable!("waited for")
+    };
+    assert_eq!(status, "exit status: 0");
+    assert!(bench.log("api-1").contains("ended in order"));
+    platform.undo(&undo).await;
+    watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
+    clean(&bench, &mut platform).await;
 }
 
 #[tokio::test]

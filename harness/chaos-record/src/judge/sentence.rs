@@ -167,6 +167,8 @@ fn done(facts: &Facts<'_>, fault: &JudgedFault<'_>) -> String {
     let verb = match plan.inject {
         Inject::Kill { .. } => "killing",
         Inject::Pause { .. } => "pausing",
+        Inject::Stop { .. } => "stopping",
+        Inject::Restart { .. } => "restarting one by one",
     };
     let lasts = plan.lasts.map_or(String::new(), |lasts| {
         format!(" for {}", words::duration(ns(lasts)))

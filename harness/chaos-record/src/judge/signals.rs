@@ -66,7 +66,7 @@ pub(super) fn capacity(facts: &Facts<'_>, life: &Life<'_>) -> Option<u64> {
     for (at, _, instance, change) in changes(facts).filter(|(_, of, ..)| of == service) {
         if at >= effective && !acted {
             acted = true;
-            if matches!(life.fault.inject, Inject::Kill { .. }) {
+            if !matches!(life.fault.inject, Inject::Pause { .. }) {
                 away.extend(life.targets.iter().map(String::as_str));
             }
         }

@@ -4,6 +4,7 @@
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{HowMany, Inject, Target};
+use chaos_plan::units::duration_to_text;
 use chaos_record::CELL_NS;
 use chaos_record::event::NotInjected;
 use chaos_record::verdict::{FaultFinding, Recovery};
@@ -189,6 +190,15 @@ pub fn inject(plan: &Plan, inject: &Inject) -> String {
             format!("{signal:?}").to_ascii_uppercase()
         ),
         Inject::Pause { .. } => format!("pause {instances}"),
+        Inject::Stop { .. } => format!("stop {instances}"),
+        Inject::Restart { pause_between, .. } => {
+            let service = clean(&targets.service);
+            let pause = match pause_between.as_nanos() {
+                0 => String::new(),
+                _ => format!(", {} between two", duration_to_text(*pause_between)),
+            };
+            format!("restart every {service} instance, one at a time{pause}")
+        }
     }
 }
 

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
-use chaos_plan::plan::{Moment, Target};
+use chaos_plan::plan::{Inject, KillSignal, Moment, Service, Target};
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
 
 use super::{ActiveFault, Conductor};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
+
+/// What a process may take to go after SIGKILL.
+const KILLED: Duration = Duration::from_secs(3);
 
 impl Conductor<'_> {
     /// One that was queued when the run began to stop is not begun any more.
@@ -69,23 +72,41 @@ impl Conductor<'_> {
         Box::pin(self.meanwhile(apply)).await
     }
 
-    /// How long targets may take to end: only signals that ask need it.
+    /// The service that a fault hits.
+    fn service(&self, fault: usize) -> Option<&Service> {
+        match &self.plan.target {
+            Target::Deploy(description) => {
+                description.service(&self.plan.faults[fault].inject.targets().service)
+            }
+            Target::Url(_) => None,
+        }
+    }
+
+    /// How long targets may take to show the effect: who is asked to end may take its time.
     fn grace(&self, fault: usize) -> Duration {
-        use chaos_plan::plan::{Inject, KillSignal};
-        let inject = &self.plan.faults[fault].inject;
-        match (inject, &self.plan.target) {
-            (
-                Inject::Kill {
-                    signal: KillSignal::Kill,
-                    ..
-                }
-                | Inject::Pause { .. },
-                _,
-            )
-            | (_, Target::Url(_)) => Duration::ZERO,
-            (Inject::Kill { targets, .. }, Target::Deploy(description)) => description
-                .service(&targets.service)
-                .map_or(Duration::ZERO, |service| service.stop),
+        let Some(service) = self.service(fault) else {
+            return Duration::ZERO;
+        };
+        match &self.plan.faults[fault].inject {
+            Inject::Kill {
+                signal: KillSignal::Kill,
+                ..
+            }
+            | Inject::Pause { .. } => Duration::ZERO,
+            Inject::Kill { .. } => service.stop,
+            Inject::Stop { .. } => service.stop + KILLED,
+            Inject::Restart { pause_between, .. } => {
+                let one = service.stop + KILLED + service.ready.within + *pause_between;
+                one * service.replicas
+            }
+        }
+    }
+
+    /// How long targets may take to be back once the fault is taken back.
+    fn comeback(&self, fault: usize) -> Duration {
+        match (&self.plan.faults[fault].inject, self.service(fault)) {
+            (Inject::Stop { .. }, Some(service)) => service.stop + KILLED + service.ready.within,
+            _ => Duration::ZERO,
         }
     }
 
@@ -194,7 +215,8 @@ impl Conductor<'_> {
             return;
         };
         let ledger = self.ledger.clone();
-        let undo = inject::undo(platform.as_ref(), &ledger, &active.undos, &active.undone);
+        let proof = (active.undone.as_slice(), self.comeback(fault));
+        let undo = inject::undo(platform.as_ref(), &ledger, &active.undos, proof);
         let result = Box::pin(self.meanwhile(undo)).await;
         let change = match result {
             Ok(proof) => FaultChange::Undone { proof },

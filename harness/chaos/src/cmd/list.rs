@@ -1,6 +1,7 @@
 //! `chaos list`: scenarios with the question each answers, kinds of fault, runs with their outcome.
 
 use std::path::Path;
+use std::time::Duration;
 
 use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets};
 use chaos_record::exit;
@@ -61,7 +62,16 @@ fn faults() -> Vec<Value> {
             targets: targets.clone(),
             signal: KillSignal::Kill,
         },
-        Inject::Pause { targets },
+        Inject::Pause {
+            targets: targets.clone(),
+        },
+        Inject::Stop {
+            targets: targets.clone(),
+        },
+        Inject::Restart {
+            targets,
+            pause_between: Duration::ZERO,
+        },
     ];
     kinds.iter().map(|inject| {
         let words = chaos_faults::fault::describe(inject);

@@ -31,6 +31,7 @@ fn detail(fault: &Fault) -> FaultDetail {
     let needs = needs(&fault.inject).iter().map(|need| match need {
         Capability::Kill => "end an instance at once",
         Capability::Freeze => "stop an instance without ending it",
+        Capability::Hold => "end an instance in order and decide when it starts again",
     });
     FaultDetail {
         fault: fault.name.clone(),
