@@ -12,6 +12,7 @@ mod openings;
 mod operation;
 mod shopping;
 mod slots;
+mod spares;
 mod turns;
 mod user;
 
@@ -26,7 +27,6 @@ use chaos_plan::Plan;
 use chaos_record::CELL_NS;
 use chaos_record::event::WorkerReport;
 use chaos_record::outcome::Outcome;
-use http::HeaderMap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -34,6 +34,7 @@ use tokio::task::{JoinError, JoinSet};
 use self::in_flight::InFlight;
 use self::line::Line;
 use self::openings::Openings;
+use self::spares::Spares;
 use self::turns::Turns;
 use crate::alarm::Alarms;
 use crate::client::{Client, ClientConfig, Transport};
@@ -92,8 +93,7 @@ struct Shared {
     in_flight: RefCell<InFlight>,
     line: RefCell<Line>,
     turns: Turns,
-    /// The map of the answer heard last: the next request is made in it, so maps are not allocated anew.
-    spare_headers: RefCell<HeaderMap>,
+    spares: Spares,
     /// Journeys begun.
     journeys: Cell<u64>,
 }
@@ -166,7 +166,7 @@ impl Worker {
             in_flight: RefCell::default(),
             line: RefCell::default(),
             turns: Turns::new(users::most(load), slice),
-            spare_headers: RefCell::default(),
+            spares: Spares::default(),
             journeys: Cell::default(),
         };
         Ok(Self {
