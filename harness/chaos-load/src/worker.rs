@@ -50,6 +50,9 @@ use crate::search_clock::SearchClock;
 use crate::timer::Timer;
 use crate::{FaultClock, users};
 
+/// How long before something is due the worker stays awake for it: about as long as a thread that
+/// sleeps takes to wake, which would be our lag otherwise.
+const AWAKE_NS: u64 = 50_000;
 /// Between two deltas, and the grid they are sent on.
 const FLUSH_NS: u64 = CELL_NS;
 /// Flushes between two that carry the clocks of the stages and close dead idle connections.
@@ -279,17 +282,23 @@ impl Worker {
         }
     }
 
-    /// Sleeps until something is to be done, until `look_ns` at most. While arrivals remain, ended
-    /// tasks wake no one.
+    /// Sleeps until something is to be done, until `look_ns` at most; only gives way to the others if
+    /// something is due in no time. While arrivals remain, ended tasks wake no one.
     async fn sleep(&mut self, look_ns: u64) {
         let now_ns = now_ns();
         let first_ns = self.first_ns();
+        let due_ns = self.due_ns();
+        if due_ns <= now_ns.saturating_add(AWAKE_NS) {
+            tokio::task::yield_now().await;
+            self.assignment.stalls.came_round(now_ns, clock::now_ns());
+            return;
+        }
         let soonest_ns = [
             look_ns,
-            self.pace.next_ns().unwrap_or(u64::MAX),
+            due_ns - AWAKE_NS,
             first_ns.map_or(u64::MAX, |ns| ns.saturating_add(self.shared.patience_ns)),
             self.next_flush_ns,
-            self.alarms_ns(),
+            self.shared.limits.soonest_ns(),
         ]
         .into_iter()
         .min();
@@ -309,6 +318,12 @@ impl Worker {
     /// Intended instant of the journey that has waited longest to be begun.
     fn first_ns(&self) -> Option<u64> {
         self.shared.line.borrow().first_ns()
+    }
+
+    /// When something is due that is late if we are: an arrival, or the end of think time.
+    fn due_ns(&self) -> u64 {
+        let arrival_ns = self.pace.next_ns().unwrap_or(u64::MAX);
+        arrival_ns.min(self.shared.thinking.soonest_ns())
     }
 
     fn alarms_ns(&self) -> u64 {
