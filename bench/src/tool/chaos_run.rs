@@ -44,9 +44,14 @@ fn scenario(ask: &Ask) -> String {
     let (arrivals, level) = match ask.rate {
         Some(rate) => {
             let journeys = rate / steps(ask.journey);
-            ("\n    arrivals: even", format!("rate: {journeys}/s"))
+            // As many as the tools it stands beside have, and as in the closed loop.
+            let connections = ask.connections;
+            (
+                format!("\n    arrivals: even\n    connections: {connections}"),
+                format!("rate: {journeys}/s"),
+            )
         }
-        None => ("", format!("users: {}", ask.connections)),
+        None => (String::new(), format!("users: {}", ask.connections)),
     };
     format!(
         "# How fast is the engine?
@@ -157,7 +162,9 @@ mod tests {
         };
         let text = scenario(&ask);
         assert!(
-            text.contains("rate: 3000/s") && text.contains("url: \"http://127.0.0.1:1\""),
+            text.contains("rate: 3000/s")
+                && text.contains("connections: 64")
+                && text.contains("url: \"http://127.0.0.1:1\""),
             "{text}"
         );
     }

@@ -24,6 +24,19 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The request it answers, if it is still there: the next one is made in its memory.
+    pub(crate) request: Option<Box<Request<Full<Bytes>>>>,
+}
+
+impl Answer {
+    /// What the next request is made in, so that nothing is allocated for it.
+    pub(crate) fn into_spare(self) -> Box<Request<Full<Bytes>>> {
+        self.request.unwrap_or_else(|| {
+            let mut request = Box::<Request<Full<Bytes>>>::default();
+            *request.headers_mut() = self.headers;
+            request
+        })
+    }
 }
 
 /// What the answer of an operation promised.
@@ -59,20 +72,25 @@ impl<'a> Shopper<'a> {
         Self { journey, values }
     }
 
-    /// The request of step `step`, in a map of headers that may have been used before.
+    /// The request of step `step`, in the memory of one that was used before.
     ///
     /// # Errors
     /// `Extract` if a value from an answer does not fit where the step puts it.
     pub(crate) fn request(
         &self,
         step: usize,
-        headers: HeaderMap,
-    ) -> Result<Request<Full<Bytes>>, FailKind> {
-        self.build(&self.journey.steps[step], headers)
+        spare: Box<Request<Full<Bytes>>>,
+    ) -> Result<Box<Request<Full<Bytes>>>, FailKind> {
+        self.build(&self.journey.steps[step], spare)
             .ok_or(FailKind::Extract)
     }
 
-    fn build(&self, step: &PreparedStep, mut headers: HeaderMap) -> Option<Request<Full<Bytes>>> {
+    fn build(
+        &self,
+        step: &PreparedStep,
+        mut request: Box<Request<Full<Bytes>>>,
+    ) -> Option<Box<Request<Full<Bytes>>>> {
+        let headers = request.headers_mut();
         headers.clear();
         for (name, value) in &step.headers {
             headers.append(name.clone(), value.clone());
@@ -89,10 +107,9 @@ impl<'a> Shopper<'a> {
             Target::Fixed(uri) => uri.clone(),
             Target::Filled(text) => path_of(text.fill(&self.values)?)?,
         };
-        let mut request = Request::new(Full::new(body));
+        *request.body_mut() = Full::new(body);
         *request.method_mut() = step.method.clone();
         *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
         Some(request)
     }
 
@@ -232,6 +249,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             headers,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            request: None,
         }
     }
 
@@ -251,7 +269,7 @@ mod tests {
         let path = |seed, index| {
             let shopper = Shopper::new(&prepared.journeys[0], seed, index);
             shopper
-                .request(0, HeaderMap::new())
+                .request(0, Box::default())
                 .expect("a request")
                 .uri()
                 .path()
@@ -275,7 +293,7 @@ mod tests {
         let paths = |index| {
             let shopper = Shopper::new(&prepared.journeys[0], 1, index);
             let [first, second] =
-                [0, 1].map(|step| shopper.request(step, HeaderMap::new()).expect("a request"));
+                [0, 1].map(|step| shopper.request(step, Box::default()).expect("a request"));
             assert_eq!(second.uri().path()[1..], first.headers()["x-key"]);
             first.uri().path().to_owned()
         };
@@ -303,7 +321,7 @@ mod tests {
             let key = shopper.key(0).expect("a key").expect("an operation");
             assert_eq!(
                 shopper
-                    .request(0, HeaderMap::new())
+                    .request(0, Box::default())
                     .expect("a request")
                     .headers()["x-key"],
                 key
@@ -345,7 +363,7 @@ mod tests {
         let mut shopper = Shopper::new(&prepared.journeys[0], 1, 0);
         assert_eq!(
             shopper
-                .request(1, HeaderMap::new())
+                .request(1, Box::default())
                 .expect_err("nothing was extracted yet"),
             FailKind::Extract
         );
@@ -353,7 +371,7 @@ mod tests {
             shopper.hear(0, &answer(200, r#"{"items":[{"id":"a\"b"}]}"#)),
             Ok(())
         );
-        let request = shopper.request(1, HeaderMap::new()).expect("a request");
+        let request = shopper.request(1, Box::default()).expect("a request");
         assert_eq!(request.uri(), "/b/a%22b");
         assert_eq!(request.headers()["x-tag"], "<h7>");
         let Body::Filled(body) = &prepared.journeys[0].steps[1].body else {
@@ -426,7 +444,7 @@ mod tests {
         assert_eq!(shopper.hear(0, &answer(200, r#"{"v":"a\nb"}"#)), Ok(()));
         assert_eq!(
             shopper
-                .request(1, HeaderMap::new())
+                .request(1, Box::default())
                 .expect_err("a header holds no line break"),
             FailKind::Extract
         );

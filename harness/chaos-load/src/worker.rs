@@ -12,6 +12,7 @@ mod openings;
 mod operation;
 mod shopping;
 mod slots;
+mod spares;
 mod turns;
 mod user;
 
@@ -26,7 +27,6 @@ use chaos_plan::Plan;
 use chaos_record::CELL_NS;
 use chaos_record::event::WorkerReport;
 use chaos_record::outcome::Outcome;
-use http::HeaderMap;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -34,6 +34,7 @@ use tokio::task::{JoinError, JoinSet};
 use self::in_flight::InFlight;
 use self::line::Line;
 use self::openings::Openings;
+use self::spares::Spares;
 use self::turns::Turns;
 use crate::alarm::Alarms;
 use crate::client::{Client, ClientConfig, Transport};
@@ -50,6 +51,9 @@ use crate::timer::Timer;
 use crate::trace::Traces;
 use crate::{FaultClock, users};
 
+/// How long before something is due the worker stays awake for it: about as long as a thread that
+/// sleeps takes to wake, which would be our lag otherwise.
+const AWAKE_NS: u64 = 50_000;
 /// Between two deltas, and the grid they are sent on.
 const FLUSH_NS: u64 = CELL_NS;
 /// Flushes between two that carry the clocks of the stages and close dead idle connections.
@@ -93,8 +97,7 @@ struct Shared {
     in_flight: RefCell<InFlight>,
     line: RefCell<Line>,
     turns: Turns,
-    /// The map of the answer heard last: the next request is made in it, so maps are not allocated anew.
-    spare_headers: RefCell<HeaderMap>,
+    spares: Spares,
     /// Journeys begun.
     journeys: Cell<u64>,
     /// Marks requests where the plan asks for it.
@@ -172,7 +175,7 @@ impl Worker {
             in_flight: RefCell::default(),
             line: RefCell::default(),
             turns: Turns::new(users::most(load), slice),
-            spare_headers: RefCell::default(),
+            spares: Spares::default(),
             journeys: Cell::default(),
             traces: RefCell::new(traces),
         };
@@ -286,17 +289,23 @@ impl Worker {
         }
     }
 
-    /// Sleeps until something is to be done, until `look_ns` at most. While arrivals remain, ended
-    /// tasks wake no one.
+    /// Sleeps until something is to be done, until `look_ns` at most; only gives way to the others if
+    /// something is due in no time. While arrivals remain, ended tasks wake no one.
     async fn sleep(&mut self, look_ns: u64) {
         let now_ns = now_ns();
         let first_ns = self.first_ns();
+        let due_ns = self.due_ns();
+        if due_ns <= now_ns.saturating_add(AWAKE_NS) {
+            tokio::task::yield_now().await;
+            self.assignment.stalls.came_round(now_ns, clock::now_ns());
+            return;
+        }
         let soonest_ns = [
             look_ns,
-            self.pace.next_ns().unwrap_or(u64::MAX),
+            due_ns - AWAKE_NS,
             first_ns.map_or(u64::MAX, |ns| ns.saturating_add(self.shared.patience_ns)),
             self.next_flush_ns,
-            self.alarms_ns(),
+            self.shared.limits.soonest_ns(),
         ]
         .into_iter()
         .min();
@@ -316,6 +325,12 @@ impl Worker {
     /// Intended instant of the journey that has waited longest to be begun.
     fn first_ns(&self) -> Option<u64> {
         self.shared.line.borrow().first_ns()
+    }
+
+    /// When something is due that is late if we are: an arrival, or the end of think time.
+    fn due_ns(&self) -> u64 {
+        let arrival_ns = self.pace.next_ns().unwrap_or(u64::MAX);
+        arrival_ns.min(self.shared.thinking.soonest_ns())
     }
 
     fn alarms_ns(&self) -> u64 {

@@ -158,15 +158,22 @@ impl Connection {
         };
         let mut reading = Reading::new(asked, reads.body);
         let result = poll_fn(|cx| self.poll(cx, &mut reading)).await;
+        let Reading {
+            status,
+            headers,
+            body,
+            ..
+        } = reading;
         match result {
             Ok(()) => {
                 self.goes_on &= asks_for_more;
                 self.marks.is_complete = true;
                 self.outbox.shrink_to(OUTBOX_BYTES_KEPT);
                 Ok(Answer {
-                    status: reading.status,
-                    headers: reading.headers,
-                    body: reading.body.end(),
+                    status,
+                    headers,
+                    body: body.end(),
+                    request: Some(request),
                 })
             }
             Err(_) if self.marks.written_ns.is_none() => Err(SendError::Unsent(request)),

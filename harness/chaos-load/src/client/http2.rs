@@ -154,6 +154,7 @@ impl Lane {
             status: head.status,
             headers: head.headers,
             body,
+            request: None,
         })
     }
 

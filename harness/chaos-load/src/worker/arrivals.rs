@@ -99,7 +99,14 @@ impl Worker {
     /// Whose patience is over needs no lane.
     fn impatient(&self, now_ns: u64) -> usize {
         let intended_ns = now_ns.saturating_sub(self.shared.patience_ns);
-        let impatient = self.shared.line.borrow().intended_by(intended_ns);
+        let line = self.shared.line.borrow();
+        if line
+            .first_ns()
+            .is_none_or(|first_ns| first_ns > intended_ns)
+        {
+            return 0;
+        }
+        let impatient = line.intended_by(intended_ns);
         impatient.min(LINED_UP_MAX)
     }
 

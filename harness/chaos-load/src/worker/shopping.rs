@@ -172,13 +172,13 @@ impl Shopping<'_> {
 
     /// What cannot be built is never sent, and never stands in the operation log.
     async fn send(&mut self, number: usize, intended_ns: u64, now_ns: u64) -> Sent {
-        let headers = self.shared.spare_headers.take();
+        let spare = self.shared.spares.take();
         let built = (
-            self.shopper.request(number, headers),
+            self.shopper.request(number, spare),
             self.shopper.key(number),
         );
         let (mut request, key) = match built {
-            (Ok(request), Ok(key)) => (Box::new(request), key),
+            (Ok(request), Ok(key)) => (request, key),
             (Err(kind), _) | (_, Err(kind)) => {
                 return Sent {
                     stamps: Stamps::default(),
@@ -202,7 +202,7 @@ impl Shopping<'_> {
         let outcome = match answer {
             Ok(answer) => {
                 let heard = self.shopper.hear(number, &answer);
-                self.shared.spare_headers.replace(answer.headers);
+                self.shared.spares.keep(answer.into_spare());
                 heard.map_or_else(Outcome::Failed, |()| Outcome::Ok)
             }
             Err(broken) => outcome_of(broken),

@@ -117,14 +117,14 @@ async fn a_request_allocates_next_to_nothing() {
             .limit_ms(200);
         plan.journey("j", 1.0, vec![get("g", "/")]).build()
     };
-    check(users, 3.3).await;
+    check(users, 0.5).await;
     let arrivals = |seconds| {
-        let plan = PlanBuilder::new()
-            .stage("s", seconds, 2_000.0)
-            .limit_ms(200);
+        // Kept, so that a busy machine, on which more would be opened, does not count.
+        let plan = PlanBuilder::new().connections(16);
+        let plan = plan.stage("s", seconds, 2_000.0).limit_ms(200);
         plan.journey("j", 1.0, vec![get("g", "/")]).build()
     };
-    check(arrivals, 4.2).await;
+    check(arrivals, 0.5).await;
     let steps = |seconds| {
         let mut first = get("first", "/a");
         let id = Extract::Json("/id".to_owned());
@@ -136,5 +136,5 @@ async fn a_request_allocates_next_to_nothing() {
             .limit_ms(200);
         plan.journey("j", 1.0, steps).build()
     };
-    check(steps, 6.2).await;
+    check(steps, 3.3).await;
 }
