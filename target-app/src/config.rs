@@ -3,7 +3,9 @@
 //! Invariant: every missing or invalid setting is found before anything starts, and all are reported at
 //! once, one line each, naming the setting. Secrets are never printed.
 
+mod parts;
 mod settings;
+mod storage;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +16,9 @@ use ::http::uri::Authority;
 use crate::bug::Bug;
 use crate::role::Role;
 use crate::roles::Rate;
+pub(crate) use parts::PartUrl;
 use settings::Settings;
+pub(crate) use storage::{Server, Storage};
 
 /// Argon2 memory used for a password unless `PASSWORD_MEMORY_KIB` says otherwise: the OWASP minimum for
 /// two passes and one lane, in KiB.
@@ -56,25 +60,28 @@ pub(crate) enum Duties {
         orders: Authority,
     },
     Users {
-        data: PathBuf,
+        storage: Storage,
         secret: Secret,
         password_memory_kib: u32,
     },
     Catalog {
-        data: PathBuf,
+        storage: Storage,
+        redis: Option<PartUrl>,
     },
     Orders {
-        data: PathBuf,
+        storage: Storage,
+        queue: Option<PartUrl>,
         catalog: Authority,
         payments: Authority,
         notifications: Authority,
     },
     Payments {
-        data: PathBuf,
+        storage: Storage,
         bank: Authority,
     },
     Notifications {
-        data: PathBuf,
+        storage: Storage,
+        queue: Option<PartUrl>,
     },
     Bank {
         data: PathBuf,
@@ -87,6 +94,10 @@ pub(crate) enum Duties {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The secret itself, for the one place that signs or verifies.
     pub(crate) fn expose(&self) -> &[u8] {
         self.0.as_bytes()
@@ -176,27 +187,30 @@ impl Config {
     }
 }
 
+/// Whom the gateway and the page ask.
+const BEHIND_THE_DOOR: [&str; 3] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"];
+
+fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
+    let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
+    let frontend = settings.optional_address("FRONTEND_ADDRESS");
+    let secret = settings.secret();
+    let rate = settings.rate(RATE);
+    Some(Duties::Gateway {
+        users: users?,
+        catalog: catalog?,
+        orders: orders?,
+        frontend: frontend?,
+        secret: secret?,
+        rate: rate?,
+    })
+}
+
 // Every setting of a role is read before the first `?`, so that all problems are found.
 fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
     match role {
-        Role::Gateway => {
-            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
-                .map(|name| settings.address(name));
-            let frontend = settings.optional_address("FRONTEND_ADDRESS");
-            let secret = settings.secret();
-            let rate = settings.rate(RATE);
-            Some(Duties::Gateway {
-                users: users?,
-                catalog: catalog?,
-                orders: orders?,
-                frontend: frontend?,
-                secret: secret?,
-                rate: rate?,
-            })
-        }
+        Role::Gateway => gateway(settings),
         Role::Frontend => {
-            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
-                .map(|name| settings.address(name));
+            let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
             Some(Duties::Frontend {
                 users: users?,
                 catalog: catalog?,
@@ -204,39 +218,46 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
         Role::Users => {
-            let (data, secret) = (settings.data(), settings.secret());
+            let (storage, secret) = (settings.storage(role), settings.secret());
             let password_memory_kib = settings.password_memory(PASSWORD_MEMORY_KIB);
             Some(Duties::Users {
-                data: data?,
+                storage: storage?,
                 secret: secret?,
                 password_memory_kib: password_memory_kib?,
             })
         }
         Role::Orders => {
-            let data = settings.data();
+            let (storage, queue) = (settings.storage(role), parts::queue(settings));
             let [catalog, payments, notifications] = [
                 "CATALOG_ADDRESS",
                 "PAYMENTS_ADDRESS",
                 "NOTIFICATIONS_ADDRESS",
             ]
             .map(|name| settings.address(name));
-            let (data, catalog) = (data?, catalog?);
+            let (storage, catalog) = (storage?, catalog?);
             Some(Duties::Orders {
-                data,
+                storage,
+                queue,
                 catalog,
                 payments: payments?,
                 notifications: notifications?,
             })
         }
-        Role::Catalog => settings.data().map(|data| Duties::Catalog { data }),
+        Role::Catalog => {
+            let (storage, redis) = (settings.storage(role), parts::redis(settings));
+            storage.map(|storage| Duties::Catalog { storage, redis })
+        }
         Role::Payments => {
-            let (data, bank) = (settings.data(), settings.address("BANK_ADDRESS"));
+            let (storage, bank) = (settings.storage(role), settings.address("BANK_ADDRESS"));
             Some(Duties::Payments {
-                data: data?,
+                storage: storage?,
                 bank: bank?,
             })
         }
-        Role::Notifications => settings.data().map(|data| Duties::Notifications { data }),
+        Role::Notifications => {
+            let (storage, queue) = (settings.storage(role), parts::queue(settings));
+            storage.map(|storage| Duties::Notifications { storage, queue })
+        }
         Role::Bank => {
             let (data, delay) = (settings.data(), settings.bank_delay(BANK_DELAY_MS));
             Some(Duties::Bank {
@@ -401,5 +422,67 @@ mod tests {
         ];
         let config = read(Role::Users, &set).unwrap();
         assert!(!format!("{config:?}").contains("do-not-print"));
+    }
+
+    #[test]
+    fn a_database_server_takes_the_place_of_the_folder_and_its_password_is_not_printed() {
+        let url = "postgres://shop:do%20not-print@127.0.0.1:5432/shop";
+        let set = [("PORT", "0"), ("DATABASE_URL", url)];
+        let config = read(Role::Catalog, &set).unwrap();
+        assert!(!format!("{config:?}").contains("print"), "{config:?}");
+        let Duties::Catalog { storage, .. } = config.duties else {
+            panic!("another role");
+        };
+        assert_eq!(storage.server.unwrap().connections, 8);
+    }
+
+    #[test]
+    fn a_url_that_names_no_database_is_refused_and_not_repeated() {
+        for url in [
+            "127.0.0.1:5432",
+            "mysql://shop:hidden@127.0.0.1/shop",
+            "postgres://shop:hidden@127.0.0.1:5432",
+            "postgres://shop:hidden@127.0.0.1/shop?sslmode=require",
+            "postgres://:hidden@127.0.0.1/shop",
+            "postgres://shop:hidden@127.0.0.1/shop/other",
+        ] {
+            let set = [
+                ("PORT", "0"),
+                ("DATABASE_URL", url),
+                ("DATABASE_CONNECTIONS", "0"),
+            ];
+            check(
+                Role::Catalog,
+                &set,
+                &["DATABASE_URL ", "DATABASE_CONNECTIONS"],
+            );
+            let problems = read(Role::Catalog, &set).unwrap_err().concat();
+            assert!(!problems.contains("hidden"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        let file = file.to_str().unwrap();
+        let read_with = |more: &[(&str, &str)]| {
+            let set = [&[("PORT", "0"), ("DATA_DIR", "/tmp")], more].concat();
+            read(Role::Users, &set)
+        };
+        let problem = read_with(&[("JWT_SECRET_FILE", file)]).unwrap_err();
+        assert!(problem[0].starts_with("JWT_SECRET_FILE is"), "{problem:?}");
+        std::fs::write(file, "from-a-file-of-secrets\n").unwrap();
+        let config = read_with(&[("JWT_SECRET_FILE", file)]).unwrap();
+        let Duties::Users { secret, .. } = config.duties else {
+            panic!("another role");
+        };
+        assert_eq!(secret.expose(), b"from-a-file-of-secrets");
+        let both = [
+            ("JWT_SECRET_FILE", file),
+            ("JWT_SECRET", "in-the-environment"),
+        ];
+        let problem = read_with(&both).unwrap_err();
+        assert!(problem[0].contains("set one of the two"), "{problem:?}");
     }
 }

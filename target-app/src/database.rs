@@ -1,38 +1,32 @@
-//! The `SQLite` file of a role: one writer and a few readers for each process.
+//! The book of a role: a `SQLite` file, or a schema of its own in a `PostgreSQL` database.
 //!
-//! Several processes may share the file, so every transaction that writes takes the write lock at its
-//! start (`BEGIN IMMEDIATE`) and is short; within a process the single writer keeps its own callers in a
-//! queue, where waiting costs less than `SQLite`'s busy handler. Commits do not wait for the disk
-//! (`synchronous = NORMAL` in WAL mode): the death of a process loses nothing, that of the machine may.
+//! Statements are written once for both, with values numbered `$1`; where the two differ, a statement is
+//! chosen by the dialect. What a transaction has read may change until its end on `PostgreSQL` (READ
+//! COMMITTED) and not on `SQLite` (it holds the only write lock), so whoever decides by what was read
+//! locks it first.
 //!
-//! Invariant: nobody writes through a reader, save for the checkpoint.
+//! Invariant: the tables are as this program knows them before the first statement of a request, and
+//! nobody writes through a reader.
 
+mod embedded;
 mod migrate;
+mod server;
+mod watch;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Transaction};
-use tokio::sync::watch;
-use url::Url;
+use sqlx::{Any, AnyPool, Transaction};
+use tokio::sync::watch as watched;
 
-use crate::serve::stopped;
+use crate::config::Storage;
+use crate::serve::{Tasks, stopped};
 
-/// Readers of one process; each is a thread and about 1 MB.
-const READERS_MAX: u32 = 2;
-/// How long `SQLite` itself waits for another process's write lock.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection of this process.
-const ACQUIRE_WAIT: Duration = Duration::from_secs(3);
-/// How often this process moves the log into the file, so that no request has to.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
-/// Log pages after which a commit does so itself: 32 MB, reached only if the above cannot keep up.
-const AUTOCHECKPOINT_PAGES: &str = "8000";
-/// Log pages from which the log is cut back to nothing: 16 MB.
-const LOG_PAGES_MAX: i64 = 4000;
-/// Page cache of a connection, in KiB (`SQLite` reads a negative figure so).
-const CACHE_KIB: &str = "-1024";
+/// How long the end of a process waits for connections that somebody still uses.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// How long the probe of readiness waits for an answer.
+const PROBE_WAIT: Duration = Duration::from_millis(500);
 
 /// Why a role's database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +56,7 @@ pub enum DatabaseError {
         source: sqlx::Error,
     },
     /// The tables cannot be brought to the version this program knows.
-    #[error("failed to bring the tables of `{}` to version {version}", file.display())]
+    #[error("failed to bring the tables of `{}` (in DATA_DIR) to version {version}", file.display())]
     Migrate {
         /// The database file.
         file: PathBuf,
@@ -72,21 +66,95 @@ pub enum DatabaseError {
         source: sqlx::Error,
     },
     /// The first rows cannot be written.
-    #[error("failed to write the first rows of the database")]
+    #[error("failed to write the first rows into the database `{}` (in DATA_DIR)", file.display())]
     Seed {
+        /// The database file.
+        file: PathBuf,
         /// What `SQLite` said.
         source: sqlx::Error,
     },
 }
 
-/// An open database.
+/// The language a database speaks where the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// The statement in this language.
+    pub(crate) fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
+/// The tables of a role, in both languages: version n is reached by the n-th script.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schema {
+    /// The name of the file, and of the schema in a server's database.
+    pub(crate) name: &'static str,
+    pub(crate) sqlite: &'static [&'static str],
+    pub(crate) postgres: &'static [&'static str],
+}
+
+/// The first rows of a role that has none.
+pub(crate) async fn no_rows(_: Database) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// A database; one not open yet opens by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     reader: AnyPool,
     writer: AnyPool,
+    dialect: Dialect,
+    /// Why the tables and first rows are not there yet, or nothing if they are.
+    missing: Arc<watched::Sender<Option<String>>>,
 }
 
 impl Database {
+    /// Opens the database of a role and starts what keeps it in order.
+    ///
+    /// A file is brought up to date before this returns. A server may be away, so its tables and first
+    /// rows are made in the background, by a task that tries until it has succeeded.
+    pub(crate) async fn start<F>(
+        storage: &Storage,
+        schema: Schema,
+        rows: impl Fn(Self) -> F + Send + Sync + 'static,
+        tasks: &mut Tasks,
+    ) -> Result<Self, DatabaseError>
+    where
+        F: Future<Output = Result<(), sqlx::Error>> + Send + 'static,
+    {
+        let Some(server) = &storage.server else {
+            let folder = &storage.folder;
+            let database = Self::open(folder, schema.name, schema.sqlite).await?;
+            let file = embedded::file(folder, schema.name);
+            rows(database.clone())
+                .await
+                .map_err(|source| DatabaseError::Seed { file, source })?;
+            tasks.start(|stop| database.clone().keep_log_short(stop));
+            return Ok(database);
+        };
+        let options = server::options(server, schema.name);
+        let pool = server::pool(server, options.clone());
+        let database = Self {
+            reader: pool.clone(),
+            writer: pool,
+            dialect: Dialect::Postgres,
+            missing: Arc::new(watched::Sender::new(Some(
+                "its tables are being made".to_owned(),
+            ))),
+        };
+        let watch = watch::Watch::new(database.clone(), options, schema);
+        tasks.start(|stop| watch.run(rows, stop));
+        Ok(database)
+    }
+
     /// Opens `<folder>/<name>.sqlite`, making it and bringing its tables up to date first; safe when
     /// several processes do so at once.
     pub(crate) async fn open(
@@ -94,18 +162,18 @@ impl Database {
         name: &str,
         migrations: &[&'static str],
     ) -> Result<Self, DatabaseError> {
-        std::fs::create_dir_all(folder).map_err(|source| DatabaseError::MakeFolder {
-            folder: folder.to_owned(),
-            source,
-        })?;
-        let file = folder.join(format!("{name}.sqlite"));
-        // Turning the log mode on is not covered by SQLite's busy handler, so one process at a time.
-        let lock = migrate::lock(&folder.join(format!("{name}.lock"))).await?;
-        let writer = connect(&file, 1).await?;
-        migrate::run(&writer, &file, migrations).await?;
-        drop(lock);
-        let reader = connect(&file, READERS_MAX).await?;
-        Ok(Self { reader, writer })
+        let (reader, writer) = embedded::open(folder, name, migrations).await?;
+        Ok(Self {
+            reader,
+            writer,
+            dialect: Dialect::Sqlite,
+            missing: Arc::new(watched::Sender::new(None)),
+        })
+    }
+
+    /// The language to write statements in.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Connections for reading.
@@ -113,110 +181,75 @@ impl Database {
         &self.reader
     }
 
-    /// The connection for a single statement that writes.
+    /// Connections for a single statement that writes.
     pub(crate) fn writer(&self) -> &AnyPool {
         &self.writer
     }
 
-    /// A transaction that holds the write lock from its first moment.
+    /// A transaction that writes. On `SQLite` it holds the write lock from its first moment; on
+    /// `PostgreSQL` it locks what it names, so several that lock the same rows must do so in one order.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+        match self.dialect {
+            Dialect::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
+            Dialect::Postgres => self.writer.begin().await,
+        }
     }
 
-    /// Whether the database answers a trivial question.
-    pub(crate) async fn answers(&self) -> bool {
+    /// A transaction that only reads, sees one moment, and may take as long as a request may.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.dialect {
+            Dialect::Sqlite => self.reader.begin().await,
+            Dialect::Postgres => server::snapshot(&self.reader).await,
+        }
+    }
+
+    /// Whether the tables and first rows are there.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.missing.borrow().is_none()
+    }
+
+    /// Waits until the tables and first rows are there; false if `stop` turned true before.
+    pub(crate) async fn prepared(&self, stop: &mut watched::Receiver<bool>) -> bool {
+        let mut missing = self.missing.subscribe();
+        tokio::select! {
+            () = stopped(stop) => false,
+            // The sender lives as long as this database.
+            there = missing.wait_for(Option::is_none) => there.is_ok(),
+        }
+    }
+
+    /// Why the role cannot work with this database now, if it cannot.
+    pub(crate) async fn trouble(&self) -> Option<String> {
+        if let Some(missing) = self.missing.borrow().as_deref() {
+            return Some(format!("the database is not ready: {missing}"));
+        }
+        let answers = tokio::time::timeout(PROBE_WAIT, self.answers()).await;
+        (!matches!(answers, Ok(Ok(())))).then(|| "the database does not answer".to_owned())
+    }
+
+    async fn answers(&self) -> Result<(), sqlx::Error> {
         sqlx::query_scalar::<_, i64>("SELECT 1")
             .fetch_one(&self.reader)
             .await
-            .is_ok()
+            .map(drop)
     }
 
-    /// Moves the log into the file now and then until `stop` turns true.
-    pub(crate) async fn keep_log_short(self, mut stop: watch::Receiver<bool>) {
-        loop {
-            tokio::select! {
-                () = stopped(&mut stop) => return,
-                () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
-            }
-            if let Err(error) = self.shorten_log().await {
-                tracing::warn!(%error, "failed to move the database's log into its file");
-            }
-        }
-    }
-
-    async fn shorten_log(&self) -> Result<(), sqlx::Error> {
-        let mut connection = self.reader.acquire().await?;
-        // Passive: waits for nobody and stops nobody, but lets the log grow while others write.
-        let (_, pages, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
-            .fetch_one(&mut *connection)
-            .await?;
-        if pages < LOG_PAGES_MAX {
-            return Ok(());
-        }
-        // Truncating stops writers until every reader has let go of the log. What is left to move is
-        // little, and one wait is short: a reader that was paused must not stop the shop.
-        sqlx::query("PRAGMA busy_timeout = 50")
-            .execute(&mut *connection)
-            .await?;
-        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut *connection)
-            .await;
-        let restored = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", BUSY_WAIT.as_millis()));
-        sqlx::query(restored).execute(&mut *connection).await?;
-        truncated.map(drop)
-    }
-
-    /// Closes all connections.
+    /// Closes all connections; those that somebody still uses are given up after a moment.
     pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        let closed = async {
+            self.reader.close().await;
+            self.writer.close().await;
+        };
+        if tokio::time::timeout(CLOSE_WAIT, closed).await.is_err() {
+            tracing::warn!("connections to the database were still in use at the end and were cut");
+        }
     }
-}
-
-async fn connect(file: &Path, connections: u32) -> Result<AnyPool, DatabaseError> {
-    install_default_drivers();
-    let open = |source| DatabaseError::Open {
-        file: file.to_owned(),
-        source,
-    };
-    let options = AnyConnectOptions::from_url(&url_of(file)).map_err(open)?;
-    AnyPoolOptions::new()
-        .min_connections(connections)
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_WAIT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                sqlx::raw_sql(AssertSqlSafe(settings()))
-                    .execute(connection)
-                    .await
-                    .map(drop)
-            })
-        })
-        .connect_with(options)
-        .await
-        .map_err(open)
-}
-
-fn url_of(file: &Path) -> Url {
-    let mut url = Url::parse("sqlite:///?mode=rwc").expect("this is a URL");
-    url.set_path(&file.to_string_lossy());
-    url
-}
-
-// The wait comes first, since turning the log mode on may have to wait itself.
-fn settings() -> String {
-    format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
-         PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}; PRAGMA cache_size = {CACHE_KIB}",
-        BUSY_WAIT.as_millis()
-    )
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::AssertSqlSafe;
+
     use super::*;
 
     const ONE: &str = "CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT;";

@@ -8,18 +8,25 @@
 
 mod audit;
 mod bug;
+mod cache;
 mod clock;
 mod config;
 mod database;
 mod http;
+mod link;
 mod outbox;
+mod parts;
+mod queue;
+mod redis_link;
 mod role;
 mod roles;
 mod serve;
 mod telemetry;
+mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};
+pub use parts::{PartError, become_part};
 pub use role::Role;
 pub use serve::{ServeError, serve};
 

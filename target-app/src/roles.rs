@@ -17,6 +17,7 @@ pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
+use crate::queue::Broker;
 use crate::serve::{ServeError, Started};
 
 /// The currency of every amount; amounts are whole numbers of its hundredth part.
@@ -47,13 +48,14 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             orders,
         } => Ok(frontend::start([users, catalog, orders], registry)),
         Duties::Users {
-            data,
+            storage,
             secret,
             password_memory_kib,
-        } => users::start(&data, &secret, password_memory_kib).await,
-        Duties::Catalog { data } => catalog::start(&data).await,
+        } => users::start(&storage, &secret, password_memory_kib).await,
+        Duties::Catalog { storage, redis } => catalog::start(&storage, redis, registry).await,
         Duties::Orders {
-            data,
+            storage,
+            queue,
             catalog,
             payments,
             notifications,
@@ -62,15 +64,21 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 catalog,
                 payments,
                 notifications,
+                queue,
             };
             let identity = orders::Identity {
                 instance: config.instance,
                 bug: config.bug,
             };
-            orders::start(&data, callees, identity, registry).await
+            orders::start(&storage, callees, identity, registry).await
         }
-        Duties::Payments { data, bank } => payments::start(&data, bank, config.bug, registry).await,
-        Duties::Notifications { data } => notifications::start(&data).await,
+        Duties::Payments { storage, bank } => {
+            payments::start(&storage, bank, config.bug, registry).await
+        }
+        Duties::Notifications { storage, queue } => {
+            let queue = queue.map(|url| Broker::new(url, &config.instance));
+            notifications::start(&storage, queue, registry).await
+        }
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }

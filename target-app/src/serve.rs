@@ -1,6 +1,6 @@
 //! The life of one role: start its parts, serve, end in order.
 //!
-//! Invariant: no request is answered before the role's database is ready, and the database is closed only
+//! Invariant: no request reaches a handler before the role's database is ready, and the database is closed only
 //! after the last request and the last background task have ended.
 
 use std::time::{Duration, Instant};

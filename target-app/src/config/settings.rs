@@ -2,6 +2,7 @@
 //!
 //! Invariant: a reader that returns `None` has added exactly one problem.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,8 +16,14 @@ use crate::roles::Rate;
 
 /// The shortest secret that is not refused, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
+/// The largest file of a secret, in bytes.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The longest delay that can be asked for, in milliseconds.
 const DELAY_MS_MAX: u64 = 60_000;
+
+/// A problem was added.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told;
 
 /// A source of settings and the problems found in it so far.
 pub(super) struct Settings<'a> {
@@ -79,7 +86,7 @@ impl<'a> Settings<'a> {
             .map(Duration::from_millis)
     }
 
-    /// The folder of the role's database.
+    /// The folder of the role's book.
     pub(super) fn data(&mut self) -> Option<PathBuf> {
         let text = self.required(
             "DATA_DIR",
@@ -97,10 +104,10 @@ impl<'a> Settings<'a> {
 
     /// The secret that signs and verifies tokens.
     pub(super) fn secret(&mut self) -> Option<Secret> {
-        let text = self.required(
-            "JWT_SECRET",
-            "a text of at least 16 bytes, the same for gateway and users",
-        )?;
+        let Some(text) = self.hidden(["JWT_SECRET", "JWT_SECRET_FILE"]).ok()? else {
+            let wanted = "a text of at least 16 bytes, the same for gateway and users";
+            return self.problem("JWT_SECRET", format!("is not set; set it to {wanted}"));
+        };
         if text.len() >= SECRET_BYTES_MIN {
             return Some(Secret(text));
         }
@@ -123,6 +130,14 @@ impl<'a> Settings<'a> {
                 format!("is `{text}`, but it must be host:port, such as 127.0.0.1:8080"),
             ),
         }
+    }
+
+    /// Where several callees answer.
+    pub(super) fn addresses<const N: usize>(
+        &mut self,
+        names: [&'static str; N],
+    ) -> [Option<Authority>; N] {
+        names.map(|name| self.address(name))
     }
 
     /// Where a callee answers that this role can do without: nothing if it is not set.
@@ -165,7 +180,25 @@ impl<'a> Settings<'a> {
         u32::try_from(number).ok()
     }
 
-    fn number(
+    /// A secret, given as `X` or as `X_FILE`, the path of a file that holds it; nothing means
+    /// that neither is set, an error that a problem was added. White space around it is no part of it.
+    pub(super) fn hidden(
+        &mut self,
+        [name, file]: [&'static str; 2],
+    ) -> Result<Option<String>, Told> {
+        match (self.optional(name), self.optional(file)) {
+            (text, None) => Ok(text),
+            (None, Some(path)) => match read_secret(&path) {
+                Ok(text) => Ok(Some(text)),
+                Err(reason) => Err(self.tell(file, format!("is `{path}`, but {reason}"))),
+            },
+            (Some(_), Some(_)) => {
+                Err(self.tell(file, format!("is set beside {name}; set one of the two")))
+            }
+        }
+    }
+
+    pub(super) fn number(
         &mut self,
         name: &'static str,
         text: &str,
@@ -188,14 +221,30 @@ impl<'a> Settings<'a> {
             .or_else(|| self.problem(name, format!("is not set; set it to {wanted}")))
     }
 
-    fn optional(&self, name: &str) -> Option<String> {
+    pub(super) fn optional(&self, name: &str) -> Option<String> {
         (self.lookup)(name)
             .map(|text| text.trim().to_owned())
             .filter(|text| !text.is_empty())
     }
 
-    fn problem<T>(&mut self, setting: &'static str, text: String) -> Option<T> {
-        self.problems.push(Problem { setting, text });
+    pub(super) fn problem<T>(&mut self, setting: &'static str, text: String) -> Option<T> {
+        self.tell(setting, text);
         None
+    }
+
+    pub(super) fn tell(&mut self, setting: &'static str, text: String) -> Told {
+        self.problems.push(Problem { setting, text });
+        Told
+    }
+}
+
+fn read_secret(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text));
+    match read {
+        Err(error) => Err(format!("the file cannot be read: {error}")),
+        Ok(_) if text.trim().is_empty() => Err("the file is empty".to_owned()),
+        Ok(_) => Ok(text.trim().to_owned()),
     }
 }

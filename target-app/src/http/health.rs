@@ -2,8 +2,8 @@
 //!
 //! Invariant: neither asks another role; a lost peer must not close the whole shop.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::StatusCode;
 use axum::Json;
@@ -13,9 +13,6 @@ use tokio::sync::watch;
 
 use super::server::Phase;
 use crate::database::Database;
-
-/// How long the role's own database may take to answer the probe.
-const DATABASE_WAIT: Duration = Duration::from_millis(500);
 
 /// What `/ready` looks at.
 #[derive(Debug)]
@@ -38,11 +35,10 @@ pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> (StatusCod
     }
 }
 
-async fn reason_not_ready(readiness: &Readiness) -> Option<&'static str> {
+async fn reason_not_ready(readiness: &Readiness) -> Option<Cow<'static, str>> {
     if *readiness.phase.borrow() != Phase::Serving {
-        return Some("this instance is stopping");
+        return Some("this instance is stopping".into());
     }
     let database = readiness.database.as_ref()?;
-    let answers = tokio::time::timeout(DATABASE_WAIT, database.answers()).await;
-    (answers != Ok(true)).then_some("the database does not answer")
+    database.trouble().await.map(Cow::Owned)
 }

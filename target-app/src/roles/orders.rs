@@ -17,7 +17,6 @@ mod saga;
 mod state;
 mod sweep;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::http::uri::Authority;
@@ -28,8 +27,13 @@ use tokio::sync::Notify;
 
 use crate::audit as audits;
 use crate::bug::Bug;
-use crate::database::Database;
+use crate::config::{PartUrl, Storage};
+use crate::database::{Database, Schema, no_rows};
+use crate::link;
+use crate::outbox::carrier::Carrier;
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
+use crate::queue::Broker;
+use crate::queue::publish::Publisher;
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::limits::ORDERS_CALL;
 use crate::upstream::{Connections, Upstream};
@@ -41,12 +45,22 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0001_start.sql"),
     include_str!("../../migrations/orders/0002_history.sql"),
 ];
+const SCHEMA: Schema = Schema {
+    name: "orders",
+    sqlite: MIGRATIONS,
+    postgres: &[
+        include_str!("../../migrations/postgres/orders/0001_start.sql"),
+        include_str!("../../migrations/postgres/orders/0002_history.sql"),
+    ],
+};
 
 /// Where the callees answer.
 pub(super) struct Callees {
     pub(super) catalog: Authority,
     pub(super) payments: Authority,
     pub(super) notifications: Authority,
+    /// Between orders and notifications, if there is one.
+    pub(super) queue: Option<PartUrl>,
 }
 
 /// Who this process is.
@@ -74,21 +88,33 @@ struct Orders {
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     callees: Callees,
     Identity { instance, bug }: Identity,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "orders", MIGRATIONS).await?;
+    let mut tasks = Tasks::new();
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
-    let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
+    let carrier = match callees.queue {
+        None => Carrier::Http(Box::new(connections.to(
+            "notifications",
+            callees.notifications,
+            ORDERS_CALL,
+        ))),
+        Some(url) => {
+            let (queue, keeper) = link::open(Broker::new(url, &instance), registry);
+            tasks.start(|stop| keeper.run(stop));
+            Carrier::Queue(Publisher::new(queue, registry))
+        }
+    };
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
-        .then(|| memory::open(consumer.clone()))
+        .then(|| memory::open(carrier.clone()))
         .unzip();
     let (late, promises) = (bug == Some(Bug::AcknowledgeBeforeCommit))
         .then(late::queue)
         .unzip();
-    let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
+    let outbox = Outbox::new(database.clone(), carrier, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
         catalog: connections.to("catalog", callees.catalog, ORDERS_CALL),
@@ -99,8 +125,6 @@ pub(super) async fn start(
         memory_outbox,
     });
 
-    let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
     tasks.start(|stop| outbox.run(stop));
     tasks.start(|stop| sweep::run(Arc::clone(&orders), stop));
     if let Some(delivery) = delivery {
@@ -117,7 +141,7 @@ pub(super) async fn start(
         .route("/checkout", post(checkout::check_out))
         .route("/orders/{id}", get(checkout::show))
         .with_state(orders)
-        .merge(audits::route(data, OrderBook(database.clone())));
+        .merge(audits::route(&storage.folder, OrderBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),

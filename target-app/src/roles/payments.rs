@@ -9,7 +9,6 @@
 
 mod bank;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::http::StatusCode;
@@ -25,7 +24,8 @@ use uuid::Uuid;
 
 use crate::bug::Bug;
 use crate::clock;
-use crate::database::Database;
+use crate::config::Storage;
+use crate::database::{Database, Schema, no_rows};
 use crate::http::body::FromRole;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
@@ -36,6 +36,13 @@ use crate::upstream::limits::PAYMENTS_CALL;
 use bank::{Bank, Verdict};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/payments/0001_start.sql")];
+const SCHEMA: Schema = Schema {
+    name: "payments",
+    sqlite: MIGRATIONS,
+    postgres: &[include_str!(
+        "../../migrations/postgres/payments/0001_start.sql"
+    )],
+};
 
 #[derive(Debug)]
 struct Payments {
@@ -45,19 +52,18 @@ struct Payments {
 
 /// Prepares the role.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     bank: Authority,
     bug: Option<Bug>,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "payments", MIGRATIONS).await?;
+    let mut tasks = Tasks::new();
+    let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let upstream = Connections::new(registry).to("bank", bank, PAYMENTS_CALL);
     let payments = Payments {
         database: database.clone(),
         bank: Bank::new(upstream, bug),
     };
-    let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/charges/{order_id}", get(show))

@@ -7,7 +7,6 @@ mod password;
 mod seed;
 mod token;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::http::StatusCode;
@@ -18,8 +17,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock;
-use crate::config::Secret;
-use crate::database::{Database, DatabaseError};
+use crate::config::{Secret, Storage};
+use crate::database::{Database, Schema};
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::http::extract::IdempotencyKey;
@@ -29,30 +28,37 @@ use password::Passwords;
 use token::TokenWriter;
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/users/0001_start.sql")];
+const SCHEMA: Schema = Schema {
+    name: "users",
+    sqlite: MIGRATIONS,
+    postgres: &[include_str!(
+        "../../migrations/postgres/users/0001_start.sql"
+    )],
+};
 
 struct Users {
     database: Database,
-    passwords: Passwords,
+    passwords: Arc<Passwords>,
     tokens: TokenWriter,
 }
 
 /// Prepares the role, with the demonstration shoppers in place.
 pub(super) async fn start(
-    data: &Path,
+    storage: &Storage,
     secret: &Secret,
     memory_kib: u32,
 ) -> Result<Started, ServeError> {
-    let database = Database::open(data, "users", MIGRATIONS).await?;
     let passwords = Passwords::new(memory_kib).map_err(|error| ServeError::Passwords {
         memory_kib,
         text: error.to_string(),
     })?;
-    seed::shoppers(&database, &passwords)
-        .await
-        .map_err(|source| DatabaseError::Seed { source })?;
-
+    let passwords = Arc::new(passwords);
+    let rows = {
+        let passwords = Arc::clone(&passwords);
+        move |database| seed::shoppers(database, Arc::clone(&passwords))
+    };
     let mut tasks = Tasks::new();
-    tasks.start(|stop| database.clone().keep_log_short(stop));
+    let database = Database::start(storage, SCHEMA, rows, &mut tasks).await?;
     let users = Users {
         database: database.clone(),
         passwords,

@@ -4,12 +4,15 @@
 //! that was given back cannot be taken by a late repetition. At every commit, for each product,
 //! `initial` is `available` plus what reservations in state `reserved` hold.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::{Any, AnyConnection, Transaction};
 
 use crate::clock;
-use crate::database::Database;
-use crate::http::error::ApiError;
+use crate::database::{Database, Dialect};
+use crate::http::error::{ApiError, again};
 
 /// The most different products in one order.
 const LINES_MAX: usize = 50;
@@ -47,6 +50,9 @@ pub(super) struct Line {
 }
 
 /// Decides a wish, or repeats what was decided.
+///
+/// Of two processes that decide the same order at once, the second one cannot write its decision; it
+/// looks again and finds the first one's.
 pub(super) async fn reserve(database: &Database, wish: &Wish) -> Result<Decision, ApiError> {
     let quantities = wish.lines.iter().all(|line| line.quantity > 0);
     if wish.lines.is_empty() || wish.lines.len() > LINES_MAX || !quantities {
@@ -55,12 +61,16 @@ pub(super) async fn reserve(database: &Database, wish: &Wish) -> Result<Decision
             format!("1 to {LINES_MAX} lines with quantities above 0 are needed"),
         ));
     }
+    again(|| decide(database, wish)).await
+}
+
+async fn decide(database: &Database, wish: &Wish) -> Result<Decision, ApiError> {
     let mut transaction = database.begin().await?;
-    if let Some(decision) = decided(&mut transaction, &wish.order_id).await? {
+    if let Some(decision) = decided(&mut transaction, database.dialect(), &wish.order_id).await? {
         transaction.rollback().await?;
         return Ok(decision);
     }
-    let decision = match price(&mut transaction, &wish.lines).await? {
+    let decision = match price(&mut transaction, database.dialect(), &wish.lines).await? {
         Ok(lines) => {
             take(&mut transaction, &lines).await?;
             let amount = lines
@@ -88,16 +98,15 @@ pub(super) async fn reserve(database: &Database, wish: &Wish) -> Result<Decision
 
 /// Gives back what an order holds; an order that has not asked yet will be refused.
 pub(super) async fn release(database: &Database, order_id: &str) -> Result<(), ApiError> {
+    again(|| give_back(database, order_id)).await
+}
+
+async fn give_back(database: &Database, order_id: &str) -> Result<(), ApiError> {
     let mut transaction = database.begin().await?;
-    match decided(&mut transaction, order_id).await? {
+    match decided(&mut transaction, database.dialect(), order_id).await? {
         Some(decision) if decision.state == "reserved" => {
-            for line in &decision.lines {
-                sqlx::query("UPDATE stock SET available = available + $2 WHERE product_id = $1")
-                    .bind(&line.product_id)
-                    .bind(line.quantity)
-                    .execute(&mut *transaction)
-                    .await?;
-            }
+            let statement = "UPDATE stock SET available = available + $2 WHERE product_id = $1";
+            move_stock(&mut transaction, statement, &decision.lines).await?;
             sqlx::query(
                 "UPDATE reservations SET state = 'released', reason = $2 WHERE order_id = $1",
             )
@@ -126,15 +135,19 @@ const RELEASED: &str = "the order was given up";
 
 type Row = (String, Option<String>, i64, String);
 
+// Locks the decision, so that stock is given back once.
 async fn decided(
     connection: &mut AnyConnection,
+    dialect: Dialect,
     order_id: &str,
 ) -> Result<Option<Decision>, ApiError> {
-    let row: Option<Row> =
-        sqlx::query_as("SELECT state, reason, amount, lines FROM reservations WHERE order_id = $1")
-            .bind(order_id)
-            .fetch_optional(connection)
-            .await?;
+    let row: Option<Row> = sqlx::query_as(dialect.pick(
+        "SELECT state, reason, amount, lines FROM reservations WHERE order_id = $1",
+        "SELECT state, reason, amount, lines FROM reservations WHERE order_id = $1 FOR UPDATE",
+    ))
+    .bind(order_id)
+    .fetch_optional(connection)
+    .await?;
     let Some((state, reason, amount, lines)) = row else {
         return Ok(None);
     };
@@ -148,24 +161,45 @@ async fn decided(
     }))
 }
 
+/// Name, price and what is left of a product.
+type Offer = (String, i64, i64);
+
+// What there is of each product. Rows are locked in the order of their ids by whoever sets stock aside
+// or gives it back, so that nobody waits in a ring.
+async fn offers(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    wished: &[WishedLine],
+) -> Result<BTreeMap<String, Offer>, sqlx::Error> {
+    let ids: Vec<&str> = wished.iter().map(|line| line.product_id.as_str()).collect();
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(dialect.pick(
+        "SELECT p.id, p.name, p.price, s.available FROM products p JOIN stock s ON s.product_id = p.id
+         WHERE p.id IN (SELECT value FROM json_each($1))",
+        "SELECT p.id, p.name, p.price, s.available FROM products p JOIN stock s ON s.product_id = p.id
+         WHERE s.product_id = ANY(ARRAY(SELECT json_array_elements_text($1::json)))
+         ORDER BY s.product_id FOR UPDATE OF s",
+    ))
+    .bind(json!(ids).to_string())
+    .fetch_all(connection)
+    .await?;
+    let offer = |(id, name, price, left)| (id, (name, price, left));
+    Ok(rows.into_iter().map(offer).collect())
+}
+
 // The lines with names and prices, or why they cannot be had.
 async fn price(
     connection: &mut AnyConnection,
+    dialect: Dialect,
     wished: &[WishedLine],
 ) -> Result<Result<Vec<Line>, String>, ApiError> {
+    let offers = offers(connection, dialect, wished).await?;
     let mut lines: Vec<Line> = Vec::with_capacity(wished.len());
     for WishedLine {
         product_id,
         quantity,
     } in wished
     {
-        let row: Option<(String, i64, i64)> = sqlx::query_as(
-            "SELECT p.name, p.price, s.available FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = $1",
-        )
-        .bind(product_id)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some((name, unit_price, available)) = row else {
+        let Some((name, unit_price, available)) = offers.get(product_id) else {
             return Ok(Err(format!("there is no product `{product_id}`")));
         };
         if lines.iter().any(|line| line.product_id == *product_id) {
@@ -173,22 +207,33 @@ async fn price(
                 "product `{product_id}` stands in the order twice"
             )));
         }
-        if available < *quantity {
+        if available < quantity {
             return Ok(Err(format!("only {available} of `{product_id}` are left")));
         }
         lines.push(Line {
             product_id: product_id.clone(),
-            name,
+            name: name.clone(),
             quantity: *quantity,
-            unit_price,
+            unit_price: *unit_price,
         });
     }
     Ok(Ok(lines))
 }
 
 async fn take(transaction: &mut Transaction<'_, Any>, lines: &[Line]) -> Result<(), ApiError> {
+    let statement = "UPDATE stock SET available = available - $2 WHERE product_id = $1";
+    move_stock(transaction, statement, lines).await
+}
+
+async fn move_stock(
+    transaction: &mut Transaction<'_, Any>,
+    statement: &'static str,
+    lines: &[Line],
+) -> Result<(), ApiError> {
+    let mut lines: Vec<&Line> = lines.iter().collect();
+    lines.sort_unstable_by(|one, other| one.product_id.cmp(&other.product_id));
     for line in lines {
-        sqlx::query("UPDATE stock SET available = available - $2 WHERE product_id = $1")
+        sqlx::query(statement)
             .bind(&line.product_id)
             .bind(line.quantity)
             .execute(&mut **transaction)

@@ -4,17 +4,26 @@
 
 use std::fmt::Write as _;
 
+use crate::database::Dialect;
+
 /// Words looked for; more are left out.
 const WORDS_MAX: usize = 5;
 
-/// An FTS5 expression for products with words that begin with all of those typed; nothing if none was.
-pub(super) fn expression(text: &str) -> Option<String> {
+/// An expression of FTS5, or of `to_tsquery`, for products with words that begin with all of those typed;
+/// nothing if none was.
+pub(super) fn expression(dialect: Dialect, text: &str) -> Option<String> {
+    let (between, quote, any_end) = match dialect {
+        Dialect::Sqlite => (" ", '"', "*"),
+        Dialect::Postgres => (" & ", '\'', ":*"),
+    };
     let words = text
         .split(|letter: char| !letter.is_alphanumeric())
         .filter(|word| !word.is_empty());
     let mut expression = String::with_capacity(text.len() + 16);
     for word in words.take(WORDS_MAX) {
-        write!(expression, "\"{word}\"* ").expect("a String takes all that is written to it");
+        let between = if expression.is_empty() { "" } else { between };
+        write!(expression, "{between}{quote}{word}{quote}{any_end}")
+            .expect("a String takes all that is written to it");
     }
     (!expression.is_empty()).then_some(expression)
 }
@@ -24,7 +33,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, wanted: Option<&str>) {
-        assert_eq!(expression(text).as_deref().map(str::trim), wanted, "{text}");
+        let found = expression(Dialect::Sqlite, text);
+        assert_eq!(found.as_deref(), wanted, "{text}");
     }
 
     #[test]
@@ -36,5 +46,7 @@ mod tests {
         check("caf\u{e9}", Some("\"caf\u{e9}\"*"));
         check("'; --", None);
         check("a b c d e f g", Some("\"a\"* \"b\"* \"c\"* \"d\"* \"e\"*"));
+        let found = expression(Dialect::Postgres, "o'ak | !lamp:*");
+        assert_eq!(found.as_deref(), Some("'o':* & 'ak':* & 'lamp':*"));
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::database::Database;
+use crate::database::{Database, Dialect};
 
 /// Products of the demonstration shop.
 pub(super) const PRODUCTS: u32 = 200;
@@ -42,6 +42,12 @@ const LINES: [&str; 10] = [
 /// Makes so many products if there are none.
 pub(super) async fn products(database: &Database, count: u32) -> Result<(), sqlx::Error> {
     let mut transaction = database.begin().await?;
+    if database.dialect() == Dialect::Postgres {
+        // One process at a time, as the write lock has it on SQLite; reading goes on.
+        sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *transaction)
+            .await?;
+    }
     let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM products LIMIT 1")
         .fetch_optional(&mut *transaction)
         .await?;
@@ -49,16 +55,22 @@ pub(super) async fn products(database: &Database, count: u32) -> Result<(), sqlx
         return transaction.rollback().await;
     }
     let rows: Vec<Value> = (1..=count).map(product).collect();
-    sqlx::query(
+    sqlx::query(database.dialect().pick(
         "INSERT INTO products (number, id, name, category, description, price)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1)",
-    )
+        "INSERT INTO products (number, id, name, category, description, price)
+         SELECT (value ->> 0)::bigint, value ->> 1, value ->> 2, value ->> 3, value ->> 4, (value ->> 5)::bigint
+         FROM json_array_elements($1::json)",
+    ))
     .bind(json!(rows).to_string())
     .execute(&mut *transaction)
     .await?;
-    sqlx::query("INSERT INTO product_words (product_words) VALUES ('rebuild')")
-        .execute(&mut *transaction)
-        .await?;
+    // PostgreSQL keeps the words by itself.
+    if database.dialect() == Dialect::Sqlite {
+        sqlx::query("INSERT INTO product_words (product_words) VALUES ('rebuild')")
+            .execute(&mut *transaction)
+            .await?;
+    }
     sqlx::query(
         "INSERT INTO stock (product_id, initial, available) SELECT id, $1, $1 FROM products",
     )

@@ -16,12 +16,16 @@ type Row = (String, String, i64, String, String);
 
 impl Book for OrderBook {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
-        let mut rows = sqlx::query_as(
+        let mut moment = self.0.snapshot().await?;
+        let mut rows = sqlx::query_as(self.0.dialect().pick(
             "SELECT id, request_key, amount, lines,
                     (SELECT json_group_array(state ORDER BY step) FROM order_states WHERE order_id = id)
              FROM orders ORDER BY id",
-        )
-        .fetch(self.0.reader());
+            "SELECT id, request_key, amount, lines,
+                    (SELECT json_agg(state ORDER BY step)::text FROM order_states WHERE order_id = id)
+             FROM orders ORDER BY id",
+        ))
+        .fetch(&mut *moment);
         while let Some(row) = rows.try_next().await? {
             lines.put(&line(row).map_err(|error| ApiError::internal(error.to_string()))?)?;
         }

@@ -11,11 +11,12 @@ use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
-use sqlx::{FromRow, Row as _};
+use sqlx::{Any, FromRow, Row as _, Transaction};
 use uuid::Uuid;
 
 use super::Orders;
 use crate::clock;
+use crate::database::Dialect;
 use crate::http::body::Body;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
@@ -147,14 +148,16 @@ pub(super) async fn remove(
     ids: Ids,
 ) -> Result<StatusCode, ApiError> {
     orders.open_cart(ids.get("id"), &shopper).await?;
+    let mut transaction = orders.changing(ids.get("id")).await?;
     sqlx::query(
         "DELETE FROM cart_lines WHERE cart_id = $1 AND product_id = $2
          AND EXISTS (SELECT 1 FROM carts WHERE id = $1 AND order_id IS NULL)",
     )
     .bind(ids.get("id"))
     .bind(ids.get("product_id"))
-    .execute(orders.database.writer())
+    .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     // Gone is gone, also when it was gone before: so the request can be repeated.
     Ok(StatusCode::NO_CONTENT)
 }
@@ -198,8 +201,19 @@ impl Orders {
         Ok(self.catalog.document(&answer, &[StatusCode::OK])?)
     }
 
-    // The new quantity. One statement checks the bounds and the key and adds, so that requests at the
-    // same moment cannot slip in between.
+    // A transaction that nobody else changes the cart in, nor takes it for an order.
+    async fn changing(&self, cart: &str) -> Result<Transaction<'static, Any>, ApiError> {
+        let mut transaction = self.database.begin().await?;
+        if self.database.dialect() == Dialect::Postgres {
+            sqlx::query("SELECT 1 FROM carts WHERE id = $1 FOR UPDATE")
+                .bind(cart)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction)
+    }
+
+    // The new quantity. One statement checks the bounds and the key and adds.
     async fn add_line(
         &self,
         cart: &str,
@@ -207,15 +221,17 @@ impl Orders {
         product: &Product,
         key: &str,
     ) -> Result<i64, ApiError> {
+        let mut transaction = self.changing(cart).await?;
         let quantity: Option<i64> = sqlx::query_scalar(
             "INSERT INTO cart_lines (cart_id, product_id, name, unit_price, quantity, last_key)
              SELECT $1, $2, $3, $4, $5, $6
              WHERE EXISTS (SELECT 1 FROM carts WHERE id = $1 AND order_id IS NULL)
                AND (SELECT count(*) FROM cart_lines WHERE cart_id = $1 AND product_id <> $2) < $7
              ON CONFLICT (cart_id, product_id) DO UPDATE SET
-               quantity = CASE last_key WHEN excluded.last_key THEN quantity ELSE quantity + excluded.quantity END,
+               quantity = CASE cart_lines.last_key WHEN excluded.last_key THEN cart_lines.quantity
+                          ELSE cart_lines.quantity + excluded.quantity END,
                last_key = excluded.last_key
-             WHERE last_key = excluded.last_key OR quantity + excluded.quantity <= $8
+             WHERE cart_lines.last_key = excluded.last_key OR cart_lines.quantity + excluded.quantity <= $8
              RETURNING quantity",
         )
         .bind(cart)
@@ -226,8 +242,9 @@ impl Orders {
         .bind(key)
         .bind(i64::try_from(LINES_MAX).unwrap_or(i64::MAX))
         .bind(QUANTITY_MAX)
-        .fetch_optional(self.database.writer())
+        .fetch_optional(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         quantity.ok_or_else(|| {
             ApiError::conflict("this cart cannot take the product").field("quantity").help(format!(
                 "a cart that is not ordered yet holds at most {LINES_MAX} products, and {QUANTITY_MAX} of each"

@@ -17,9 +17,10 @@ use super::carts::{LINES_MAX, Piece, already_ordered, no_such_cart};
 use super::order::Order;
 use super::state::State;
 use crate::clock;
+use crate::database::Dialect;
 use crate::http::body::Body;
 use crate::http::context::Context;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, again};
 use crate::http::extract::{IdempotencyKey, Ids, Shopper, is_id};
 use crate::http::fields::Fields;
 use crate::roles::CURRENCY;
@@ -95,7 +96,7 @@ pub(super) async fn check_out(
 ) -> Result<Json<Value>, ApiError> {
     let key = key.required()?;
     let wish = Wish::read(&body)?;
-    let order = orders.open(&shopper, &key, &wish).await?;
+    let order = again(|| orders.open(&shopper, &key, &wish)).await?;
     let order = orders.drive(order, &context).await?;
     answer(&order)
 }
@@ -155,10 +156,16 @@ fn answer(order: &Order) -> Result<Json<Value>, ApiError> {
 
 impl Orders {
     // The order of this key: found, or made in one transaction, so that two instances that get the key
-    // at once agree on one order.
+    // at once agree on one order: the second one finds the cart locked, or the key taken, and looks again.
     async fn open(&self, shopper: &str, key: &str, wish: &Wish) -> Result<Order, ApiError> {
         let fingerprint = wish.fingerprint();
         let mut transaction = self.database.begin().await?;
+        let held = match &wish.purchase {
+            Purchase::Pieces(_) => None,
+            Purchase::Cart(cart) => {
+                holder(&mut transaction, self.database.dialect(), cart, shopper).await?
+            }
+        };
         if let Some((order, first)) = Order::by_key(&mut transaction, shopper, key).await? {
             transaction.rollback().await?;
             if first == fingerprint {
@@ -180,7 +187,7 @@ impl Orders {
         let id = format!("o-{}", Uuid::now_v7().simple());
         let pieces = match &wish.purchase {
             Purchase::Pieces(pieces) => pieces.clone(),
-            Purchase::Cart(cart) => take_cart(&mut transaction, cart, shopper, &id).await?,
+            Purchase::Cart(cart) => take_cart(&mut transaction, cart, held, &id).await?,
         };
         let cart = match &wish.purchase {
             Purchase::Cart(cart) => Some(cart.as_str()),
@@ -212,19 +219,33 @@ impl Orders {
     }
 }
 
+/// The order that holds a cart, if any; nothing if the shopper has no such cart.
+type Holder = Option<(Option<String>,)>;
+
+// Locks the cart, so that what is read afterwards is true until the end of the transaction.
+async fn holder(
+    transaction: &mut Transaction<'_, Any>,
+    dialect: Dialect,
+    cart: &str,
+    shopper: &str,
+) -> Result<Holder, sqlx::Error> {
+    sqlx::query_as(dialect.pick(
+        "SELECT order_id FROM carts WHERE id = $1 AND shopper_id = $2",
+        "SELECT order_id FROM carts WHERE id = $1 AND shopper_id = $2 FOR UPDATE",
+    ))
+    .bind(cart)
+    .bind(shopper)
+    .fetch_optional(&mut **transaction)
+    .await
+}
+
 // Marks the cart as held by the order and says what is in it.
 async fn take_cart(
     transaction: &mut Transaction<'_, Any>,
     cart: &str,
-    shopper: &str,
+    held: Holder,
     order_id: &str,
 ) -> Result<Vec<Piece>, ApiError> {
-    let held: Option<(Option<String>,)> =
-        sqlx::query_as("SELECT order_id FROM carts WHERE id = $1 AND shopper_id = $2")
-            .bind(cart)
-            .bind(shopper)
-            .fetch_optional(&mut **transaction)
-            .await?;
     match held {
         None => return Err(no_such_cart(cart)),
         Some((Some(order_id),)) => return Err(already_ordered(cart, &order_id)),

@@ -296,7 +296,7 @@ impl Change {
     async fn update(&self, connection: &mut AnyConnection, id: &str) -> Result<bool, sqlx::Error> {
         let updated = sqlx::query(
             "UPDATE orders SET state = $3, due = $4, amount = $5, lines = $6, refusal = $7, reason = $8,
-                               charge_id = $9, updated_at = ?10
+                               charge_id = $9, updated_at = $10
              WHERE id = $1 AND state = $2",
         )
         .bind(id)

@@ -18,6 +18,7 @@ use crate::clock;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::serve::stopped;
+use crate::trouble::Trouble;
 
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -28,13 +29,22 @@ const BATCH: i64 = 20;
 
 /// Sweeps until `stop` turns true.
 pub(super) async fn run(orders: Arc<Orders>, mut stop: watch::Receiver<bool>) {
+    if !orders.database.prepared(&mut stop).await {
+        return;
+    }
+    let mut trouble = Trouble::default();
     loop {
         tokio::select! {
             () = stopped(&mut stop) => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        if let Err(error) = sweep(&orders, LEFT_BEHIND_MS).await {
-            tracing::warn!(?error, "failed to look for orders left behind");
+        match sweep(&orders, LEFT_BEHIND_MS).await {
+            Ok(_) => drop(trouble.is_over()),
+            Err(error) => {
+                if trouble.is_news(&format!("{error:?}")) {
+                    tracing::warn!(?error, "failed to look for orders left behind");
+                }
+            }
         }
     }
 }
@@ -96,13 +106,18 @@ async fn anything_due(orders: &Orders, before: i64) -> Result<bool, sqlx::Error>
 // Touching an order claims it: no other instance finds it untouched for a while. One that waits for a
 // callee that is not asked now is left alone.
 async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(orders.database.dialect().pick(
         "UPDATE orders SET updated_at = $2 WHERE id IN
            (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1
               AND ((state = 'reserved' AND $4 = 1) OR (state <> 'reserved' AND $5 = 1))
             ORDER BY updated_at LIMIT $3)
          RETURNING id",
-    )
+        "WITH left_behind AS MATERIALIZED
+           (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1 ORDER BY updated_at LIMIT $3
+            FOR UPDATE SKIP LOCKED)
+         UPDATE orders SET updated_at = $2 FROM left_behind WHERE orders.id = left_behind.id
+         RETURNING orders.id",
+    ))
     .bind(before)
     .bind(clock::now_ms())
     .bind(BATCH)

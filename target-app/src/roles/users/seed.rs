@@ -2,6 +2,8 @@
 //!
 //! Invariant: running it twice, or in several processes at once, makes them once.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::password::Passwords;
@@ -15,8 +17,8 @@ pub(super) const PASSWORD: &str = "correct-horse-battery";
 
 /// Makes the shoppers if they are not there.
 pub(super) async fn shoppers(
-    database: &Database,
-    passwords: &Passwords,
+    database: Database,
+    passwords: Arc<Passwords>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = database.begin().await?;
     let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM shoppers WHERE id = 's-0001'")
@@ -38,10 +40,14 @@ pub(super) async fn shoppers(
             ])
         })
         .collect();
-    sqlx::query(
+    // Another process may have been faster while the hash was made.
+    sqlx::query(database.dialect().pick(
         "INSERT INTO shoppers (id, email, password_hash, created_at)
          SELECT value ->> 0, value ->> 1, $2, $3 FROM json_each($1)",
-    )
+        "INSERT INTO shoppers (id, email, password_hash, created_at)
+         SELECT value ->> 0, value ->> 1, $2, $3 FROM json_array_elements($1::json)
+         ON CONFLICT DO NOTHING",
+    ))
     .bind(json!(rows).to_string())
     .bind(hash)
     .bind(clock::now_ms())
@@ -60,9 +66,11 @@ mod tests {
         let database = Database::open(folder.path(), "users", super::super::MIGRATIONS)
             .await
             .unwrap();
-        let passwords = Passwords::new(64).unwrap();
+        let passwords = Arc::new(Passwords::new(64).unwrap());
         for _ in 0..2 {
-            shoppers(&database, &passwords).await.unwrap();
+            shoppers(database.clone(), Arc::clone(&passwords))
+                .await
+                .unwrap();
         }
         let (count, last): (i64, String) =
             sqlx::query_as("SELECT count(*), max(email) FROM shoppers")
