@@ -188,27 +188,30 @@ impl Config {
     }
 }
 
+/// Whom the gateway and the page ask.
+const BEHIND_THE_DOOR: [&str; 3] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"];
+
+fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
+    let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
+    let frontend = settings.optional_address("FRONTEND_ADDRESS");
+    let secrets = settings.secrets();
+    let rate = settings.rate(RATE);
+    Some(Duties::Gateway {
+        users: users?,
+        catalog: catalog?,
+        orders: orders?,
+        frontend: frontend?,
+        secrets: secrets?,
+        rate: rate?,
+    })
+}
+
 // Every setting of a role is read before the first `?`, so that all problems are found.
 fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
     match role {
-        Role::Gateway => {
-            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
-                .map(|name| settings.address(name));
-            let secrets = settings.secrets();
-            let frontend = settings.optional_address("FRONTEND_ADDRESS");
-            let rate = settings.rate(RATE);
-            Some(Duties::Gateway {
-                users: users?,
-                catalog: catalog?,
-                orders: orders?,
-                secrets: secrets?,
-                frontend: frontend?,
-                rate: rate?,
-            })
-        }
+        Role::Gateway => gateway(settings),
         Role::Frontend => {
-            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
-                .map(|name| settings.address(name));
+            let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
             Some(Duties::Frontend {
                 users: users?,
                 catalog: catalog?,
