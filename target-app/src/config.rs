@@ -3,6 +3,7 @@
 //! Invariant: every missing or invalid setting is found before anything starts, and all are reported at
 //! once, one line each, naming the setting. Secrets are never printed.
 
+mod parts;
 mod settings;
 mod storage;
 
@@ -16,6 +17,7 @@ use crate::bug::Bug;
 use crate::role::Role;
 use crate::roles::Rate;
 use crate::token::TokenSecrets;
+pub(crate) use parts::PartUrl;
 use settings::Settings;
 pub(crate) use storage::{Server, Storage};
 
@@ -65,9 +67,11 @@ pub(crate) enum Duties {
     },
     Catalog {
         storage: Storage,
+        redis: Option<PartUrl>,
     },
     Orders {
         storage: Storage,
+        queue: Option<PartUrl>,
         catalog: Authority,
         payments: Authority,
         notifications: Authority,
@@ -78,6 +82,7 @@ pub(crate) enum Duties {
     },
     Notifications {
         storage: Storage,
+        queue: Option<PartUrl>,
     },
     Bank {
         data: PathBuf,
@@ -90,6 +95,10 @@ pub(crate) enum Duties {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The secret itself, for the one place that signs or verifies.
     pub(crate) fn expose(&self) -> &[u8] {
         self.0.as_bytes()
@@ -216,7 +225,7 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
         Role::Orders => {
-            let storage = settings.storage(role);
+            let (storage, queue) = (settings.storage(role), parts::queue(settings));
             let [catalog, payments, notifications] = [
                 "CATALOG_ADDRESS",
                 "PAYMENTS_ADDRESS",
@@ -226,14 +235,16 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             let (storage, catalog) = (storage?, catalog?);
             Some(Duties::Orders {
                 storage,
+                queue,
                 catalog,
                 payments: payments?,
                 notifications: notifications?,
             })
         }
-        Role::Catalog => settings
-            .storage(role)
-            .map(|storage| Duties::Catalog { storage }),
+        Role::Catalog => {
+            let (storage, redis) = (settings.storage(role), parts::redis(settings));
+            storage.map(|storage| Duties::Catalog { storage, redis })
+        }
         Role::Payments => {
             let (storage, bank) = (settings.storage(role), settings.address("BANK_ADDRESS"));
             Some(Duties::Payments {
@@ -241,9 +252,10 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
                 bank: bank?,
             })
         }
-        Role::Notifications => settings
-            .storage(role)
-            .map(|storage| Duties::Notifications { storage }),
+        Role::Notifications => {
+            let (storage, queue) = (settings.storage(role), parts::queue(settings));
+            storage.map(|storage| Duties::Notifications { storage, queue })
+        }
         Role::Bank => {
             let (data, delay) = (settings.data(), settings.bank_delay(BANK_DELAY_MS));
             Some(Duties::Bank {
@@ -437,7 +449,7 @@ mod tests {
         let set = [("PORT", "0"), ("DATABASE_URL", url)];
         let config = read(Role::Catalog, &set).unwrap();
         assert!(!format!("{config:?}").contains("print"), "{config:?}");
-        let Duties::Catalog { storage } = config.duties else {
+        let Duties::Catalog { storage, .. } = config.duties else {
             panic!("another role");
         };
         assert_eq!(storage.server.unwrap().connections, 8);

@@ -8,11 +8,16 @@
 
 mod audit;
 mod bug;
+mod cache;
 mod clock;
 mod config;
 mod database;
 mod http;
+mod link;
 mod outbox;
+mod parts;
+mod queue;
+mod redis_link;
 mod role;
 mod roles;
 mod serve;
@@ -22,6 +27,7 @@ mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};
+pub use parts::{PartError, become_part};
 pub use role::Role;
 pub use serve::{ServeError, serve};
 

@@ -1,13 +1,17 @@
-//! `store ROLE`: one role of the store as a program of its own.
+//! `store ROLE`: one role of the store as a program of its own. `store part NAME`: a server that it uses.
 
 use anyhow::Context as _;
 
 fn main() -> anyhow::Result<()> {
-    let role = std::env::args().nth(1).with_context(|| {
+    let mut words = std::env::args().skip(1);
+    let role = words.next().with_context(|| {
         format!(
             "usage: store ROLE, where ROLE is one of {}",
             target_app::roles().join(", ")
         )
     })?;
+    if role == "part" {
+        return Err(target_app::become_part(words)).context("failed to become the part");
+    }
     target_app::run_blocking(&role)
 }

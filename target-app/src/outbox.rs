@@ -1,18 +1,19 @@
-//! Brings events from the outbox to their consumer over HTTP, at least once each.
+//! Brings events from the outbox to their consumer, at least once each.
 //!
 //! Several processes share the outbox: a process claims a batch for a while, sends it, and deletes it
-//! when the consumer has it. If it dies in between, the batch is sent again by its successor of the same
+//! when its carrier has delivered it: to the consumer over HTTP, or to a broker. If it dies in between, the batch is sent again by its successor of the same
 //! name, or by another process when the claim has run out; so the consumer must know events by their id.
 //!
-//! Invariant: an event leaves the outbox only after the consumer has answered that it is recorded.
+//! Invariant: an event leaves the outbox only after its delivery was confirmed.
 
+pub(crate) mod carrier;
 pub(crate) mod memory;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -22,11 +23,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::database::Database;
-use crate::http::context::Context;
-use crate::http::error::ApiError;
 use crate::serve::stopped;
 use crate::trouble::Trouble;
-use crate::upstream::Upstream;
+use carrier::Carrier;
 
 /// Events in one request to the consumer.
 const BATCH: i64 = 50;
@@ -44,11 +43,12 @@ const GATHER: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Outbox {
     database: Database,
-    consumer: Upstream,
+    carrier: Carrier,
     instance: String,
     owner: String,
     told: Arc<Notify>,
     delivered: Counter,
+    depth: Gauge,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,24 +95,31 @@ impl Outbox {
     /// A sender whose claims bear a name of this process alone.
     pub(crate) fn new(
         database: Database,
-        consumer: Upstream,
+        carrier: Carrier,
         instance: &str,
         registry: &mut Registry,
     ) -> Self {
         let delivered = Counter::default();
         registry.register(
             "outbox_delivered",
-            "Events the consumer has recorded",
+            "Events the consumer, or the broker, has",
             delivered.clone(),
+        );
+        let depth = Gauge::default();
+        registry.register(
+            "outbox_depth",
+            "Events waiting in the database, of all processes that share it",
+            depth.clone(),
         );
         let owner = format!("{instance}-{}", uuid::Uuid::new_v4().simple());
         Self {
             database,
-            consumer,
+            carrier,
             instance: instance.to_owned(),
             owner,
             told: Arc::default(),
             delivered,
+            depth,
         }
     }
 
@@ -133,18 +140,19 @@ impl Outbox {
         loop {
             match self.deliver_all().await {
                 Ok(()) => drop(trouble.is_over()),
-                Err(error) => {
-                    if trouble.is_news(&format!("{error:?}")) {
-                        tracing::warn!(?error, "failed to deliver events; they stay in the outbox");
-                    }
+                Err(error) if trouble.is_news(&error) => {
+                    tracing::warn!(error, "failed to deliver events; they stay in the outbox");
                 }
+                Err(_) => {}
             }
             tokio::select! {
-                () = stopped(&mut stop) => return,
+                () = stopped(&mut stop) => break,
                 () = self.told.notified() => tokio::time::sleep(GATHER).await,
+                () = self.carrier.back() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
+        self.carrier.close().await;
     }
 
     // What the process before this one of the same name had claimed, it will not deliver any more.
@@ -165,20 +173,42 @@ impl Outbox {
         Ok(())
     }
 
-    async fn deliver_all(&self) -> Result<(), ApiError> {
-        // While the consumer is not asked, events are not even claimed.
-        while self.consumer.refuses().is_none() && self.anything_due().await? {
+    async fn deliver_all(&self) -> Result<(), String> {
+        let failure = self.deliver_due().await;
+        let failure = failure.map_err(|error| format!("database: {error}"))?;
+        failure.map_or(Ok(()), Err)
+    }
+
+    // Why the last batch was not delivered, if it was not.
+    async fn deliver_due(&self) -> Result<Option<String>, sqlx::Error> {
+        while self.anything_due().await? {
+            self.measure().await?;
+            if !self.carrier.is_there() {
+                // Whoever keeps it up has said so in the log.
+                return Ok(None);
+            }
             let events = self.claim().await?;
             if events.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
-            if let Err(error) = send(&self.consumer, &events).await {
-                self.rest(&events).await?;
-                return Err(error);
+            let carried = self.carrier.carry(&events).await;
+            self.forget(&carried.delivered).await?;
+            self.delivered.inc_by(carried.delivered.len() as u64);
+            if carried.failure.is_some() {
+                self.rest(&carried.left).await?;
+                return Ok(carried.failure);
             }
-            self.forget(&events).await?;
-            self.delivered.inc_by(events.len() as u64);
         }
+        self.measure().await?;
+        Ok(None)
+    }
+
+    // As a rule there is next to nothing to count, and some thousand rows after a while without a carrier.
+    async fn measure(&self) -> Result<(), sqlx::Error> {
+        let depth: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(self.database.reader())
+            .await?;
+        self.depth.set(depth);
         Ok(())
     }
 
@@ -214,7 +244,7 @@ impl Outbox {
         Ok(events)
     }
 
-    async fn forget(&self, events: &[Event]) -> Result<(), sqlx::Error> {
+    async fn forget(&self, events: &[&Event]) -> Result<(), sqlx::Error> {
         sqlx::query(self.database.dialect().pick(
             "DELETE FROM outbox WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
             "DELETE FROM outbox WHERE claimed_by = $1
@@ -227,7 +257,7 @@ impl Outbox {
         Ok(())
     }
 
-    async fn rest(&self, events: &[Event]) -> Result<(), sqlx::Error> {
+    async fn rest(&self, events: &[&Event]) -> Result<(), sqlx::Error> {
         sqlx::query(self.database.dialect().pick(
             "UPDATE outbox SET claimed_until = $3
              WHERE claimed_by = $1 AND sequence IN (SELECT value FROM json_each($2))",
@@ -243,27 +273,16 @@ impl Outbox {
     }
 }
 
-async fn send(consumer: &Upstream, events: &[Event]) -> Result<(), ApiError> {
-    #[derive(Serialize)]
-    struct Batch<'a> {
-        events: &'a [Event],
-    }
-    let context = Context::background("outbox");
-    let key = events.first().map_or("", |event| event.id.as_str());
-    let answer = consumer
-        .post_json("/events", key, &Batch { events }, &context)
-        .await?;
-    consumer.document::<serde_json::Value>(&answer, &[StatusCode::OK])?;
-    Ok(())
-}
-
-fn sequences(events: &[Event]) -> String {
+fn sequences(events: &[&Event]) -> String {
     let numbers: Vec<i64> = events.iter().map(|event| event.sequence).collect();
     serde_json::json!(numbers).to_string()
 }
 
-// The payload is JSON already; it goes out as it was written.
+// The payload is JSON already and goes out as it was written. If it is not, it goes out as a text, which
+// the consumer puts with its dead letters: it must not hold up the others.
 fn as_json<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
-    raw.serialize(serializer)
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(raw) => raw.serialize(serializer),
+        Err(_) => text.serialize(serializer),
+    }
 }

@@ -17,6 +17,7 @@ pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
+use crate::queue::Broker;
 use crate::serve::{ServeError, Started};
 
 /// The currency of every amount; amounts are whole numbers of its hundredth part.
@@ -51,9 +52,10 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             secret,
             password_memory_kib,
         } => users::start(&storage, &secret, password_memory_kib).await,
-        Duties::Catalog { storage } => catalog::start(&storage).await,
+        Duties::Catalog { storage, redis } => catalog::start(&storage, redis, registry).await,
         Duties::Orders {
             storage,
+            queue,
             catalog,
             payments,
             notifications,
@@ -62,6 +64,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 catalog,
                 payments,
                 notifications,
+                queue,
             };
             let identity = orders::Identity {
                 instance: config.instance,
@@ -72,7 +75,10 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
         Duties::Payments { storage, bank } => {
             payments::start(&storage, bank, config.bug, registry).await
         }
-        Duties::Notifications { storage } => notifications::start(&storage).await,
+        Duties::Notifications { storage, queue } => {
+            let queue = queue.map(|url| Broker::new(url, &config.instance));
+            notifications::start(&storage, queue, registry).await
+        }
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }

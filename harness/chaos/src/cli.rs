@@ -128,10 +128,14 @@ pub(crate) enum Command {
     /// What `chaos` is beside a harness, for measuring it.
     #[command(hide = true, subcommand)]
     Internal(Internal),
-    /// Be one role of the bundled store (started by `run`).
+    /// Be one role of the bundled store, or `part NAME`: a server it uses (started by `run`).
     #[cfg(feature = "store")]
     #[command(hide = true)]
-    Store { role: String },
+    Store {
+        role: String,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -57,7 +57,7 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::Exec { parent, command } => internal::exec(parent, command),
         Command::Internal(Internal::NullServer { listen }) => internal::null_server(listen, output),
         #[cfg(feature = "store")]
-        Command::Store { role } => store::store(&role),
+        Command::Store { role, words } => store::store(&role, words),
     }
 }
 

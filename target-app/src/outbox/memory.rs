@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{Event, send};
+use super::Event;
+use super::carrier::Carrier;
 use crate::serve::stopped;
-use crate::upstream::Upstream;
 
 /// How long an event waits: longer than a stopping process still takes requests, so that some of what
 /// came in before the wish to stop is lost too.
@@ -28,13 +28,13 @@ pub(crate) struct MemoryOutbox(mpsc::Sender<(Instant, Event)>);
 #[derive(Debug)]
 pub(crate) struct MemoryDelivery {
     events: mpsc::Receiver<(Instant, Event)>,
-    consumer: Upstream,
+    carrier: Carrier,
 }
 
 /// The two ends of an outbox in memory.
-pub(crate) fn open(consumer: Upstream) -> (MemoryOutbox, MemoryDelivery) {
+pub(crate) fn open(carrier: Carrier) -> (MemoryOutbox, MemoryDelivery) {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
-    (MemoryOutbox(sender), MemoryDelivery { events, consumer })
+    (MemoryOutbox(sender), MemoryDelivery { events, carrier })
 }
 
 impl MemoryOutbox {
@@ -58,8 +58,8 @@ impl MemoryDelivery {
             while let Some((due, event)) = self.events.recv().await {
                 tokio::time::sleep_until(due).await;
                 let events = [event];
-                while let Err(error) = send(&self.consumer, &events).await {
-                    tracing::warn!(?error, "failed to deliver an event");
+                while let Some(error) = self.carrier.carry(&events).await.failure {
+                    tracing::warn!(error, "failed to deliver an event");
                     tokio::time::sleep(REST).await;
                 }
             }

@@ -12,7 +12,9 @@ use ::http::StatusCode;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
@@ -20,12 +22,15 @@ use sqlx::{FromRow, Row as _};
 
 use super::CURRENCY;
 use crate::audit::{self, Book, Line, Lines};
-use crate::config::Storage;
+use crate::cache::{Cache, Found, Key};
+use crate::config::{PartUrl, Storage};
 use crate::database::{Database, Schema};
 use crate::http::body::FromRole;
 use crate::http::error::ApiError;
 use crate::http::extract::Ids;
 use crate::http::fields::Parameters;
+use crate::link;
+use crate::redis_link::RedisPart;
 use crate::serve::{ServeError, Started, Tasks};
 use reservations::{Decision, Wish};
 
@@ -45,23 +50,49 @@ const SIZE: i64 = 20;
 const SIZE_MAX: i64 = 100;
 
 /// Prepares the role, with its products in place.
-pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
+pub(super) async fn start(
+    storage: &Storage,
+    redis: Option<PartUrl>,
+    registry: &mut Registry,
+) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let rows = |database| async move { seed::products(&database, seed::PRODUCTS).await };
     let database = Database::start(storage, SCHEMA, rows, &mut tasks).await?;
+    let redis = redis.map(|url| {
+        let (redis, keeper) = link::open(RedisPart::new(url), registry);
+        tasks.start(|stop| keeper.run(stop));
+        redis
+    });
+    let shelf = Shelf {
+        database: database.clone(),
+        cache: Cache::new(redis, registry),
+    };
     let router = Router::new()
         .route("/products", get(list))
         .route("/products/search", get(find))
         .route("/products/{id}", get(show))
-        .route("/reservations", post(reserve))
-        .route("/reservations/{order_id}/release", post(release))
-        .with_state(Arc::new(database.clone()))
+        .with_state(Arc::new(shelf))
+        .merge(reservations(database.clone()))
         .merge(audit::route(&storage.folder, StockBook(database.clone())));
     Ok(Started {
         router,
         database: Some(database),
         tasks,
     })
+}
+
+fn reservations(database: Database) -> Router {
+    Router::new()
+        .route("/reservations", post(reserve))
+        .route("/reservations/{order_id}/release", post(release))
+        .with_state(Arc::new(database))
+}
+
+/// What can be looked at: the database, and what was read of it a moment ago.
+#[derive(Debug)]
+struct Shelf {
+    database: Database,
+    cache: Cache,
 }
 
 /// A product as lists show it.
@@ -87,13 +118,16 @@ impl FromRow<'_, AnyRow> for Item {
 
 type Pairs = Query<Vec<(String, String)>>;
 
-async fn list(
-    State(database): State<Arc<Database>>,
-    Query(pairs): Pairs,
-) -> Result<Json<Value>, ApiError> {
+async fn list(State(shelf): State<Arc<Shelf>>, Query(pairs): Pairs) -> Result<Found, ApiError> {
     let parameters = Parameters::new(pairs);
     let page = parameters.integer("page", 1, 1..=PAGE_MAX)?;
     let size = parameters.integer("size", SIZE, 1..=SIZE_MAX)?;
+    let key = Key::Page(format!("list:{size}:{page}"));
+    let load = || read_page(&shelf.database, page, size);
+    shelf.cache.answer(&key, load).await
+}
+
+async fn read_page(database: &Database, page: i64, size: i64) -> Result<Bytes, ApiError> {
     // Numbers have no gaps and are the key, so a page is found without counting through those before.
     let items: Vec<Item> = sqlx::query_as(
         "SELECT id, name, category, price FROM products WHERE number > $1 ORDER BY number LIMIT $2",
@@ -102,19 +136,22 @@ async fn list(
     .bind(size)
     .fetch_all(database.reader())
     .await?;
-    Ok(Json(
-        json!({ "items": items, "currency": CURRENCY, "page": page, "size": size }),
+    Ok(text(
+        &json!({ "items": items, "currency": CURRENCY, "page": page, "size": size }),
     ))
 }
 
-async fn find(
-    State(database): State<Arc<Database>>,
-    Query(pairs): Pairs,
-) -> Result<Json<Value>, ApiError> {
+async fn find(State(shelf): State<Arc<Shelf>>, Query(pairs): Pairs) -> Result<Found, ApiError> {
     let parameters = Parameters::new(pairs);
-    let text = parameters.text("q", 1..=64)?;
+    let words = parameters.text("q", 1..=64)?;
     let size = parameters.integer("size", SIZE, 1..=SIZE_MAX)?;
-    let items: Vec<Item> = match search::expression(database.dialect(), text) {
+    let key = Key::Page(format!("search:{size}:{words}"));
+    let load = || read_matches(&shelf.database, words, size);
+    shelf.cache.answer(&key, load).await
+}
+
+async fn read_matches(database: &Database, words: &str, size: i64) -> Result<Bytes, ApiError> {
+    let items: Vec<Item> = match search::expression(database.dialect(), words) {
         None => Vec::new(),
         Some(expression) => {
             sqlx::query_as(database.dialect().pick(
@@ -130,13 +167,19 @@ async fn find(
             .await?
         }
     };
-    Ok(Json(
-        json!({ "items": items, "currency": CURRENCY, "q": text }),
+    Ok(text(
+        &json!({ "items": items, "currency": CURRENCY, "q": words }),
     ))
 }
 
-async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
+async fn show(State(shelf): State<Arc<Shelf>>, ids: Ids) -> Result<Found, ApiError> {
     let id = ids.get("id");
+    let key = Key::Product(id.to_owned());
+    let load = || read_product(&shelf.database, id);
+    shelf.cache.answer(&key, load).await
+}
+
+async fn read_product(database: &Database, id: &str) -> Result<Bytes, ApiError> {
     let row: Option<(String, String, String, i64, i64)> = sqlx::query_as(
         "SELECT p.name, p.category, p.description, p.price, s.available
          FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = $1",
@@ -146,10 +189,14 @@ async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Va
     .await?;
     let (name, category, description, price, stock) =
         row.ok_or_else(|| ApiError::not_found(format!("there is no product `{id}`")).field("id"))?;
-    Ok(Json(json!({
+    Ok(text(&json!({
         "id": id, "name": name, "category": category, "description": description,
         "price": price, "currency": CURRENCY, "stock": stock,
     })))
+}
+
+fn text(document: &Value) -> Bytes {
+    document.to_string().into()
 }
 
 async fn reserve(

@@ -1,7 +1,11 @@
 //! Records what shoppers are to be told about their orders.
 //!
+//! Events come over HTTP from the outbox, or from a broker if there is one.
+//!
 //! Invariant: an event is recorded once however often it is sent, and an answer of 200 means that all
-//! events of the request are recorded.
+//! events of the request are recorded, or kept as dead letters.
+
+mod book;
 
 use std::sync::Arc;
 
@@ -9,43 +13,61 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::TryStreamExt as _;
+use prometheus_client::registry::Registry;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::audit::{self, Book, Line, Lines};
-use crate::clock;
 use crate::config::Storage;
 use crate::database::{Database, Schema, no_rows};
 use crate::http::body::FromRole;
 use crate::http::error::ApiError;
 use crate::http::extract::Ids;
+use crate::link;
+use crate::queue::Broker;
+use crate::queue::consume::Consumer;
 use crate::serve::{ServeError, Started, Tasks};
+use book::{Event, NotificationBook, RecordError};
 
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../migrations/notifications/0001_start.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/notifications/0001_start.sql"),
+    include_str!("../../migrations/notifications/0002_dead_letters.sql"),
+];
 const SCHEMA: Schema = Schema {
     name: "notifications",
     sqlite: MIGRATIONS,
-    postgres: &[include_str!(
-        "../../migrations/postgres/notifications/0001_start.sql"
-    )],
+    postgres: &[
+        include_str!("../../migrations/postgres/notifications/0001_start.sql"),
+        include_str!("../../migrations/postgres/notifications/0002_dead_letters.sql"),
+    ],
 };
 /// The most events in one request.
 const EVENTS_MAX: usize = 200;
+/// The most dead letters in one answer.
+const LETTERS_MAX: i64 = 100;
 
 /// Prepares the role.
-pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
+pub(super) async fn start(
+    storage: &Storage,
+    broker: Option<Broker>,
+    registry: &mut Registry,
+) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
+    let book = Arc::new(NotificationBook::new(database.clone(), registry));
+    if let Some(broker) = broker {
+        let (queue, keeper) = link::open(broker, registry);
+        let consumer = Consumer::new(queue, Arc::clone(&book), registry);
+        tasks.start(|stop| keeper.run(stop));
+        tasks.start(|stop| consumer.run(stop));
+    }
     let router = Router::new()
         .route("/events", post(record))
         .route("/notifications/{order_id}", get(show))
-        .with_state(Arc::new(database.clone()))
-        .merge(audit::route(
-            &storage.folder,
-            NotificationBook(database.clone()),
-        ));
+        .route("/dead-letters", get(dead_letters))
+        .with_state(book)
+        .merge(audit::route(&storage.folder, Deliveries(database.clone())));
     Ok(Started {
         router,
         database: Some(database),
@@ -55,28 +77,12 @@ pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
 
 #[derive(Debug, Deserialize)]
 struct Batch {
-    events: Vec<Event>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Event {
-    id: String,
-    kind: String,
-    payload: Payload,
-}
-
-/// What every event says, whatever else it says.
-#[derive(Debug, Deserialize, serde::Serialize)]
-struct Payload {
-    order_id: String,
-    shopper_id: String,
-    #[serde(default)]
-    amount: i64,
+    events: Vec<Box<RawValue>>,
 }
 
 async fn record(
-    State(database): State<Arc<Database>>,
-    FromRole(mut batch): FromRole<Batch>,
+    State(book): State<Arc<NotificationBook>>,
+    FromRole(batch): FromRole<Batch>,
 ) -> Result<Json<Value>, ApiError> {
     if batch.events.len() > EVENTS_MAX {
         return Err(ApiError::invalid(
@@ -84,40 +90,64 @@ async fn record(
             format!("at most {EVENTS_MAX} events fit one request"),
         ));
     }
-    // In one order, so that two requests with the same events do not wait for each other in a ring.
-    batch
-        .events
-        .sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    let mut new = 0;
-    let mut transaction = database.begin().await?;
-    for Event { id, kind, payload } in &batch.events {
-        let text = serde_json::to_string(payload)
-            .map_err(|error| ApiError::internal(error.to_string()))?;
-        new += sqlx::query(
-            "INSERT INTO notifications (event_id, kind, order_id, shopper_id, payload, received_at)
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (event_id) DO NOTHING",
-        )
-        .bind(id)
-        .bind(kind)
-        .bind(&payload.order_id)
-        .bind(&payload.shopper_id)
-        .bind(text)
-        .bind(clock::now_ms())
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
+    let mut events = Vec::with_capacity(batch.events.len());
+    let mut texts = Vec::with_capacity(batch.events.len());
+    let mut dead = 0;
+    for text in batch.events.iter().map(|event| event.get()) {
+        match Event::read(text.as_bytes()) {
+            Ok(event) => {
+                events.push(event);
+                texts.push(text);
+            }
+            Err(reason) => {
+                book.bury(text, &reason).await?;
+                dead += 1;
+            }
+        }
     }
-    transaction.commit().await?;
-    Ok(Json(json!({ "recorded": batch.events.len(), "new": new })))
+    let events: Vec<&Event> = events.iter().collect();
+    for (text, refusal) in texts.iter().zip(book.record_each(&events).await?) {
+        if let Some(reason) = refusal {
+            book.bury(text, &reason).await?;
+            dead += 1;
+        }
+    }
+    let recorded = batch.events.len() - dead;
+    Ok(Json(json!({ "recorded": recorded, "dead": dead })))
 }
 
-async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        let (RecordError::Passing(error) | RecordError::Lasting(error)) = error;
+        error.into()
+    }
+}
+
+/// What could not be recorded, youngest first; for people inside.
+async fn dead_letters(State(book): State<Arc<NotificationBook>>) -> Result<Json<Value>, ApiError> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT body, reason, received_at FROM dead_letters ORDER BY id DESC LIMIT $1",
+    )
+    .bind(LETTERS_MAX)
+    .fetch_all(book.database.reader())
+    .await?;
+    let letters: Vec<Value> = rows
+        .into_iter()
+        .map(|(body, reason, at)| json!({ "body": body, "reason": reason, "received_at": at }))
+        .collect();
+    Ok(Json(json!({ "dead_letters": letters })))
+}
+
+async fn show(
+    State(book): State<Arc<NotificationBook>>,
+    ids: Ids,
+) -> Result<Json<Value>, ApiError> {
     let order_id = ids.get("order_id");
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT event_id, kind, received_at FROM notifications WHERE order_id = $1 ORDER BY received_at",
     )
     .bind(order_id)
-    .fetch_all(database.reader())
+    .fetch_all(book.database.reader())
     .await?;
     let events: Vec<Value> = rows
         .into_iter()
@@ -128,9 +158,9 @@ async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Va
     Ok(Json(json!({ "order_id": order_id, "events": events })))
 }
 
-struct NotificationBook(Database);
+struct Deliveries(Database);
 
-impl Book for NotificationBook {
+impl Book for Deliveries {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
         let mut moment = self.0.snapshot().await?;
         let mut rows = sqlx::query_scalar(

@@ -27,9 +27,13 @@ use tokio::sync::Notify;
 
 use crate::audit as audits;
 use crate::bug::Bug;
-use crate::config::Storage;
+use crate::config::{PartUrl, Storage};
 use crate::database::{Database, Schema, no_rows};
+use crate::link;
+use crate::outbox::carrier::Carrier;
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
+use crate::queue::Broker;
+use crate::queue::publish::Publisher;
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::limits::ORDERS_CALL;
 use crate::upstream::{Connections, Upstream};
@@ -55,6 +59,8 @@ pub(super) struct Callees {
     pub(super) catalog: Authority,
     pub(super) payments: Authority,
     pub(super) notifications: Authority,
+    /// Between orders and notifications, if there is one.
+    pub(super) queue: Option<PartUrl>,
 }
 
 /// Who this process is.
@@ -90,14 +96,21 @@ pub(super) async fn start(
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
-    let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
+    let carrier = match callees.queue {
+        None => Carrier::Http(connections.to("notifications", callees.notifications, ORDERS_CALL)),
+        Some(url) => {
+            let (queue, keeper) = link::open(Broker::new(url, &instance), registry);
+            tasks.start(|stop| keeper.run(stop));
+            Carrier::Queue(Publisher::new(queue, registry))
+        }
+    };
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
-        .then(|| memory::open(consumer.clone()))
+        .then(|| memory::open(carrier.clone()))
         .unzip();
     let (late, promises) = (bug == Some(Bug::AcknowledgeBeforeCommit))
         .then(late::queue)
         .unzip();
-    let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
+    let outbox = Outbox::new(database.clone(), carrier, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
         catalog: connections.to("catalog", callees.catalog, ORDERS_CALL),

@@ -191,6 +191,23 @@ impl Process {
         Pid::from_raw(id).unwrap()
     }
 
+    /// Reads the log until a line is found; that line, and all that was read.
+    pub(crate) async fn log_until(mut self, wanted: impl Fn(&Value) -> bool) -> (Value, String) {
+        let mut read = String::new();
+        let reading = async {
+            while let Some(text) = self.log.next_line().await.unwrap() {
+                read.push_str(&text);
+                let line = serde_json::from_str(&text).unwrap();
+                if wanted(&line) {
+                    return line;
+                }
+            }
+            panic!("the role ended without that line: {read}");
+        };
+        let line = tokio::time::timeout(std::time::Duration::from_secs(20), reading).await;
+        (line.expect("that line never came"), read)
+    }
+
     /// Waits for the end; gives the exit code and the log lines not read yet.
     pub(crate) async fn end(mut self) -> (Option<i32>, Vec<Value>) {
         let mut lines = Vec::new();
