@@ -36,7 +36,7 @@ use flights::Flights;
 use shared::Shared;
 
 /// The header that tells how an answer was found.
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// How long Redis keeps an answer, in milliseconds.
 const SHARED_MS: u64 = 3000;
 /// How long a page is served from memory while there is no Redis.

@@ -15,6 +15,7 @@ use ::http::uri::Authority;
 
 use crate::bug::Bug;
 use crate::role::Role;
+use crate::roles::Rate;
 pub(crate) use parts::PartUrl;
 use settings::Settings;
 pub(crate) use storage::{Server, Storage};
@@ -24,6 +25,12 @@ pub(crate) use storage::{Server, Storage};
 const PASSWORD_MEMORY_KIB: u32 = 19_456;
 /// How long the bank takes unless `BANK_DELAY_MS` says otherwise, in milliseconds.
 const BANK_DELAY_MS: u64 = 5;
+/// What one shopper may ask for unless `RATE_LIMIT_PER_SECOND` and `RATE_LIMIT_BURST` say otherwise: far
+/// more than anybody clicks.
+const RATE: Rate = Rate {
+    per_second: 100,
+    burst: 200,
+};
 
 /// All that one process of the store is told.
 #[derive(Debug)]
@@ -44,6 +51,8 @@ pub(crate) enum Duties {
         catalog: Authority,
         orders: Authority,
         secret: Secret,
+        rate: Rate,
+        redis: Option<PartUrl>,
     },
     Users {
         storage: Storage,
@@ -180,11 +189,14 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
                 .map(|name| settings.address(name));
             let secret = settings.secret();
+            let (rate, redis) = (settings.rate(RATE), parts::redis(settings));
             Some(Duties::Gateway {
                 users: users?,
                 catalog: catalog?,
                 orders: orders?,
                 secret: secret?,
+                rate: rate?,
+                redis,
             })
         }
         Role::Users => {
@@ -335,11 +347,19 @@ mod tests {
             ("USERS_ADDRESS", "localhost"),
             ("CATALOG_ADDRESS", "http://x:1"),
             ("ORDERS_ADDRESS", "x:y"),
+            ("RATE_LIMIT_PER_SECOND", "0"),
+            ("RATE_LIMIT_BURST", "many"),
         ];
         check(
             Role::Gateway,
             &set,
-            &["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
+            &[
+                "USERS_ADDRESS",
+                "CATALOG_ADDRESS",
+                "ORDERS_ADDRESS",
+                "RATE_LIMIT_PER_SECOND",
+                "RATE_LIMIT_BURST",
+            ],
         );
     }
 

@@ -12,6 +12,7 @@ mod payments;
 mod users;
 
 pub(crate) use bank::LedgerError;
+pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
@@ -29,13 +30,15 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             catalog,
             orders,
             secret,
+            rate,
+            redis,
         } => {
             let callees = gateway::Callees {
                 users,
                 catalog,
                 orders,
             };
-            Ok(gateway::start(callees, &secret, registry))
+            Ok(gateway::start(callees, &secret, (rate, redis), registry))
         }
         Duties::Users {
             storage,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a request that went well writes no log line above `debug`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,14 +11,16 @@ use ::http::StatusCode;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 
 use super::body::read_whole;
 use super::context::{CORRELATION, Context};
 use super::error::{ApiError, ErrorDetail};
 use super::metrics::{RequestMetrics, Route};
+use super::seal::seal;
 
 /// How long a role works on one request before it gives up; callers give up sooner.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Server errors logged in one second; the rest are only counted.
 const WARNINGS_PER_SECOND_MAX: u64 = 20;
 
@@ -52,7 +55,7 @@ pub(crate) async fn observe(
 
     let answered = tokio::time::timeout(REQUEST_LIMIT, async {
         match read_whole(request).await {
-            Ok(request) => next.run(request).await,
+            Ok(request) => finished(next.run(request)).await,
             Err(error) => error.into_response(),
         }
     })
@@ -61,9 +64,9 @@ pub(crate) async fn observe(
     if let Some(delay) = observer.delay.filter(|_| !is_probe(route.as_str())) {
         tokio::time::sleep(delay).await;
     }
-    response
-        .headers_mut()
-        .insert(CORRELATION, context.correlation.clone());
+    let headers = response.headers_mut();
+    headers.insert(CORRELATION, context.correlation.clone());
+    seal(headers);
     observer.log(route.as_str(), &context, &response);
     counted.end(response.status().as_u16());
     response
@@ -91,6 +94,13 @@ impl Observer {
             );
         }
     }
+}
+
+// A handler that panics is a mistake of the store and no reason to break its caller's connection. What it
+// said goes to standard error, never into the answer.
+async fn finished(handling: impl Future<Output = Response>) -> Response {
+    let finished = AssertUnwindSafe(handling).catch_unwind().await;
+    finished.unwrap_or_else(|_| ApiError::internal("the handler panicked").into_response())
 }
 
 fn too_slow() -> ApiError {
@@ -142,6 +152,18 @@ impl WarningBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_does_not_tell_of_it() {
+        let answer = finished(async { panic!("at 127.0.0.1:5432 with secret") }).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(answer.into_body(), 1024).await;
+        let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
+        assert!(
+            body.contains("the store made a mistake") && !body.contains("secret"),
+            "{body}"
+        );
+    }
 
     #[test]
     fn warnings_are_limited_by_the_second_and_the_rest_is_counted() {

@@ -18,7 +18,6 @@ mod state;
 mod sweep;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::uri::Authority;
 use axum::Router;
@@ -36,6 +35,7 @@ use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
 use crate::queue::Broker;
 use crate::queue::publish::Publisher;
 use crate::serve::{ServeError, Started, Tasks};
+use crate::upstream::limits::ORDERS_CALL;
 use crate::upstream::{Connections, Upstream};
 use audit::OrderBook;
 use late::Late;
@@ -53,8 +53,6 @@ const SCHEMA: Schema = Schema {
         include_str!("../../migrations/postgres/orders/0002_history.sql"),
     ],
 };
-/// How long a callee may take, retries included; two of them fit into the gateway's patience.
-const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the callees answer.
 pub(super) struct Callees {
@@ -99,7 +97,7 @@ pub(super) async fn start(
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
     let carrier = match callees.queue {
-        None => Carrier::Http(connections.to("notifications", callees.notifications, CALL_LIMIT)),
+        None => Carrier::Http(connections.to("notifications", callees.notifications, ORDERS_CALL)),
         Some(url) => {
             let (queue, keeper) = link::open(Broker::new(url, &instance), registry);
             tasks.start(|stop| keeper.run(stop));
@@ -115,8 +113,8 @@ pub(super) async fn start(
     let outbox = Outbox::new(database.clone(), carrier, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
-        catalog: connections.to("catalog", callees.catalog, CALL_LIMIT),
-        payments: connections.to("payments", callees.payments, CALL_LIMIT),
+        catalog: connections.to("catalog", callees.catalog, ORDERS_CALL),
+        payments: connections.to("payments", callees.payments, ORDERS_CALL),
         bell: outbox.bell(),
         outcomes: Outcomes::register(registry),
         late,

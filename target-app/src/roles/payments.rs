@@ -10,7 +10,6 @@
 mod bank;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::StatusCode;
 use ::http::uri::Authority;
@@ -33,6 +32,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{IdempotencyKey, Ids};
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::Connections;
+use crate::upstream::limits::PAYMENTS_CALL;
 use bank::{Bank, Verdict};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/payments/0001_start.sql")];
@@ -43,8 +43,6 @@ const SCHEMA: Schema = Schema {
         "../../migrations/postgres/payments/0001_start.sql"
     )],
 };
-/// How long the bank may take, retries included: less than the callers of this role wait.
-const CALL_LIMIT: Duration = Duration::from_millis(1500);
 
 #[derive(Debug)]
 struct Payments {
@@ -61,7 +59,7 @@ pub(super) async fn start(
 ) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
-    let upstream = Connections::new(registry).to("bank", bank, CALL_LIMIT);
+    let upstream = Connections::new(registry).to("bank", bank, PAYMENTS_CALL);
     let payments = Payments {
         database: database.clone(),
         bank: Bank::new(upstream, bug),

@@ -2,6 +2,8 @@
 //!
 //! Invariant: only a token signed with our secret by HS256 and not yet expired names a shopper.
 
+use std::fmt;
+
 use ::http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
@@ -14,6 +16,12 @@ use crate::http::extract::is_id;
 pub(super) struct TokenReader {
     key: DecodingKey,
     rules: Validation,
+}
+
+impl fmt::Debug for TokenReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenReader")
+    }
 }
 
 #[derive(Deserialize)]

@@ -103,11 +103,14 @@ async fn anything_due(orders: &Orders, before: i64) -> Result<bool, sqlx::Error>
     Ok(due.is_some())
 }
 
-// Touching an order claims it: no other instance finds it untouched for a while.
+// Touching an order claims it: no other instance finds it untouched for a while. One that waits for a
+// callee that is not asked now is left alone.
 async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(orders.database.dialect().pick(
         "UPDATE orders SET updated_at = $2 WHERE id IN
-           (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1 ORDER BY updated_at LIMIT $3)
+           (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1
+              AND ((state = 'reserved' AND $4 = 1) OR (state <> 'reserved' AND $5 = 1))
+            ORDER BY updated_at LIMIT $3)
          RETURNING id",
         "WITH left_behind AS MATERIALIZED
            (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1 ORDER BY updated_at LIMIT $3
@@ -118,6 +121,8 @@ async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error>
     .bind(before)
     .bind(clock::now_ms())
     .bind(BATCH)
+    .bind(i64::from(orders.payments.refuses().is_none()))
+    .bind(i64::from(orders.catalog.refuses().is_none()))
     .fetch_all(orders.database.writer())
     .await
 }
