@@ -382,7 +382,7 @@ mod tests {
         let cache = cache();
         assert_eq!(ask(&cache, &product(), Ok("one")).await, "miss one");
         let key = product();
-        let hanging = cache.answer(&key, || std::future::pending());
+        let hanging = cache.answer(&key, std::future::pending);
         let found = tokio::time::timeout(PATIENCE * 8, hanging).await.unwrap();
         assert!(matches!(found.unwrap().how, How::Stale { .. }));
     }

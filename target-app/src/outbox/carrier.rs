@@ -15,7 +15,7 @@ use crate::upstream::Upstream;
 #[derive(Debug, Clone)]
 pub(crate) enum Carrier {
     /// Batches posted to the consumer.
-    Http(Upstream),
+    Http(Box<Upstream>),
     /// Messages to a broker.
     Queue(Publisher),
 }
