@@ -54,6 +54,7 @@ pub(crate) enum Duties {
         secrets: TokenSecrets,
         frontend: Option<Authority>,
         rate: Rate,
+        redis: Option<PartUrl>,
     },
     Frontend {
         users: Authority,
@@ -195,7 +196,7 @@ fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
     let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
     let frontend = settings.optional_address("FRONTEND_ADDRESS");
     let secrets = settings.secrets();
-    let rate = settings.rate(RATE);
+    let (rate, redis) = (settings.rate(RATE), parts::redis(settings));
     Some(Duties::Gateway {
         users: users?,
         catalog: catalog?,
@@ -203,6 +204,7 @@ fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
         frontend: frontend?,
         secrets: secrets?,
         rate: rate?,
+        redis,
     })
 }
 

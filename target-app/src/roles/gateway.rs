@@ -9,6 +9,7 @@ mod openapi;
 mod pages;
 mod passages;
 mod rate;
+mod shared_rate;
 mod token;
 
 use std::sync::Arc;
@@ -24,10 +25,14 @@ use axum::routing::{MethodFilter, get, on};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use crate::cache::X_CACHE;
+use crate::config::PartUrl;
 use crate::http::body::Body;
 use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
 use crate::http::seal::NOTHING_KEPT;
+use crate::link;
+use crate::redis_link::RedisPart;
 use crate::serve::{Started, Tasks};
 use crate::token::{SHOP, TokenSecrets};
 use crate::upstream::limits::GATEWAY_CALL;
@@ -35,16 +40,19 @@ use crate::upstream::{Answer, Call, Connections, Upstream};
 use passages::{Access, Callee, Key, PASSAGES, Passage};
 pub(crate) use rate::Rate;
 use rate::{Buckets, Limiter};
+use shared_rate::SharedBuckets;
 use token::TokenReader;
 
 /// What of a request is passed on, beside what is made here.
 const REQUEST_HEADERS: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, IDEMPOTENCY_KEY];
 /// What of an answer is passed back.
-const ANSWER_HEADERS: [HeaderName; 4] = [
+const ANSWER_HEADERS: [HeaderName; 6] = [
+    header::AGE,
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
     header::LOCATION,
     header::RETRY_AFTER,
+    X_CACHE,
 ];
 
 /// Where the callees answer.
@@ -72,15 +80,24 @@ struct Gateway {
 pub(super) fn start(
     callees: Callees,
     secrets: &TokenSecrets,
-    rate: Rate,
+    (rate, redis): (Rate, Option<PartUrl>),
     registry: &mut Registry,
 ) -> Started {
-    let gateway = Gateway::new(callees, secrets, Box::new(Buckets::new(rate)), registry);
+    let mut tasks = Tasks::new();
+    let limiter: Box<dyn Limiter> = match redis {
+        None => Box::new(Buckets::new(rate)),
+        Some(url) => {
+            let (redis, keeper) = link::open(RedisPart::new(url), registry);
+            tasks.start(|stop| keeper.run(stop));
+            Box::new(SharedBuckets::new(redis, rate))
+        }
+    };
+    let gateway = Gateway::new(callees, secrets, limiter, registry);
     let gateway = Arc::new(gateway);
     Started {
         router: router(&gateway).merge(pages::router(&gateway)),
         database: None,
-        tasks: Tasks::new(),
+        tasks,
     }
 }
 

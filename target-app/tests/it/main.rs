@@ -36,4 +36,5 @@ mod queue;
 mod races;
 mod rolling;
 mod server;
+mod shared_rate;
 mod shop;
