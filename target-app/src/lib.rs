@@ -21,7 +21,7 @@ mod telemetry;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};
-pub use parts::{PartError, become_part};
+pub use parts::{PartError, become_part, installed_parts};
 pub use role::Role;
 pub use serve::{ServeError, serve};
 
