@@ -27,7 +27,7 @@ mod trouble;
 mod upstream;
 
 pub use config::{Config, ConfigError, Problem};
-pub use parts::{PartError, become_part};
+pub use parts::{PartError, become_part, installed_parts};
 pub use role::Role;
 pub use serve::{ServeError, serve};
 

@@ -89,6 +89,13 @@ pub fn become_part(words: impl IntoIterator<Item = String>) -> PartError {
     }
 }
 
+/// Every part with the folder of its programs, or why there is none.
+pub fn installed_parts() -> impl Iterator<Item = (&'static str, Result<PathBuf, PartError>)> {
+    let programs = [postgres::PROGRAMS, redis::PROGRAMS, rabbitmq::PROGRAMS];
+    let found = programs.map(|programs| programs.find().map(|found| found.program("")));
+    asked::NAMES.into_iter().zip(found)
+}
+
 fn command(asked: &Asked) -> Result<Command, PartError> {
     let account = Account::from_environment()?;
     let programs = match asked.part {

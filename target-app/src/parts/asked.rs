@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::PartError;
 
 /// The names of all parts, in the order of [`Part`].
-const NAMES: [&str; 3] = ["postgres", "redis", "rabbitmq"];
+pub(super) const NAMES: [&str; 3] = ["postgres", "redis", "rabbitmq"];
 
 /// A server that the store can use in place of what is built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,7 +67,7 @@ fn killing_the_only_instance_is_refused_unless_allowed() {
         let service = &fault.inject.targets().service;
         let one = (format!("target.replicas.{service}"), "1".to_owned());
         let mut options = Options {
-            overrides: vec![one],
+            overrides: vec![one, ("safety.allow_outage".to_owned(), "[]".to_owned())],
             ..Options::default()
         };
         let refused = folder.examine(file.clone(), &options);
@@ -77,9 +77,7 @@ fn killing_the_only_instance_is_refused_unless_allowed() {
             text.contains("E171") && text.contains("`safety.allow_outage: ["),
             "{text}"
         );
-        options
-            .overrides
-            .push(("safety.allow_outage".to_owned(), format!("[{service}]")));
+        options.overrides[1].1 = format!("[{service}]");
         assert!(folder.examine(file, &options).plan.is_some());
         tried += 1;
     }

@@ -67,7 +67,7 @@ pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> Result<u8, Failure> 
     if args.calibrate {
         return calibrate::calibrate(args.json, env!("CARGO_PKG_VERSION"), output);
     }
-    let findings = [
+    let mut findings = vec![
         processes(),
         loopback(),
         state(),
@@ -78,6 +78,7 @@ pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> Result<u8, Failure> 
         disk(&args.out),
         generator(),
     ];
+    findings.extend(parts());
     if args.json {
         output.give(&serde_json::to_string_pretty(&findings).expect("findings are plain data"));
     } else {
@@ -271,6 +272,23 @@ fn generator() -> Finding {
             FIX,
         ),
     }
+}
+
+/// Never wrong: only a scenario that takes the store's real parts needs them, and says so itself.
+#[cfg(feature = "store")]
+fn parts() -> impl Iterator<Item = Finding> {
+    super::store::parts().map(|(name, found)| match found {
+        Ok(folder) => fine(name, format!("found in {folder}")),
+        Err(why) => fine(
+            name,
+            format!("not installed, and needed only with `parts: real`: failed to {why}"),
+        ),
+    })
+}
+
+#[cfg(not(feature = "store"))]
+fn parts() -> impl Iterator<Item = Finding> {
+    std::iter::empty()
 }
 
 #[cfg(test)]

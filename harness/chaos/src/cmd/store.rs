@@ -23,3 +23,11 @@ pub(super) fn store(role: &str, words: Vec<String>) -> Result<u8, Failure> {
     })?;
     Ok(exit::HELD.code)
 }
+
+/// Each server that `parts: real` needs: its name, and where it is or how to get it.
+pub(super) fn parts() -> impl Iterator<Item = (&'static str, Result<String, String>)> {
+    target_app::installed_parts().map(|(name, found)| {
+        let folder = found.map(|folder| folder.display().to_string());
+        (name, folder.map_err(|error| error.to_string()))
+    })
+}

@@ -23,6 +23,7 @@ mod outcomes;
 mod program;
 mod recovery;
 mod signals;
+mod stopping;
 mod terminal;
 mod truth;
 mod verdicts;
