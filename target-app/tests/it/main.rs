@@ -23,6 +23,7 @@ mod fleet;
 mod input;
 mod journeys;
 mod kill;
+mod openapi;
 mod pages;
 mod parts;
 mod process;
