@@ -26,7 +26,7 @@ use prometheus_client::registry::Registry;
 
 use crate::config::Secret;
 use crate::http::body::Body;
-use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
+use crate::http::context::{Context, IDEMPOTENCY_KEY, SCOPE, SHOPPER};
 use crate::http::error::ApiError;
 use crate::http::seal::NOTHING_KEPT;
 use crate::serve::{Started, Tasks};
@@ -154,9 +154,15 @@ impl Gateway {
 
     fn onward_headers(&self, passage: &Passage, parts: &Parts) -> Result<HeaderMap, ApiError> {
         let mut headers = HeaderMap::with_capacity(8);
-        if passage.access == Access::Shopper {
-            let shopper = self.tokens.shopper_of(&parts.headers)?;
-            headers.insert(SHOPPER, shopper);
+        if passage.access != Access::Everyone {
+            let holder = self.tokens.holder_of(&parts.headers)?;
+            headers.insert(SHOPPER, holder.shopper);
+            if passage.access == Access::Admin && !holder.is_admin {
+                return Err(only_for_admins());
+            }
+        }
+        if passage.access == Access::Admin {
+            headers.insert(SCOPE, HeaderValue::from_static("admin"));
         }
         copy(&REQUEST_HEADERS, &parts.headers, &mut headers);
         if passage.key == Key::Made
@@ -187,6 +193,12 @@ impl Gateway {
             .retry_after(wait)
         })
     }
+}
+
+fn only_for_admins() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "this is for admins only")
+        .field("Authorization")
+        .help("log in as somebody whose token has the scope `admin`")
 }
 
 fn fresh_key() -> HeaderValue {

@@ -105,8 +105,8 @@ impl Gateway {
             headers.insert(ASKED_HOST, host.clone());
         }
         let token = session_of(&parts.headers);
-        if let Some(Ok(shopper)) = token.map(|token| self.tokens.verified(token)) {
-            headers.insert(SHOPPER, shopper);
+        if let Some(Ok(holder)) = token.map(|token| self.tokens.verified(token)) {
+            headers.insert(SHOPPER, holder.shopper);
         }
         if let Some(context) = parts.extensions.get::<Context>() {
             context.write_to(&mut headers);

@@ -12,6 +12,9 @@ use crate::config::Secret;
 use crate::http::error::ApiError;
 use crate::http::extract::is_id;
 
+/// The scope of those who may change the list of products.
+const ADMIN: &str = "admin";
+
 /// Verifies tokens.
 pub(super) struct TokenReader {
     key: DecodingKey,
@@ -27,6 +30,16 @@ impl fmt::Debug for TokenReader {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// What else the shopper may do, divided by spaces (RFC 8693, section 4.2).
+    #[serde(default)]
+    scope: String,
+}
+
+/// Whom a token names.
+pub(super) struct Holder {
+    /// The shopper's id, ready to be passed on.
+    pub(super) shopper: HeaderValue,
+    pub(super) is_admin: bool,
 }
 
 impl TokenReader {
@@ -40,8 +53,8 @@ impl TokenReader {
         }
     }
 
-    /// The shopper id in the `Authorization` header, ready to be passed on.
-    pub(super) fn shopper_of(&self, headers: &HeaderMap) -> Result<HeaderValue, ApiError> {
+    /// Who the token in the `Authorization` header names.
+    pub(super) fn holder_of(&self, headers: &HeaderMap) -> Result<Holder, ApiError> {
         let sent = headers
             .get(header::AUTHORIZATION)
             .ok_or_else(|| ApiError::unauthorized("you are not logged in"))?;
@@ -57,8 +70,8 @@ impl TokenReader {
         self.verified(token)
     }
 
-    /// The shopper id in a token, wherever it came from.
-    pub(super) fn verified(&self, token: &str) -> Result<HeaderValue, ApiError> {
+    /// Who a token names, wherever it came from.
+    pub(super) fn verified(&self, token: &str) -> Result<Holder, ApiError> {
         let refuse = || ApiError::unauthorized("the token is not valid, or no longer");
         let claims = decode::<Claims>(token, &self.key, &self.rules)
             .map_err(|_| refuse())?
@@ -66,7 +79,10 @@ impl TokenReader {
         if !is_id(&claims.sub) {
             return Err(refuse());
         }
-        HeaderValue::try_from(claims.sub).map_err(|_| refuse())
+        Ok(Holder {
+            shopper: HeaderValue::try_from(claims.sub).map_err(|_| refuse())?,
+            is_admin: claims.scope.split(' ').any(|scope| scope == ADMIN),
+        })
     }
 }
 
@@ -95,7 +111,7 @@ mod tests {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(text).unwrap());
         }
         let reader = TokenReader::new(&Secret::for_test(SECRET));
-        let shopper = reader.shopper_of(&headers).ok();
+        let shopper = reader.holder_of(&headers).ok().map(|holder| holder.shopper);
         assert_eq!(
             shopper.as_ref().map(|id| id.to_str().unwrap()),
             wanted,
