@@ -9,6 +9,8 @@ use ::http::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 /// The header by which the gateway tells who the shopper is.
 pub(crate) const SHOPPER: HeaderName = HeaderName::from_static("x-shopper-id");
+/// The header by which the gateway tells that the shopper is an admin.
+pub(crate) const SCOPE: HeaderName = HeaderName::from_static("x-shopper-scope");
 /// The header that makes a request safe to repeat.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header of the W3C trace context.
