@@ -3,6 +3,7 @@
 //! Invariant: every missing or invalid setting is found before anything starts, and all are reported at
 //! once, one line each, naming the setting. Secrets are never printed.
 
+mod collector;
 mod parts;
 mod settings;
 mod storage;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::http::uri::Authority;
+use url::Url;
 
 use crate::bug::Bug;
 use crate::role::Role;
@@ -41,6 +43,8 @@ pub struct Config {
     pub(crate) instance: String,
     pub(crate) delay: Option<Duration>,
     pub(crate) bug: Option<Bug>,
+    /// Where traces are posted to.
+    pub(crate) collector: Option<Url>,
     pub(crate) duties: Duties,
 }
 
@@ -164,6 +168,7 @@ impl Config {
         let instance = settings.instance(role.name());
         let delay = settings.delay();
         let bug = settings.bug(role);
+        let collector = collector::collector(&mut settings);
         let duties = duties(role, &mut settings);
         let config = port.zip(duties).map(|(port, duties)| Self {
             role,
@@ -171,6 +176,7 @@ impl Config {
             instance,
             delay,
             bug,
+            collector,
             duties,
         });
         match config {

@@ -31,3 +31,4 @@ mod queue;
 mod rolling;
 mod server;
 mod shop;
+mod traces;
