@@ -25,12 +25,12 @@ pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent
 /// Length of a context of version 00: version, trace id, span id and flags, and the dashes between.
 const LENGTH: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
 /// The flag that says that the caller may have recorded its part.
-const SAMPLED: u8 = 1;
+const SAMPLED: u128 = 1;
 
 /// Where a piece of work stands in a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trace {
-    trace: u128,
+    id: u128,
     span: u64,
     /// The span that asked for it; 0 if it began the trace.
     parent: u64,
@@ -41,7 +41,7 @@ impl Trace {
     /// The beginning of a new trace.
     pub(crate) fn begin() -> Self {
         Self {
-            trace: random().max(1),
+            id: random().max(1),
             span: random_span(),
             parent: 0,
             sampled: true,
@@ -71,19 +71,20 @@ impl Trace {
         if !more_fits || !dashes || hex(&known[..2])? == 0xff {
             return None;
         }
-        let (trace, span) = (hex(&known[3..35])?, hex(&known[36..52])?);
-        let flags = hex(&known[53..])?;
-        (trace != 0 && span != 0).then(|| Self {
-            trace,
-            span: span as u64,
+        let id = hex(&known[3..35])?;
+        let span = u64::try_from(hex(&known[36..52])?).ok()?;
+        let sampled = hex(&known[53..])? & SAMPLED != 0;
+        (id != 0 && span != 0).then_some(Self {
+            id,
+            span,
             parent: 0,
-            sampled: flags as u8 & SAMPLED != 0,
+            sampled,
         })
     }
 
     /// The trace's id as 32 hexadecimal digits.
     pub(crate) fn trace_id(&self) -> impl fmt::Display + use<> {
-        Hex(self.trace, 32)
+        Hex(self.id, 32)
     }
 
     /// The id of this span as 16 hexadecimal digits.
@@ -189,7 +190,7 @@ mod tests {
     fn a_child_is_another_span_of_the_same_trace() {
         let trace = Trace::begin();
         let child = trace.child();
-        assert_eq!((child.trace, child.parent), (trace.trace, trace.span));
+        assert_eq!((child.id, child.parent), (trace.id, trace.span));
         assert!(child.span != trace.span && child.span != 0);
         assert_eq!(
             Trace::read(child.to_string().as_bytes()).unwrap().span,

@@ -58,10 +58,8 @@ impl Observer {
     async fn answer(&self, context: &Context, request: Request, next: Next) -> Response {
         let (method, route) = (request.method().clone(), route_of(&request));
         let counted = self.metrics.begin(&method, route.clone());
-        let span = match is_probe(route.as_str()) {
-            true => None,
-            false => span::begin(&context.trace),
-        };
+        let asked = !is_probe(route.as_str());
+        let span = asked.then(|| span::begin(&context.trace)).flatten();
         let answered = tokio::time::timeout(REQUEST_LIMIT, async {
             match read_whole(request).await {
                 Ok(request) => next.run(request).await,

@@ -108,7 +108,7 @@ fn sender(
 fn span(begun: &Begun, ended: Ended) -> SpanData {
     let trace = &begun.trace;
     let context = SpanContext::new(
-        TraceId::from(trace.trace),
+        TraceId::from(trace.id),
         SpanId::from(trace.span),
         TraceFlags::SAMPLED,
         false,
