@@ -36,7 +36,7 @@ use flights::Flights;
 use shared::Shared;
 
 /// The header that tells how an answer was found.
-const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+pub(crate) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// How long Redis keeps an answer, in milliseconds.
 const SHARED_MS: u64 = 3000;
 /// How long a page is served from memory while there is no Redis.
@@ -382,7 +382,7 @@ mod tests {
         let cache = cache();
         assert_eq!(ask(&cache, &product(), Ok("one")).await, "miss one");
         let key = product();
-        let hanging = cache.answer(&key, || std::future::pending());
+        let hanging = cache.answer(&key, std::future::pending);
         let found = tokio::time::timeout(PATIENCE * 8, hanging).await.unwrap();
         assert!(matches!(found.unwrap().how, How::Stale { .. }));
     }

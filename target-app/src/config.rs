@@ -58,6 +58,7 @@ pub(crate) enum Duties {
         secrets: TokenSecrets,
         frontend: Option<Authority>,
         rate: Rate,
+        redis: Option<PartUrl>,
     },
     Frontend {
         users: Authority,
@@ -197,21 +198,7 @@ impl Config {
 // Every setting of a role is read before the first `?`, so that all problems are found.
 fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
     match role {
-        Role::Gateway => {
-            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
-                .map(|name| settings.address(name));
-            let secrets = settings.secrets();
-            let frontend = settings.optional_address("FRONTEND_ADDRESS");
-            let rate = settings.rate(RATE);
-            Some(Duties::Gateway {
-                users: users?,
-                catalog: catalog?,
-                orders: orders?,
-                secrets: secrets?,
-                frontend: frontend?,
-                rate: rate?,
-            })
-        }
+        Role::Gateway => gateway(settings),
         Role::Frontend => {
             let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
                 .map(|name| settings.address(name));
@@ -270,6 +257,23 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
     }
+}
+
+fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
+    let [users, catalog, orders] =
+        ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"].map(|name| settings.address(name));
+    let secrets = settings.secrets();
+    let frontend = settings.optional_address("FRONTEND_ADDRESS");
+    let (rate, redis) = (settings.rate(RATE), parts::redis(settings));
+    Some(Duties::Gateway {
+        users: users?,
+        catalog: catalog?,
+        orders: orders?,
+        secrets: secrets?,
+        frontend: frontend?,
+        rate: rate?,
+        redis,
+    })
 }
 
 #[cfg(test)]
@@ -427,8 +431,13 @@ mod tests {
             ("USERS_ADDRESS", "x:1"),
             ("CATALOG_ADDRESS", "x:1"),
             ("ORDERS_ADDRESS", "x:1"),
+            ("PAYMENTS_ADDRESS", "x:1"),
+            ("NOTIFICATIONS_ADDRESS", "x:1"),
+            ("DATABASE_URL", "postgres://shop:do-not-print@x:1/shop"),
+            ("REDIS_URL", "redis://:do-not-print@x:1"),
+            ("AMQP_URL", "amqp://shop:do-not-print@x:1/%2f"),
         ];
-        for role in [Role::Users, Role::Gateway] {
+        for role in [Role::Users, Role::Gateway, Role::Catalog, Role::Orders] {
             let config = read(role, &set).unwrap();
             assert!(!format!("{config:?}").contains("do-not-print"));
         }

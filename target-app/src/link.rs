@@ -152,11 +152,11 @@ impl<P: Part> Keeper<P> {
     }
 
     async fn keep(&mut self) {
-        let mut trouble = Trouble::default();
+        let mut voice = Voice::default();
         let mut pauses = Pauses::default();
         loop {
-            let connection = self.connect(&mut trouble, &mut pauses).await;
-            say_connected(&self.part, trouble.is_over());
+            let connection = self.connect(&mut voice, &mut pauses).await;
+            voice.connected(&self.part);
             self.generation += 1;
             self.connections.inc();
             self.connected.set(1);
@@ -168,17 +168,17 @@ impl<P: Part> Keeper<P> {
             let reason = self.until_lost(&connection).await;
             self.current.send_replace(None);
             self.connected.set(0);
-            say_failed(&self.part, &mut trouble, &reason);
+            voice.failed(&self.part, &reason);
             pauses.lived(since.elapsed());
             tokio::time::sleep(pauses.next()).await;
         }
     }
 
-    async fn connect(&self, trouble: &mut Trouble, pauses: &mut Pauses) -> P::Connection {
+    async fn connect(&self, voice: &mut Voice, pauses: &mut Pauses) -> P::Connection {
         loop {
             match self.part.connect().await {
                 Ok(connection) => return connection,
-                Err(reason) => say_failed(&self.part, trouble, &reason),
+                Err(reason) => voice.failed(&self.part, &reason),
             }
             tokio::time::sleep(pauses.next()).await;
         }
@@ -223,13 +223,35 @@ impl Pauses {
     }
 }
 
-fn say_connected<P: Part>(part: &P, again: bool) {
-    let place = part.place();
-    tracing::info!(part = P::NAME, place, again, "connected");
+/// Says what happens to a connection; one that comes and goes for the same reason is not news each time.
+#[derive(Debug, Default)]
+struct Voice {
+    trouble: Trouble,
+    /// What was said last; nothing was at first.
+    said: Option<Said>,
 }
 
-fn say_failed<P: Part>(part: &P, trouble: &mut Trouble, reason: &str) {
-    if trouble.is_news(reason) {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Connected,
+    Failed,
+}
+
+impl Voice {
+    fn connected<P: Part>(&mut self, part: &P) {
+        if self.said == Some(Said::Connected) {
+            return;
+        }
+        let (place, again) = (part.place(), self.said.is_some());
+        self.said = Some(Said::Connected);
+        tracing::info!(part = P::NAME, place, again, "connected");
+    }
+
+    fn failed<P: Part>(&mut self, part: &P, reason: &str) {
+        if !self.trouble.is_news(reason) {
+            return;
+        }
+        self.said = Some(Said::Failed);
         tracing::warn!(
             part = P::NAME,
             place = part.place(),

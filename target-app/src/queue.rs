@@ -1,9 +1,13 @@
 //! `RabbitMQ` between the outbox and its consumer: the connection, and what stands in the broker.
 //!
 //! Both sides declare the same exchanges and queues when they connect, so neither has to be first. The
-//! queue is of the quorum kind: what was confirmed is on disk, deliveries are counted, and when it is
-//! full it refuses more instead of forgetting, so that events wait in the outbox. A message that was
-//! refused, or delivered [`DELIVERIES_MAX`] times in vain, goes to the queue of dead letters.
+//! queue is durable and so are its messages: what was confirmed is on disk. When it is full it refuses
+//! more instead of forgetting, so that events wait in the outbox. A message that was refused by the
+//! consumer goes to the queue of dead letters.
+//!
+//! It is a classic queue. One of the quorum kind would count deliveries itself, but `RabbitMQ` 3.10
+//! writes the names of those to disk minutes after they were declared, and after a kill before that the
+//! queue has no leader for ever.
 //!
 //! Invariant: a process has one connection with one channel; a connection that is handed out has all
 //! that is declared, confirms what is published and delivers at most [`PREFETCH`] messages ahead.
@@ -38,9 +42,6 @@ const DEAD_EXCHANGE: &str = "store.dead";
 const DEAD_QUEUE: &str = "notifications.dead";
 /// The most dead letters kept; then the oldest is forgotten.
 const DEAD_MESSAGES_MAX: i64 = 10_000;
-/// How often a message is delivered before it is given up: each death of a consumer counts for all that
-/// it had not acknowledged, so a few must not be enough.
-const DELIVERIES_MAX: i64 = 20;
 /// Messages delivered and not yet acknowledged.
 const PREFETCH: u16 = 50;
 /// How long a connection may take, all that is declared included. Long, since an attempt that is given
@@ -144,7 +145,6 @@ impl Queue {
 async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
     exchange(channel, DEAD_EXCHANGE, ExchangeKind::Fanout).await?;
     let arguments = [
-        ("x-queue-type", AMQPValue::LongString("quorum".into())),
         ("x-max-length", AMQPValue::LongLongInt(DEAD_MESSAGES_MAX)),
         ("x-overflow", AMQPValue::LongString("drop-head".into())),
     ];
@@ -153,18 +153,11 @@ async fn declare(channel: &Channel) -> Result<(), lapin::Error> {
 
     exchange(channel, EXCHANGE, ExchangeKind::Topic).await?;
     let arguments = [
-        ("x-queue-type", AMQPValue::LongString("quorum".into())),
         ("x-max-length", AMQPValue::LongLongInt(QUEUE_MESSAGES_MAX)),
         ("x-overflow", AMQPValue::LongString("reject-publish".into())),
-        ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERIES_MAX)),
         (
             "x-dead-letter-exchange",
             AMQPValue::LongString(DEAD_EXCHANGE.into()),
-        ),
-        // A dead letter leaves the queue only when the other one has confirmed it.
-        (
-            "x-dead-letter-strategy",
-            AMQPValue::LongString("at-least-once".into()),
         ),
     ];
     queue(channel, QUEUE, table(arguments)).await?;

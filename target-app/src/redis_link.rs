@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError};
 
 use crate::config::PartUrl;
-use crate::link::{Link, Part};
+use crate::link::{Link, Linked, Part};
 
 /// How long an answer may take; then the connection is given up, since answers come in order.
 const ANSWER_LIMIT: Duration = Duration::from_millis(50);
@@ -70,18 +70,32 @@ pub(crate) type Redis = Link<MultiplexedConnection>;
 impl Redis {
     /// Asks, if Redis is there; nothing if it is not, or gave no answer that can be used.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
+        self.ask_within(ANSWER_LIMIT, command).await
+    }
+
+    /// Asks with a limit of its own, at most [`ANSWER_LIMIT`].
+    pub(crate) async fn ask_within<T: FromRedisValue>(
+        &self,
+        limit: Duration,
+        command: &Cmd,
+    ) -> Option<T> {
         let mut linked = self.get()?;
-        match command.query_async(&mut linked.connection).await {
-            Ok(answer) => Some(answer),
-            Err(error) => {
+        let asked = command.query_async(&mut linked.connection);
+        match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(answer)) => Some(answer),
+            Ok(Err(error)) => {
                 self.judge(&linked, &error);
+                None
+            }
+            Err(_) => {
+                self.lost(&linked, format!("no answer within {limit:?}"));
                 None
             }
         }
     }
 
     // An answer that says no leaves the connection as good as it was.
-    fn judge(&self, linked: &crate::link::Linked<MultiplexedConnection>, error: &RedisError) {
+    fn judge(&self, linked: &Linked<MultiplexedConnection>, error: &RedisError) {
         if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() {
             self.lost(linked, error.to_string());
         } else {

@@ -33,6 +33,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             frontend,
             secrets,
             rate,
+            redis,
         } => {
             let callees = gateway::Callees {
                 users,
@@ -40,7 +41,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 orders,
                 frontend,
             };
-            Ok(gateway::start(callees, &secrets, rate, registry))
+            Ok(gateway::start(callees, &secrets, (rate, redis), registry))
         }
         Duties::Frontend {
             users,

@@ -15,7 +15,7 @@ use crate::upstream::Upstream;
 #[derive(Debug, Clone)]
 pub(crate) enum Carrier {
     /// Batches posted to the consumer.
-    Http(Upstream),
+    Http(Box<Upstream>),
     /// Messages to a broker.
     Queue(Publisher),
 }
@@ -33,7 +33,6 @@ impl Carrier {
     /// Whether a delivery could succeed now, as far as is known without trying.
     pub(super) fn is_there(&self) -> bool {
         match self {
-            // While the consumer is not asked, events are not even claimed.
             Self::Http(consumer) => consumer.refuses().is_none(),
             Self::Queue(publisher) => publisher.is_connected(),
         }

@@ -81,8 +81,6 @@ fn configuration(account: &Account) -> Vec<u8> {
     text.extend_from_slice(
         b"\nvm_memory_high_watermark.absolute = 256MiB\ndisk_free_limit.absolute = 50MB\n",
     );
-    // What quorum queues write is in memory too until its file is full: by default twice the above.
-    text.extend_from_slice(b"raft.wal_max_size_bytes = 33554432\n");
     text
 }
 

@@ -137,8 +137,8 @@ impl<R: Receiver> Consumer<R> {
         self.redelivered.inc_by(again as u64);
     }
 
-    // Tries until it works: while the database is away nothing is given back, since every delivery
-    // counts. Nothing, if the end came first.
+    // Tries until it works: while the database is away, giving messages back would only bring them again.
+    // Nothing, if the end came first.
     async fn settle(
         &self,
         batch: &[Delivery],

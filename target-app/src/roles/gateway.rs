@@ -5,9 +5,11 @@
 //!
 //! Invariant: a shopper id reaches a callee only from a token verified here, never from the caller.
 
+mod openapi;
 mod pages;
 mod passages;
 mod rate;
+mod shared_rate;
 mod token;
 
 use std::sync::Arc;
@@ -19,13 +21,18 @@ use axum::Router;
 use axum::body::Body as AnswerBody;
 use axum::extract::{FromRequest as _, Request};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, get, on};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use crate::cache::X_CACHE;
+use crate::config::PartUrl;
 use crate::http::body::Body;
 use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
+use crate::http::seal::NOTHING_KEPT;
+use crate::link;
+use crate::redis_link::RedisPart;
 use crate::serve::{Started, Tasks};
 use crate::token::{SHOP, TokenSecrets};
 use crate::upstream::limits::GATEWAY_CALL;
@@ -33,17 +40,18 @@ use crate::upstream::{Answer, Call, Connections, Upstream};
 use passages::{Access, Callee, Key, PASSAGES, Passage};
 pub(crate) use rate::Rate;
 use rate::{Buckets, Limiter};
+use shared_rate::SharedBuckets;
 use token::TokenReader;
 
 /// What of a request is passed on, beside what is made here.
 const REQUEST_HEADERS: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, IDEMPOTENCY_KEY];
 /// What of an answer is passed back.
 const ANSWER_HEADERS: [HeaderName; 5] = [
-    header::CACHE_CONTROL,
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
     header::LOCATION,
     header::RETRY_AFTER,
+    X_CACHE,
 ];
 
 /// Where the callees answer.
@@ -71,20 +79,29 @@ struct Gateway {
 pub(super) fn start(
     callees: Callees,
     secrets: &TokenSecrets,
-    rate: Rate,
+    (rate, redis): (Rate, Option<PartUrl>),
     registry: &mut Registry,
 ) -> Started {
-    let gateway = Gateway::new(callees, secrets, Box::new(Buckets::new(rate)), registry);
-    let gateway = Arc::new(gateway);
+    let mut tasks = Tasks::new();
+    let limiter: Box<dyn Limiter> = match redis {
+        None => Box::new(Buckets::new(rate)),
+        Some(url) => {
+            let (redis, keeper) = link::open(RedisPart::new(url), registry);
+            tasks.start(|stop| keeper.run(stop));
+            Box::new(SharedBuckets::new(redis, rate))
+        }
+    };
+    let gateway = Arc::new(Gateway::new(callees, secrets, limiter, registry));
     Started {
         router: router(&gateway).merge(pages::router(&gateway)),
         database: None,
-        tasks: Tasks::new(),
+        tasks,
     }
 }
 
 fn router(gateway: &Arc<Gateway>) -> Router {
-    PASSAGES.iter().fold(Router::new(), |router, passage| {
+    let document = Router::new().route(openapi::PATH, get(openapi::show));
+    PASSAGES.iter().fold(document, |router, passage| {
         let gateway = Arc::clone(gateway);
         let pass = move |request: Request| async move { gateway.pass(passage, request).await };
         let method = MethodFilter::try_from(passage.method.clone());
@@ -193,18 +210,25 @@ fn fresh_key() -> HeaderValue {
 }
 
 fn response(passage: &Passage, answer: Answer) -> Response {
+    let kept = kept(passage, &answer);
     let mut response = Response::new(AnswerBody::from(answer.body));
     *response.status_mut() = answer.status;
-    // Prices and stock may be kept, but must be asked about; all else is private.
-    if passage.access == Access::Everyone
-        && passage.method == Method::GET
-        && answer.status.is_success()
-    {
-        let value = HeaderValue::from_static("no-cache");
-        response.headers_mut().insert(header::CACHE_CONTROL, value);
+    if let Some(kept) = kept {
+        response.headers_mut().insert(header::CACHE_CONTROL, kept);
     }
     copy(&ANSWER_HEADERS, &answer.headers, response.headers_mut());
     response
+}
+
+// What shoppers may keep: nothing, unless the callee says more than it says of every answer. Prices and
+// stock are everybody's, but must be asked about each time.
+fn kept(passage: &Passage, answer: &Answer) -> Option<HeaderValue> {
+    let said = answer.headers.get(header::CACHE_CONTROL);
+    if let Some(said) = said.filter(|said| **said != NOTHING_KEPT) {
+        return Some(said.clone());
+    }
+    let is_public = passage.access == Access::Everyone && passage.method == Method::GET;
+    (is_public && answer.status.is_success()).then(|| HeaderValue::from_static("no-cache"))
 }
 
 fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {

@@ -97,7 +97,10 @@ pub(super) async fn start(
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
     let carrier = match callees.queue {
-        None => Carrier::Http(connections.to("notifications", callees.notifications, ORDERS_CALL)),
+        None => {
+            let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
+            Carrier::Http(Box::new(consumer))
+        }
         Some(url) => {
             let (queue, keeper) = link::open(Broker::new(url, &instance), registry);
             tasks.start(|stop| keeper.run(stop));

@@ -102,7 +102,10 @@ impl From<sqlx::Error> for RecordError {
 // SQLSTATE classes 22 (the data) and 23 (a constraint), five characters long; of SQLite's codes, whose
 // upper bits say more, 18 (too big), 19 (a constraint) and 20 (a type).
 fn is_lasting(error: &sqlx::Error) -> bool {
-    let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
+    let Some(code) = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+    else {
         return false;
     };
     if code.len() == 5 {
