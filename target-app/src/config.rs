@@ -3,6 +3,7 @@
 //! Invariant: every missing or invalid setting is found before anything starts, and all are reported at
 //! once, one line each, naming the setting. Secrets are never printed.
 
+mod collector;
 mod parts;
 mod settings;
 mod storage;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::http::uri::Authority;
+use url::Url;
 
 use crate::bug::Bug;
 use crate::role::Role;
@@ -41,6 +43,8 @@ pub struct Config {
     pub(crate) instance: String,
     pub(crate) delay: Option<Duration>,
     pub(crate) bug: Option<Bug>,
+    /// Where traces are posted to.
+    pub(crate) collector: Option<Url>,
     pub(crate) duties: Duties,
 }
 
@@ -165,6 +169,7 @@ impl Config {
         let instance = settings.instance(role.name());
         let delay = settings.delay();
         let bug = settings.bug(role);
+        let collector = collector::collector(&mut settings);
         let duties = duties(role, &mut settings);
         let config = port.zip(duties).map(|(port, duties)| Self {
             role,
@@ -172,6 +177,7 @@ impl Config {
             instance,
             delay,
             bug,
+            collector,
             duties,
         });
         match config {
@@ -269,6 +275,23 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             })
         }
     }
+}
+
+fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
+    let [users, catalog, orders] =
+        ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"].map(|name| settings.address(name));
+    let secrets = settings.secrets();
+    let frontend = settings.optional_address("FRONTEND_ADDRESS");
+    let (rate, redis) = (settings.rate(RATE), parts::redis(settings));
+    Some(Duties::Gateway {
+        users: users?,
+        catalog: catalog?,
+        orders: orders?,
+        secrets: secrets?,
+        frontend: frontend?,
+        rate: rate?,
+        redis,
+    })
 }
 
 #[cfg(test)]
@@ -426,8 +449,13 @@ mod tests {
             ("USERS_ADDRESS", "x:1"),
             ("CATALOG_ADDRESS", "x:1"),
             ("ORDERS_ADDRESS", "x:1"),
+            ("PAYMENTS_ADDRESS", "x:1"),
+            ("NOTIFICATIONS_ADDRESS", "x:1"),
+            ("DATABASE_URL", "postgres://shop:do-not-print@x:1/shop"),
+            ("REDIS_URL", "redis://:do-not-print@x:1"),
+            ("AMQP_URL", "amqp://shop:do-not-print@x:1/%2f"),
         ];
-        for role in [Role::Users, Role::Gateway] {
+        for role in [Role::Users, Role::Gateway, Role::Catalog, Role::Orders] {
             let config = read(role, &set).unwrap();
             assert!(!format!("{config:?}").contains("do-not-print"));
         }

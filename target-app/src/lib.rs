@@ -24,6 +24,7 @@ mod seed;
 mod serve;
 mod telemetry;
 mod token;
+mod trace;
 mod trouble;
 mod upstream;
 
@@ -49,14 +50,17 @@ pub fn run_blocking(role: &str) -> anyhow::Result<()> {
             tracing::error!(setting = problem.setting, "{problem}");
         }
     })?;
+    if let Some(collector) = &config.collector {
+        trace::start(role.name(), &config.instance, collector);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .build()
         .context("failed to start the runtime")?;
-    runtime
-        .block_on(serve::until_signal(config))
-        .inspect_err(|error| {
-            tracing::error!(role = role.name(), "the role ended: {error:#}");
-        })
+    let ended = runtime.block_on(serve::until_signal(config));
+    trace::end();
+    ended.inspect_err(|error| {
+        tracing::error!(role = role.name(), "the role ended: {error:#}");
+    })
 }

@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::database::Database;
+use crate::http::context::Context;
 use crate::serve::stopped;
 use crate::trouble::Trouble;
 use carrier::Carrier;
@@ -73,6 +74,16 @@ impl FromRow<'_, AnyRow> for Event {
     }
 }
 
+/// The payload of an event with what it belongs to, so that what comes of it can be found by that too.
+fn marked(payload: &serde_json::Value) -> serde_json::Value {
+    let mut payload = payload.clone();
+    if let (Some(context), Some(fields)) = (Context::current(), payload.as_object_mut()) {
+        fields.insert("traceparent".to_owned(), context.trace.to_string().into());
+        fields.insert("correlation".to_owned(), context.correlation().into());
+    }
+    payload
+}
+
 /// Writes an event in the transaction of what it tells; an event already there is left alone.
 pub(crate) async fn put(
     transaction: &mut Transaction<'_, Any>,
@@ -85,7 +96,7 @@ pub(crate) async fn put(
     )
     .bind(event_id)
     .bind(kind)
-    .bind(payload.to_string())
+    .bind(marked(payload).to_string())
     .execute(&mut **transaction)
     .await?;
     Ok(())

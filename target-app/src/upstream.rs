@@ -34,6 +34,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::context::{Context, IDEMPOTENCY_KEY};
+use crate::trace::span::{self, Ended, Kind};
 pub(crate) use error::UpstreamError;
 use gate::{Gate, Pass};
 use limits::{CONNECT, PROBE_PATIENCE};
@@ -132,6 +133,16 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Makes a call, trying again where that is safe; fails at once while the callee does not answer.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, UpstreamError> {
+        let Some(context) = Context::current().map(|context| context.child()) else {
+            return self.send_now(call).await;
+        };
+        let span = span::begin(&context.trace);
+        let came = context.scope(self.send_now(call)).await;
+        span::end(span, || called(self.callee, call, &came));
+        came
+    }
+
+    async fn send_now(&self, call: &Call) -> Result<Answer, UpstreamError> {
         let pass = self.gate.enter()?;
         if pass.is_probe() {
             self.probe(call, pass).await
@@ -159,7 +170,9 @@ impl Upstream {
     async fn probe(&self, call: &Call, pass: Pass) -> Result<Answer, UpstreamError> {
         let not_now = pass.without_waiting();
         let (upstream, call) = (self.clone(), call.clone());
-        let probing = tokio::spawn(async move { upstream.carry(&call, pass).await });
+        let context = Context::current().unwrap_or_else(|| Context::background("probe"));
+        let carried = async move { upstream.carry(&call, pass).await };
+        let probing = tokio::spawn(context.scope(carried));
         match tokio::time::timeout(PROBE_PATIENCE, probing).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
             // It failed, or goes on alone.
@@ -231,6 +244,9 @@ impl Upstream {
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = uri;
         request.headers_mut().clone_from(&call.headers);
+        if let Some(context) = Context::current() {
+            context.write_to(request.headers_mut());
+        }
         Ok(request)
     }
 
@@ -312,6 +328,23 @@ impl Upstream {
             callee: self.callee,
             text: text.to_string(),
         }
+    }
+}
+
+fn called(callee: &'static str, call: &Call, came: &Result<Answer, UpstreamError>) -> Ended {
+    let status = came.as_ref().ok().map(|answer| answer.status.as_u16());
+    let error = came.as_ref().err().map(UpstreamError::outcome);
+    let attributes = [
+        ("http.request.method", call.method.to_string()),
+        ("server.address", callee.to_owned()),
+    ];
+    let error = error.map(|name| ("error.type", name.to_owned()));
+    Ended {
+        kind: Kind::Client,
+        name: format!("{} {callee}", call.method),
+        attributes: attributes.into_iter().chain(error).collect(),
+        status,
+        failed: status.is_none_or(|status| status >= 400),
     }
 }
 

@@ -15,10 +15,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::error::ApiError;
 use super::observe::is_probe;
+use super::seal::BUILD;
+use crate::clock;
 
 /// Upper bounds of the duration buckets, in seconds.
 const BUCKETS_S: [f64; 15] = [
@@ -83,9 +86,10 @@ impl RequestMetrics {
             "Requests answered",
             metrics.requests.clone(),
         );
-        registry.register(
-            "http_request_seconds",
+        registry.register_with_unit(
+            "http_request_duration",
             "Time to answer a request",
+            Unit::Seconds,
             metrics.durations.clone(),
         );
         registry.register(
@@ -93,6 +97,7 @@ impl RequestMetrics {
             "Requests being worked on",
             metrics.in_flight.clone(),
         );
+        register_process(registry);
         metrics
     }
 
@@ -115,6 +120,23 @@ impl RequestMetrics {
             begun: Instant::now(),
         }
     }
+}
+
+// Which program this is, and since when it runs (https://prometheus.io/docs/instrumenting/writing_clientlibs/).
+fn register_process(registry: &mut Registry) {
+    let build = Info::new([
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("commit", BUILD.unwrap_or("unnamed")),
+    ]);
+    registry.register("build", "The program that runs here", build);
+    let started = Gauge::<f64, AtomicU64>::default();
+    started.set(clock::now_ms() as f64 / 1000.0);
+    registry.register_with_unit(
+        "process_start_time",
+        "When this process began to serve, since 1970",
+        Unit::Seconds,
+        started,
+    );
 }
 
 /// A request being worked on; dropping it counts it.
@@ -149,7 +171,7 @@ impl Drop for InFlight {
 }
 
 // A closed set, so that callers cannot grow the metrics with made-up methods.
-fn method_name(method: &Method) -> &'static str {
+pub(super) fn method_name(method: &Method) -> &'static str {
     const KNOWN: [Method; 6] = [
         Method::GET,
         Method::POST,

@@ -1,4 +1,5 @@
-//! What surrounds every handler: correlation, time limit, counting, and the delay for demonstrations.
+//! What surrounds every handler: correlation and trace, time limit, counting, and the delay for
+//! demonstrations.
 //!
 //! Invariant: a request that went well writes no log line above `debug`.
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::http::StatusCode;
+use ::http::{Method, StatusCode};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,8 +17,9 @@ use futures_util::FutureExt as _;
 use super::body::read_whole;
 use super::context::{CORRELATION, Context};
 use super::error::{ApiError, ErrorDetail};
-use super::metrics::{RequestMetrics, Route};
+use super::metrics::{RequestMetrics, Route, method_name};
 use super::seal::seal;
+use crate::trace::span::{self, Ended, Kind};
 
 /// How long a role works on one request before it gives up; callers give up sooner.
 pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -49,34 +51,41 @@ pub(crate) async fn observe(
     next: Next,
 ) -> Response {
     let context = Context::from_headers(request.headers());
-    let route = route_of(&request);
-    let counted = observer.metrics.begin(request.method(), route.clone());
     request.extensions_mut().insert(context.clone());
-
-    let answered = tokio::time::timeout(REQUEST_LIMIT, async {
-        match read_whole(request).await {
-            Ok(request) => finished(next.run(request)).await,
-            Err(error) => error.into_response(),
-        }
-    })
-    .await;
-    let mut response = answered.unwrap_or_else(|_| too_slow().into_response());
-    if let Some(delay) = observer.delay.filter(|_| !is_probe(route.as_str())) {
-        tokio::time::sleep(delay).await;
-    }
-    let headers = response.headers_mut();
-    headers.insert(CORRELATION, context.correlation.clone());
-    seal(headers);
-    observer.log(route.as_str(), &context, &response);
-    counted.end(response.status().as_u16());
-    response
+    let answered = observer.answer(&context, request, next);
+    context.clone().scope(answered).await
 }
 
 impl Observer {
-    fn log(&self, route: &str, context: &Context, response: &Response) {
-        let (status, correlation) = (response.status().as_u16(), context.correlation());
+    async fn answer(&self, context: &Context, request: Request, next: Next) -> Response {
+        let (method, route) = (request.method().clone(), route_of(&request));
+        let counted = self.metrics.begin(&method, route.clone());
+        let asked = !is_probe(route.as_str());
+        let span = asked.then(|| span::begin(&context.trace)).flatten();
+        let answered = tokio::time::timeout(REQUEST_LIMIT, async {
+            match read_whole(request).await {
+                Ok(request) => finished(next.run(request)).await,
+                Err(error) => error.into_response(),
+            }
+        })
+        .await;
+        let mut response = answered.unwrap_or_else(|_| too_slow().into_response());
+        if let Some(delay) = self.delay.filter(|_| !is_probe(route.as_str())) {
+            tokio::time::sleep(delay).await;
+        }
+        let headers = response.headers_mut();
+        headers.insert(CORRELATION, context.correlation.clone());
+        seal(headers);
+        self.log(route.as_str(), &response);
+        counted.end(response.status().as_u16());
+        span::end(span, || served(&method, &route, response.status()));
+        response
+    }
+
+    fn log(&self, route: &str, response: &Response) {
+        let status = response.status().as_u16();
         if !response.status().is_server_error() || is_probe(route) {
-            tracing::debug!(correlation, route, status, "answered");
+            tracing::debug!(route, status, "answered");
             return;
         }
         if let Some(unlogged) = self.warnings.take(Instant::now()) {
@@ -85,7 +94,6 @@ impl Observer {
                 .get::<ErrorDetail>()
                 .map_or("", |detail| detail.0.as_str());
             tracing::warn!(
-                correlation,
                 route,
                 status,
                 detail,
@@ -93,6 +101,21 @@ impl Observer {
                 "answered with a server error"
             );
         }
+    }
+}
+
+// https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+fn served(method: &Method, route: &Route, status: StatusCode) -> Ended {
+    let method = method_name(method);
+    Ended {
+        kind: Kind::Server,
+        name: format!("{method} {}", route.as_str()),
+        attributes: vec![
+            ("http.request.method", method.to_owned()),
+            ("http.route", route.as_str().to_owned()),
+        ],
+        status: Some(status.as_u16()),
+        failed: status.is_server_error(),
     }
 }
 

@@ -11,7 +11,7 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 /// The version and the build of the program, on every answer.
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("x-store-version");
 /// The build, as the environment variable of that name said when this was compiled.
-const BUILD: Option<&str> = option_env!("STORE_BUILD");
+pub(super) const BUILD: Option<&str> = option_env!("STORE_BUILD");
 /// What [`VERSION`] says: `0.1.0+build`, as semantic versions write it.
 static VERSION_TEXT: LazyLock<HeaderValue> = LazyLock::new(|| {
     let text = format!(

@@ -98,9 +98,9 @@ async fn post(consumer: &Upstream, events: &[Event]) -> Result<(), ApiError> {
     }
     let context = Context::background("outbox");
     let key = events.first().map_or("", |event| event.id.as_str());
-    let answer = consumer
-        .post_json("/events", key, &Batch { events }, &context)
-        .await?;
+    let batch = Batch { events };
+    let posting = consumer.post_json("/events", key, &batch, &context);
+    let answer = context.clone().scope(posting).await?;
     consumer.document::<serde_json::Value>(&answer, &[StatusCode::OK])?;
     Ok(())
 }

@@ -44,7 +44,7 @@ impl MemoryOutbox {
             sequence: 0,
             id: event_id.to_owned(),
             kind: kind.to_owned(),
-            payload: payload.to_string(),
+            payload: super::marked(payload).to_string(),
         };
         // An error means that the process is ending: the event is lost, as the bug has it.
         drop(self.0.send((Instant::now() + DELAY, event)).await);

@@ -92,8 +92,7 @@ pub(super) fn start(
             Box::new(SharedBuckets::new(redis, rate))
         }
     };
-    let gateway = Gateway::new(callees, secrets, limiter, registry);
-    let gateway = Arc::new(gateway);
+    let gateway = Arc::new(Gateway::new(callees, secrets, limiter, registry));
     Started {
         router: router(&gateway).merge(pages::router(&gateway)),
         database: None,

@@ -40,9 +40,14 @@ struct Member {
 impl Fleet {
     /// Starts two of each role but the bank, which is alone.
     pub(crate) async fn start() -> Self {
+        Self::start_with(Settings::new()).await
+    }
+
+    /// The same with more settings for each.
+    pub(crate) async fn start_with(more: Settings) -> Self {
         let mut fleet = Self {
             data: tempfile::tempdir().unwrap(),
-            addresses: Settings::new(),
+            addresses: more,
             doors: BTreeMap::new(),
             members: BTreeMap::new(),
         };
@@ -100,6 +105,21 @@ impl Fleet {
         };
         self.doors[role].admit(&member.address).await;
         self.members.entry(role).or_default().push(member);
+    }
+
+    /// Stops all, callers before callees; gives what each role has logged.
+    pub(crate) async fn end(mut self) -> BTreeMap<&'static str, Vec<Value>> {
+        let mut logs = BTreeMap::new();
+        for (role, _) in ROLES.into_iter().rev() {
+            let lines: &mut Vec<Value> = logs.entry(role).or_default();
+            for member in self.members.remove(role).unwrap() {
+                kill_process(member.pid, Signal::TERM).unwrap();
+                let (code, log) = member.ended.await.unwrap();
+                assert_eq!(code, Some(0), "{role}");
+                lines.extend(log);
+            }
+        }
+        logs
     }
 
     /// Asks the oldest process of a role to stop and waits for its end, which must be in order.

@@ -247,7 +247,7 @@ async fn every_role_tells_its_health_and_counts_its_requests() {
         assert_eq!(client.metric(route).await, 8);
         assert_eq!(
             client
-                .metric("http_request_seconds_count{route=\"/products\"")
+                .metric("http_request_duration_seconds_count{route=\"/products\"")
                 .await,
             8
         );

@@ -36,6 +36,8 @@ mod process;
 mod queue;
 mod races;
 mod rolling;
+mod secrets;
 mod server;
 mod shared_rate;
 mod shop;
+mod traces;

@@ -226,6 +226,19 @@ async fn accounts(contract: &mut Contract, gateway: &Client) {
             .ask(gateway, ("POST", path), body.clone(), status)
             .await;
     }
+    let session = contract.ask(gateway, ("POST", "/login"), ada, 200).await;
+    let first = json!({ "refresh_token": session["refresh_token"] });
+    for (path, body, status) in [
+        ("/token/refresh", &first, 200),
+        ("/token/refresh", &first, 401),
+        ("/token/refresh", &json!({}), 400),
+        ("/logout", &first, 204),
+        ("/logout", &json!({}), 400),
+    ] {
+        contract
+            .ask(gateway, ("POST", path), body.clone(), status)
+            .await;
+    }
 }
 
 // The id of an order that was sold.

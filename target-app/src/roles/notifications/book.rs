@@ -10,7 +10,9 @@ use sqlx::{Any, Transaction};
 
 use crate::clock;
 use crate::database::Database;
+use crate::http::context::Context;
 use crate::queue::consume::{Receiver, Settled};
+use crate::trace::span::{self, Begun, Ended, Kind};
 
 /// The longest id and kind of an event, in bytes.
 const NAME_BYTES_MAX: usize = 200;
@@ -37,6 +39,10 @@ pub(super) struct Payload {
     /// When it happened, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
 }
 
 impl Event {
@@ -49,6 +55,29 @@ impl Event {
             }
         }
         Ok(event)
+    }
+
+    // Begins work on it as a part of what it came from.
+    fn begin(&self) -> (Context, Option<Begun>) {
+        let Payload {
+            correlation,
+            traceparent,
+            ..
+        } = &self.payload;
+        let context = Context::of_event(correlation.as_deref(), traceparent.as_deref());
+        let span = span::begin(&context.trace);
+        (context, span)
+    }
+
+    fn end(&self, (context, span): (Context, Option<Begun>)) {
+        context.say(|| tracing::debug!(event = self.id, kind = self.kind, "recorded an event"));
+        span::end(span, || Ended {
+            kind: Kind::Consumer,
+            name: format!("process {}", self.kind),
+            attributes: vec![("messaging.message.id", self.id.clone())],
+            status: None,
+            failed: false,
+        });
     }
 }
 
@@ -134,11 +163,16 @@ impl NotificationBook {
         let mut events = events.to_vec();
         events.sort_unstable_by_key(|event| &event.id);
         let mut new = 0;
+        let begun: Vec<_> = events.iter().map(|event| event.begin()).collect();
         let mut transaction = self.database.begin().await?;
         for event in &events {
             new += insert(&mut transaction, event).await?;
         }
         transaction.commit().await?;
+        events
+            .iter()
+            .zip(begun)
+            .for_each(|(event, begun)| event.end(begun));
         self.recorded.inc_by(new);
         self.duplicates.inc_by(events.len() as u64 - new);
         Ok(new)

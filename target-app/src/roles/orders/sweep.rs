@@ -62,14 +62,12 @@ pub(super) async fn sweep(orders: &Arc<Orders>, untouched_ms: i64) -> Result<usi
         let orders = Arc::clone(orders);
         sweeping.spawn(async move {
             let context = Context::background("sweep");
-            if let Err(error) = finish(&orders, &id, &context).await {
-                tracing::warn!(
-                    order = id,
-                    correlation = context.correlation(),
-                    ?error,
-                    "failed to finish an order"
-                );
-            }
+            let finishing = async {
+                if let Err(error) = finish(&orders, &id, &context).await {
+                    tracing::warn!(order = id, ?error, "failed to finish an order");
+                }
+            };
+            context.clone().scope(finishing).await;
         });
     }
     Ok(sweeping.join_all().await.len())
