@@ -14,6 +14,7 @@ use ::http::uri::Authority;
 
 use crate::bug::Bug;
 use crate::role::Role;
+use crate::roles::Rate;
 use settings::Settings;
 pub(crate) use storage::{Server, Storage};
 
@@ -22,6 +23,12 @@ pub(crate) use storage::{Server, Storage};
 const PASSWORD_MEMORY_KIB: u32 = 19_456;
 /// How long the bank takes unless `BANK_DELAY_MS` says otherwise, in milliseconds.
 const BANK_DELAY_MS: u64 = 5;
+/// What one shopper may ask for unless `RATE_LIMIT_PER_SECOND` and `RATE_LIMIT_BURST` say otherwise: far
+/// more than anybody clicks.
+const RATE: Rate = Rate {
+    per_second: 100,
+    burst: 200,
+};
 
 /// All that one process of the store is told.
 #[derive(Debug)]
@@ -42,6 +49,7 @@ pub(crate) enum Duties {
         catalog: Authority,
         orders: Authority,
         secret: Secret,
+        rate: Rate,
     },
     Users {
         storage: Storage,
@@ -171,11 +179,13 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
             let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
                 .map(|name| settings.address(name));
             let secret = settings.secret();
+            let rate = settings.rate(RATE);
             Some(Duties::Gateway {
                 users: users?,
                 catalog: catalog?,
                 orders: orders?,
                 secret: secret?,
+                rate: rate?,
             })
         }
         Role::Users => {
@@ -323,11 +333,19 @@ mod tests {
             ("USERS_ADDRESS", "localhost"),
             ("CATALOG_ADDRESS", "http://x:1"),
             ("ORDERS_ADDRESS", "x:y"),
+            ("RATE_LIMIT_PER_SECOND", "0"),
+            ("RATE_LIMIT_BURST", "many"),
         ];
         check(
             Role::Gateway,
             &set,
-            &["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"],
+            &[
+                "USERS_ADDRESS",
+                "CATALOG_ADDRESS",
+                "ORDERS_ADDRESS",
+                "RATE_LIMIT_PER_SECOND",
+                "RATE_LIMIT_BURST",
+            ],
         );
     }
 

@@ -12,4 +12,5 @@ pub(crate) mod fields;
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod observe;
+pub(crate) mod seal;
 pub(crate) mod server;

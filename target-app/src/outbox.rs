@@ -166,7 +166,8 @@ impl Outbox {
     }
 
     async fn deliver_all(&self) -> Result<(), ApiError> {
-        while self.anything_due().await? {
+        // While the consumer is not asked, events are not even claimed.
+        while self.consumer.refuses().is_none() && self.anything_due().await? {
             let events = self.claim().await?;
             if events.is_empty() {
                 return Ok(());

@@ -12,6 +12,7 @@ mod payments;
 mod users;
 
 pub(crate) use bank::LedgerError;
+pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 
 use crate::config::{Config, Duties};
@@ -28,20 +29,21 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             catalog,
             orders,
             secret,
+            rate,
         } => {
             let callees = gateway::Callees {
                 users,
                 catalog,
                 orders,
             };
-            Ok(gateway::start(callees, &secret, registry))
+            Ok(gateway::start(callees, &secret, rate, config.bug, registry))
         }
         Duties::Users {
             storage,
             secret,
             password_memory_kib,
         } => users::start(&storage, &secret, password_memory_kib).await,
-        Duties::Catalog { storage } => catalog::start(&storage).await,
+        Duties::Catalog { storage } => catalog::start(&storage, config.bug).await,
         Duties::Orders {
             storage,
             catalog,
@@ -62,7 +64,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
         Duties::Payments { storage, bank } => {
             payments::start(&storage, bank, config.bug, registry).await
         }
-        Duties::Notifications { storage } => notifications::start(&storage).await,
+        Duties::Notifications { storage } => notifications::start(&storage, config.bug).await,
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }

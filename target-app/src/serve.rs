@@ -157,8 +157,7 @@ pub(crate) async fn until_signal(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let port = config.port();
-    let listener = TcpListener::bind(("127.0.0.1", port))
-        .await
+    let listener = server::listen(port)
         .with_context(|| format!("failed to listen on 127.0.0.1:{port} (PORT)"))?;
     let stop = async {
         tokio::select! {

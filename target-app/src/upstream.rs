@@ -4,11 +4,22 @@
 //! that never reached anybody is tried again at once, and one whose connection broke before its answer
 //! is tried again if doing it twice does no harm.
 //!
+//! A callee that does not answer is left alone for a while: see `breaker` for when, `budget` for how often
+//! calls are tried again, and `limits` for how long they take.
+//!
 //! Invariant: a call ends within its limit, all tries and pauses included; a call that timed out is not
 //! repeated, since that would add load where there is too much already.
 
+mod breaker;
+mod budget;
+mod error;
+mod gate;
+pub(crate) mod limits;
+mod metrics;
 mod retry;
+mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::uri::{Authority, PathAndQuery, Scheme};
@@ -18,63 +29,32 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::http::context::{Context, IDEMPOTENCY_KEY};
+pub(crate) use error::UpstreamError;
+use gate::{Gate, Pass};
+use limits::{CONNECT, PROBE_PATIENCE};
+use metrics::UpstreamMetrics;
 use retry::{Failure, Tries};
 
-/// How long a connection may take to open.
-const CONNECT_LIMIT: Duration = Duration::from_millis(500);
 /// How long an unused connection is kept; servers keep it longer, so that the caller closes first.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 /// Unused connections kept for each callee.
 const IDLE_CONNECTIONS_MAX: usize = 32;
+/// Answers that say that it is not the call that is wrong, but the moment.
+const NOT_NOW: [StatusCode; 3] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Why a call has no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum UpstreamError {
-    #[error("failed to reach `{callee}` in {tries} tries: {text}")]
-    Connect {
-        callee: &'static str,
-        tries: u32,
-        text: String,
-    },
-    #[error("failed to get an answer of `{callee}` in {tries} tries: {text}")]
-    Broken {
-        callee: &'static str,
-        tries: u32,
-        text: String,
-    },
-    #[error("failed to get an answer of `{callee}` within {limit:?}")]
-    TimedOut {
-        callee: &'static str,
-        limit: Duration,
-    },
-    #[error("failed to use the answer of `{callee}`: {text}")]
-    Unusable { callee: &'static str, text: String },
-}
-
-impl UpstreamError {
-    /// The role that was called.
-    pub(crate) fn callee(&self) -> &'static str {
-        match self {
-            Self::Connect { callee, .. }
-            | Self::Broken { callee, .. }
-            | Self::TimedOut { callee, .. }
-            | Self::Unusable { callee, .. } => callee,
-        }
-    }
-}
-
 /// One call to make.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: PathAndQuery,
@@ -92,12 +72,6 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RetryLabels {
-    callee: &'static str,
-    reason: &'static str,
-}
-
 /// The connections of this process to its callees.
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
@@ -105,14 +79,14 @@ pub(crate) struct Connections {
     /// Keeps no connection. What broke one kept connection may have broken them all, so a repetition
     /// never takes another of them.
     fresh: Client<HttpConnector, Full<Bytes>>,
-    retries: Family<RetryLabels, Counter>,
+    metrics: UpstreamMetrics,
 }
 
 impl Connections {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_LIMIT));
+        connector.set_connect_timeout(Some(CONNECT));
         let kept = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_LIMIT)
@@ -121,12 +95,10 @@ impl Connections {
         let fresh = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .build(connector);
-        let retries = Family::default();
-        registry.register("upstream_retries", "Calls tried again", retries.clone());
         Self {
             kept,
             fresh,
-            retries,
+            metrics: UpstreamMetrics::register(registry),
         }
     }
 
@@ -142,6 +114,7 @@ impl Connections {
             authority,
             limit,
             connections: self.clone(),
+            gate: Arc::new(Gate::new(callee, limit, self.metrics.of(callee))),
         }
     }
 }
@@ -153,14 +126,45 @@ pub(crate) struct Upstream {
     authority: Authority,
     limit: Duration,
     connections: Connections,
+    gate: Arc<Gate>,
 }
 
 impl Upstream {
-    /// Makes a call, trying again where that is safe.
+    /// Makes a call, trying again where that is safe; fails at once while the callee does not answer.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, UpstreamError> {
+        let pass = self.gate.enter()?;
+        if pass.is_probe() {
+            self.probe(call, pass).await
+        } else {
+            self.carry(call, pass).await
+        }
+    }
+
+    /// Why a call made now would fail at once, if it would: for those who would begin what they could
+    /// not finish.
+    pub(crate) fn refuses(&self) -> Option<UpstreamError> {
+        self.gate.refuses()
+    }
+
+    async fn carry(&self, call: &Call, pass: Pass) -> Result<Answer, UpstreamError> {
         let (callee, limit) = (self.callee, self.limit);
-        let answered = tokio::time::timeout(limit, self.send_with_retries(call)).await;
-        answered.unwrap_or(Err(UpstreamError::TimedOut { callee, limit }))
+        let came = tokio::time::timeout(limit, self.send_with_retries(call)).await;
+        let came = came.unwrap_or(Err(UpstreamError::TimedOut { callee, limit }));
+        pass.end(&came);
+        came
+    }
+
+    // The probe takes as long as it takes; whoever made the call hears soon that it will not be done
+    // now. It may be done later all the same, as after any call that timed out.
+    async fn probe(&self, call: &Call, pass: Pass) -> Result<Answer, UpstreamError> {
+        let not_now = pass.without_waiting();
+        let (upstream, call) = (self.clone(), call.clone());
+        let probing = tokio::spawn(async move { upstream.carry(&call, pass).await });
+        match tokio::time::timeout(PROBE_PATIENCE, probing).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            // It failed, or goes on alone.
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(not_now),
+        }
     }
 
     async fn send_with_retries(&self, call: &Call) -> Result<Answer, UpstreamError> {
@@ -172,7 +176,8 @@ impl Upstream {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let Some(pause) = tries.after(&failure) else {
+            let again = tries.after(&failure);
+            let Some(pause) = again.filter(|_| self.gate.may_retry(failure.name())) else {
                 let tries = tries.made();
                 return Err(match failure {
                     Failure::NotSent(text) => UpstreamError::Connect {
@@ -188,11 +193,6 @@ impl Upstream {
                     Failure::Unusable(text) => UpstreamError::Unusable { callee, text },
                 });
             };
-            let labels = RetryLabels {
-                callee,
-                reason: failure.name(),
-            };
-            self.connections.retries.get_or_create(&labels).inc();
             tokio::time::sleep(pause).await;
             client = &self.connections.fresh;
         }
@@ -290,6 +290,10 @@ impl Upstream {
         statuses: &[StatusCode],
     ) -> Result<T, UpstreamError> {
         if !statuses.contains(&answer.status) {
+            if NOT_NOW.contains(&answer.status) {
+                let (callee, status) = (self.callee, answer.status.as_u16());
+                return Err(UpstreamError::Refused { callee, status });
+            }
             let start: String = String::from_utf8_lossy(&answer.body)
                 .chars()
                 .take(200)

@@ -12,6 +12,7 @@ use ::http::uri::Authority;
 use super::{Problem, Secret};
 use crate::bug::Bug;
 use crate::role::Role;
+use crate::roles::Rate;
 
 /// The shortest secret that is not refused, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
@@ -129,6 +130,25 @@ impl<'a> Settings<'a> {
                 format!("is `{text}`, but it must be host:port, such as 127.0.0.1:8080"),
             ),
         }
+    }
+
+    /// How often one shopper may pass.
+    pub(super) fn rate(&mut self, default: Rate) -> Option<Rate> {
+        let per_second = self.count("RATE_LIMIT_PER_SECOND", default.per_second);
+        let burst = self.count("RATE_LIMIT_BURST", default.burst);
+        Some(Rate {
+            per_second: per_second?,
+            burst: burst?,
+        })
+    }
+
+    // A number of requests, at least 1.
+    fn count(&mut self, name: &'static str, default: u32) -> Option<u32> {
+        let Some(text) = self.optional(name) else {
+            return Some(default);
+        };
+        let number = self.number(name, &text, 1..=1_000_000)?;
+        u32::try_from(number).ok()
     }
 
     /// The memory of one password hash in KiB; Argon2 itself needs at least 8.

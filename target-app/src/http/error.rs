@@ -3,13 +3,12 @@
 //! Invariant: `detail` is for the log only and never leaves the process.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use ::http::{HeaderValue, StatusCode, header};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-
-use crate::upstream::UpstreamError;
 
 type Text = Cow<'static, str>;
 
@@ -18,6 +17,8 @@ type Text = Cow<'static, str>;
 pub(crate) struct ApiError {
     status: StatusCode,
     body: ErrorBody,
+    /// Whole seconds after which to come back.
+    retry_after_s: Option<u64>,
     detail: Option<String>,
     /// Whether another transaction was in the way, so that the same work may succeed at once.
     crossed: bool,
@@ -65,6 +66,7 @@ impl ApiError {
         Self {
             status,
             body,
+            retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
             detail: None,
             crossed: false,
         }
@@ -118,6 +120,13 @@ impl ApiError {
         self
     }
 
+    /// Says when to come back, in whole seconds, at least one.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        let started = u64::from(wait.subsec_nanos() > 0);
+        self.retry_after_s = Some((wait.as_secs() + started).max(1));
+        self
+    }
+
     /// Keeps the cause for the log.
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
@@ -134,10 +143,9 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_s {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(detail) = self.detail {
             response.extensions_mut().insert(ErrorDetail(detail));
@@ -221,33 +229,6 @@ impl Cause {
             13 => Self::Full,
             _ => Self::Mistake,
         }
-    }
-}
-
-impl From<UpstreamError> for ApiError {
-    fn from(error: UpstreamError) -> Self {
-        let callee = error.callee();
-        let (status, text) = match &error {
-            UpstreamError::Connect { .. } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("{callee} cannot be reached"),
-            ),
-            UpstreamError::TimedOut { .. } => (
-                StatusCode::GATEWAY_TIMEOUT,
-                format!("{callee} did not answer in time"),
-            ),
-            UpstreamError::Broken { .. } => (
-                StatusCode::BAD_GATEWAY,
-                format!("{callee} broke off before its answer was complete"),
-            ),
-            UpstreamError::Unusable { .. } => (
-                StatusCode::BAD_GATEWAY,
-                format!("{callee} gave an answer that cannot be used"),
-            ),
-        };
-        Self::new(status, text)
-            .help("try again in a second; a check-out is safe to repeat with the same Idempotency-Key")
-            .detail(error.to_string())
     }
 }
 

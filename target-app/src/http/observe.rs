@@ -15,9 +15,10 @@ use super::body::read_whole;
 use super::context::{CORRELATION, Context};
 use super::error::{ApiError, ErrorDetail};
 use super::metrics::{RequestMetrics, Route};
+use super::seal::seal;
 
 /// How long a role works on one request before it gives up; callers give up sooner.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// Server errors logged in one second; the rest are only counted.
 const WARNINGS_PER_SECOND_MAX: u64 = 20;
 
@@ -61,9 +62,9 @@ pub(crate) async fn observe(
     if let Some(delay) = observer.delay.filter(|_| !is_probe(route.as_str())) {
         tokio::time::sleep(delay).await;
     }
-    response
-        .headers_mut()
-        .insert(CORRELATION, context.correlation.clone());
+    let headers = response.headers_mut();
+    headers.insert(CORRELATION, context.correlation.clone());
+    seal(headers);
     observer.log(route.as_str(), &context, &response);
     counted.end(response.status().as_u16());
     response

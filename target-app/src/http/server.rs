@@ -8,6 +8,8 @@
 //! most [`GRACE`].
 
 use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,21 +17,26 @@ use std::time::{Duration, Instant};
 use ::http::{HeaderValue, Request, Response, header};
 use axum::Router;
 use axum::body::Body;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 /// Connections served at once; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 1024;
+/// Connections that may wait to be accepted; the kernel holds it below its own limit. With the usual 128
+/// it drops the rest of a burst, and they come again a whole second later.
+const QUEUE: u32 = 4096;
 /// From the wish to stop until the last request is cut.
-const GRACE: Duration = Duration::from_secs(8);
-/// How long callers are told to move away before the door closes.
-const LINGER: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(7);
+/// How long callers are told to move away before the door closes. A balancer asks `/ready` every 100 ms
+/// and believes the third no; what it still sends here in the meantime must be answered.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long a caller may take to send the head of a request, and an idle connection may stay.
 const HEAD_LIMIT: Duration = Duration::from_mins(1);
 /// The age from which a busy connection is closed, so that callers spread over new instances.
@@ -50,6 +57,15 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// Opens a listener at 127.0.0.1 that holds a burst of connections until they are accepted.
+pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A port is free again at once when its process has ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    socket.listen(QUEUE)
+}
+
 /// Serves until `stop` resolves, then ends in order; says whether all requests were finished.
 pub(crate) async fn run(
     listener: TcpListener,
@@ -64,6 +80,7 @@ pub(crate) async fn run(
     server
         .accept_until(&listener, tokio::time::sleep(LINGER))
         .await;
+    server.accept_waiting(&listener);
     drop(listener);
     phase.send_replace(Phase::Closing);
     tokio::time::timeout_at(grace_ends, server.finish())
@@ -99,6 +116,14 @@ impl Server {
                 (stream, permit) = accept(listener, &self.permits) => self.serve(stream, permit),
                 Some(_) = self.connections.join_next() => {}
             }
+        }
+    }
+
+    // Connections that are complete in the system's queue would be reset with the listener, and with
+    // them requests that were sent already.
+    fn accept_waiting(&mut self, listener: &TcpListener) {
+        while let Some((stream, permit)) = accept(listener, &self.permits).now_or_never() {
+            self.serve(stream, permit);
         }
     }
 

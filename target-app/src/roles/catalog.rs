@@ -2,6 +2,7 @@
 //!
 //! Invariant: stock never goes below zero, and each order's reservation is decided once.
 
+mod careless;
 mod reservations;
 mod search;
 mod seed;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use ::http::StatusCode;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use sqlx::{FromRow, Row as _};
 
 use super::CURRENCY;
 use crate::audit::{self, Book, Line, Lines};
+use crate::bug::Bug;
 use crate::config::Storage;
 use crate::database::{Database, Schema};
 use crate::http::body::FromRole;
@@ -27,6 +29,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::Ids;
 use crate::http::fields::Parameters;
 use crate::serve::{ServeError, Started, Tasks};
+use careless::Careless;
 use reservations::{Decision, Wish};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/catalog/0001_start.sql")];
@@ -45,16 +48,18 @@ const SIZE: i64 = 20;
 const SIZE_MAX: i64 = 100;
 
 /// Prepares the role, with its products in place.
-pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
+pub(super) async fn start(storage: &Storage, bug: Option<Bug>) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let rows = |database| async move { seed::products(&database, seed::PRODUCTS).await };
     let database = Database::start(storage, SCHEMA, rows, &mut tasks).await?;
+    let careless = Arc::new(Careless::of(bug));
     let router = Router::new()
         .route("/products", get(list))
         .route("/products/search", get(find))
         .route("/products/{id}", get(show))
         .route("/reservations", post(reserve))
         .route("/reservations/{order_id}/release", post(release))
+        .layer(Extension(careless))
         .with_state(Arc::new(database.clone()))
         .merge(audit::route(&storage.folder, StockBook(database.clone())));
     Ok(Started {
@@ -135,7 +140,11 @@ async fn find(
     ))
 }
 
-async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
+async fn show(
+    State(database): State<Arc<Database>>,
+    Extension(careless): Extension<Arc<Option<Careless>>>,
+    ids: Ids,
+) -> Result<Json<Value>, ApiError> {
     let id = ids.get("id");
     let row: Option<(String, String, String, i64, i64)> = sqlx::query_as(
         "SELECT p.name, p.category, p.description, p.price, s.available
@@ -146,6 +155,10 @@ async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Va
     .await?;
     let (name, category, description, price, stock) =
         row.ok_or_else(|| ApiError::not_found(format!("there is no product `{id}`")).field("id"))?;
+    let price = match careless.as_ref() {
+        Some(careless) => careless.price(id, price),
+        None => price,
+    };
     Ok(Json(json!({
         "id": id, "name": name, "category": category, "description": description,
         "price": price, "currency": CURRENCY, "stock": stock,
@@ -154,9 +167,11 @@ async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Va
 
 async fn reserve(
     State(database): State<Arc<Database>>,
+    Extension(careless): Extension<Arc<Option<Careless>>>,
     FromRole(wish): FromRole<Wish>,
 ) -> Result<(StatusCode, Json<Decision>), ApiError> {
-    let decision = reservations::reserve(&database, &wish).await?;
+    let careless = careless.as_ref().as_ref();
+    let decision = reservations::reserve(&database, &wish, careless).await?;
     let status = if decision.state == "reserved" {
         StatusCode::OK
     } else {

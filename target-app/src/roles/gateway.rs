@@ -5,36 +5,46 @@
 //!
 //! Invariant: a shopper id reaches a callee only from a token verified here, never from the caller.
 
+mod passages;
+mod rate;
 mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::Router;
 use axum::body::Body as AnswerBody;
 use axum::extract::{FromRequest as _, Request};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, on};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use crate::bug::Bug;
 use crate::config::Secret;
 use crate::http::body::Body;
 use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
 use crate::serve::{Started, Tasks};
-use crate::upstream::{Answer, Call, Connections, Upstream};
+use crate::upstream::limits::GATEWAY_CALL;
+use crate::upstream::{Answer, Call, Connections, Upstream, UpstreamError};
+use passages::{Access, Callee, Key, PASSAGES, Passage};
+pub(crate) use rate::Rate;
+use rate::{Buckets, Limiter};
 use token::TokenReader;
 
-/// How long a callee may take, retries included.
-const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// What of a request is passed on, beside what is made here.
 const REQUEST_HEADERS: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, IDEMPOTENCY_KEY];
 /// What of an answer is passed back.
-const ANSWER_HEADERS: [HeaderName; 3] =
-    [header::CONTENT_TYPE, header::LOCATION, header::RETRY_AFTER];
+const ANSWER_HEADERS: [HeaderName; 5] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_SECURITY_POLICY,
+    header::CONTENT_TYPE,
+    header::LOCATION,
+    header::RETRY_AFTER,
+];
 
 /// Where the callees answer.
 pub(super) struct Callees {
@@ -43,106 +53,115 @@ pub(super) struct Callees {
     pub(super) orders: Authority,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Everyone,
-    Shopper,
-}
-
-/// A request without a key gets one here, or is left for the callee to refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Made,
-    FromShopper,
-}
-
-/// One way through the door.
-struct Passage {
-    callee: Arc<Upstream>,
-    access: Access,
-    key: Key,
-    tokens: Arc<TokenReader>,
+/// What all passages share.
+#[derive(Debug)]
+struct Gateway {
+    users: Upstream,
+    catalog: Upstream,
+    orders: Upstream,
+    tokens: TokenReader,
+    limiter: Box<dyn Limiter>,
+    limited: Counter,
+    bug: Option<Bug>,
 }
 
 /// Prepares the role.
-pub(super) fn start(callees: Callees, secret: &Secret, registry: &mut Registry) -> Started {
-    let connections = Connections::new(registry);
-    let tokens = Arc::new(TokenReader::new(secret));
-    let passage = |callee: &Arc<Upstream>, access, key| {
-        Arc::new(Passage {
-            callee: Arc::clone(callee),
-            access,
-            key,
-            tokens: Arc::clone(&tokens),
-        })
-    };
-    let users = Arc::new(connections.to("users", callees.users, CALL_LIMIT));
-    let catalog = Arc::new(connections.to("catalog", callees.catalog, CALL_LIMIT));
-    let orders = Arc::new(connections.to("orders", callees.orders, CALL_LIMIT));
-
-    let browse = passage(&catalog, Access::Everyone, Key::Made);
-    let account = passage(&users, Access::Everyone, Key::Made);
-    let cart = passage(&orders, Access::Shopper, Key::Made);
-    let purchase = passage(&orders, Access::Shopper, Key::FromShopper);
-    let router = Router::new()
-        .route("/products", through(MethodFilter::GET, &browse))
-        .route("/products/search", through(MethodFilter::GET, &browse))
-        .route("/products/{id}", through(MethodFilter::GET, &browse))
-        .route("/users", through(MethodFilter::POST, &account))
-        .route("/login", through(MethodFilter::POST, &account))
-        .route("/carts", through(MethodFilter::POST, &cart))
-        .route("/carts/{id}", through(MethodFilter::GET, &cart))
-        .route("/carts/{id}/items", through(MethodFilter::POST, &cart))
-        .route(
-            "/carts/{id}/items/{product_id}",
-            through(MethodFilter::DELETE, &cart),
-        )
-        .route("/checkout", through(MethodFilter::POST, &purchase))
-        .route("/orders/{id}", through(MethodFilter::GET, &cart))
-        .route("/orders/{id}/cancel", through(MethodFilter::POST, &cart));
+pub(super) fn start(
+    callees: Callees,
+    secret: &Secret,
+    rate: Rate,
+    bug: Option<Bug>,
+    registry: &mut Registry,
+) -> Started {
+    let mut gateway = Gateway::new(callees, secret, Box::new(Buckets::new(rate)), registry);
+    gateway.tokens = TokenReader::new(secret, bug);
+    gateway.bug = bug;
     Started {
-        router,
+        router: router(&Arc::new(gateway)),
         database: None,
         tasks: Tasks::new(),
     }
 }
 
-fn through(method: MethodFilter, passage: &Arc<Passage>) -> MethodRouter {
-    let passage = Arc::clone(passage);
-    on(method, move |request: Request| {
-        pass(Arc::clone(&passage), request)
+fn router(gateway: &Arc<Gateway>) -> Router {
+    PASSAGES.iter().fold(Router::new(), |router, passage| {
+        let gateway = Arc::clone(gateway);
+        let pass = move |request: Request| async move { gateway.pass(passage, request).await };
+        let method = MethodFilter::try_from(passage.method.clone());
+        let method = method.expect("a passage has one of the usual methods");
+        router.route(passage.path, on(method, pass))
     })
 }
 
-async fn pass(passage: Arc<Passage>, request: Request) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    let headers = passage.onward_headers(&parts)?;
-    let Body(body) = Body::from_request(Request::new(body), &()).await?;
-    let path = parts
-        .uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    // Whatever changes something carries a key by now, or is refused by the callee for want of one.
-    let call = Call {
-        method: parts.method,
-        path,
-        headers,
-        body,
-        repeatable: true,
-    };
-    Ok(answer(passage.callee.send(&call).await?))
-}
+impl Gateway {
+    fn new(
+        callees: Callees,
+        secret: &Secret,
+        limiter: Box<dyn Limiter>,
+        registry: &mut Registry,
+    ) -> Self {
+        let connections = Connections::new(registry);
+        let limited = Counter::default();
+        registry.register(
+            "gateway_rate_limited",
+            "Requests refused because their shopper made too many",
+            limited.clone(),
+        );
+        Self {
+            users: connections.to("users", callees.users, GATEWAY_CALL),
+            catalog: connections.to("catalog", callees.catalog, GATEWAY_CALL),
+            orders: connections.to("orders", callees.orders, GATEWAY_CALL),
+            tokens: TokenReader::new(secret, None),
+            limiter,
+            limited,
+            bug: None,
+        }
+    }
 
-impl Passage {
-    fn onward_headers(&self, parts: &Parts) -> Result<HeaderMap, ApiError> {
+    async fn pass(&self, passage: &Passage, request: Request) -> Result<Response, ApiError> {
+        let (parts, body) = request.into_parts();
+        let headers = self.onward_headers(passage, &parts)?;
+        self.count_against_rate(&headers).await?;
+        let Body(body) = Body::from_request(Request::new(body), &()).await?;
+        let path = parts
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        // Whatever changes something carries a key by now, or is refused by the callee for want of one.
+        let call = Call {
+            method: parts.method,
+            path,
+            headers,
+            body,
+            repeatable: true,
+        };
+        let callee = self.callee(passage.callee);
+        let is_purchase = passage.key == Key::FromShopper;
+        let answer = if is_purchase && self.bug == Some(Bug::RepeatCheckoutWithNewKey) {
+            send_under_new_keys(callee, call).await?
+        } else {
+            callee.send(&call).await?
+        };
+        Ok(response(passage, answer))
+    }
+
+    fn callee(&self, callee: Callee) -> &Upstream {
+        match callee {
+            Callee::Users => &self.users,
+            Callee::Catalog => &self.catalog,
+            Callee::Orders => &self.orders,
+        }
+    }
+
+    fn onward_headers(&self, passage: &Passage, parts: &Parts) -> Result<HeaderMap, ApiError> {
         let mut headers = HeaderMap::with_capacity(8);
-        if self.access == Access::Shopper {
+        if passage.access == Access::Shopper {
             let shopper = self.tokens.shopper_of(&parts.headers)?;
             headers.insert(SHOPPER, shopper);
         }
         copy(&REQUEST_HEADERS, &parts.headers, &mut headers);
-        if self.key == Key::Made
+        if passage.key == Key::Made
             && parts.method == Method::POST
             && !headers.contains_key(IDEMPOTENCY_KEY)
         {
@@ -153,6 +172,34 @@ impl Passage {
         }
         Ok(headers)
     }
+
+    // Strangers are not counted: they have no name but their address, which many may share.
+    async fn count_against_rate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let shopper = headers.get(SHOPPER).and_then(|id| id.to_str().ok());
+        let Some(shopper) = shopper else {
+            return Ok(());
+        };
+        self.limiter.take(shopper).await.map_err(|wait| {
+            self.limited.inc();
+            ApiError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "you ask for too much at once",
+            )
+            .help("wait as long as Retry-After says, then send the same request again")
+            .retry_after(wait)
+        })
+    }
+}
+
+// The planted bug `repeat_checkout_with_new_key`: what broke may have been done, and is done again.
+async fn send_under_new_keys(callee: &Upstream, mut call: Call) -> Result<Answer, UpstreamError> {
+    call.repeatable = false;
+    let answer = callee.send(&call).await;
+    if !matches!(answer, Err(UpstreamError::Broken { .. })) {
+        return answer;
+    }
+    call.headers.insert(IDEMPOTENCY_KEY, fresh_key());
+    callee.send(&call).await
 }
 
 fn fresh_key() -> HeaderValue {
@@ -160,9 +207,17 @@ fn fresh_key() -> HeaderValue {
     HeaderValue::try_from(key).expect("hexadecimal digits are a header value")
 }
 
-fn answer(answer: Answer) -> Response {
+fn response(passage: &Passage, answer: Answer) -> Response {
     let mut response = Response::new(AnswerBody::from(answer.body));
     *response.status_mut() = answer.status;
+    // Prices and stock may be kept, but must be asked about; all else is private.
+    if passage.access == Access::Everyone
+        && passage.method == Method::GET
+        && answer.status.is_success()
+    {
+        let value = HeaderValue::from_static("no-cache");
+        response.headers_mut().insert(header::CACHE_CONTROL, value);
+    }
     copy(&ANSWER_HEADERS, &answer.headers, response.headers_mut());
     response
 }
@@ -180,17 +235,30 @@ mod tests {
     use super::*;
 
     fn headers_for(key: Key, access: Access, request: &Request<()>) -> Result<HeaderMap, ApiError> {
-        let secret = Secret::for_test("0123456789abcdef");
-        let connections = Connections::new(&mut Registry::default());
-        let callee = connections.to("orders", Authority::from_static("127.0.0.1:9"), CALL_LIMIT);
-        let tokens = Arc::new(TokenReader::new(&secret));
+        let nobody = Authority::from_static("127.0.0.1:9");
+        let callees = Callees {
+            users: nobody.clone(),
+            catalog: nobody.clone(),
+            orders: nobody,
+        };
+        let rate = Rate {
+            per_second: 1,
+            burst: 1,
+        };
+        let gateway = Gateway::new(
+            callees,
+            &Secret::for_test("0123456789abcdef"),
+            Box::new(Buckets::new(rate)),
+            &mut Registry::default(),
+        );
         let passage = Passage {
-            callee: Arc::new(callee),
+            method: Method::POST,
+            path: "/carts",
+            callee: Callee::Orders,
             access,
             key,
-            tokens,
         };
-        passage.onward_headers(&request.clone().into_parts().0)
+        gateway.onward_headers(&passage, &request.clone().into_parts().0)
     }
 
     fn request(headers: &[(&str, &str)]) -> Request<()> {

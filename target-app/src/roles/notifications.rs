@@ -4,6 +4,7 @@
 //! events of the request are recorded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -11,8 +12,11 @@ use axum::{Json, Router};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::audit::{self, Book, Line, Lines};
+use crate::bug::Bug;
+use crate::bug::later::{self, Later, Promised};
 use crate::clock;
 use crate::config::Storage;
 use crate::database::{Database, Schema, no_rows};
@@ -31,17 +35,29 @@ const SCHEMA: Schema = Schema {
         "../../migrations/postgres/notifications/0001_start.sql"
     )],
 };
+/// How long after they were taken events are written, with the planted bug.
+const DELAY: Duration = Duration::from_millis(500);
 /// The most events in one request.
 const EVENTS_MAX: usize = 200;
 
 /// Prepares the role.
-pub(super) async fn start(storage: &Storage) -> Result<Started, ServeError> {
+pub(super) async fn start(storage: &Storage, bug: Option<Bug>) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
+    let (later, promised) = (bug == Some(Bug::AcknowledgeBeforeProcessing))
+        .then(|| later::queue(DELAY))
+        .unzip();
+    if let Some(promised) = promised {
+        tasks.start(|stop| write_later(database.clone(), promised, stop));
+    }
+    let notebook = Notebook {
+        database: database.clone(),
+        later,
+    };
     let router = Router::new()
         .route("/events", post(record))
         .route("/notifications/{order_id}", get(show))
-        .with_state(Arc::new(database.clone()))
+        .with_state(Arc::new(notebook))
         .merge(audit::route(
             &storage.folder,
             NotificationBook(database.clone()),
@@ -77,9 +93,17 @@ struct Payload {
     at: Option<i64>,
 }
 
+/// What all handlers share.
+#[derive(Debug)]
+struct Notebook {
+    database: Database,
+    /// With the bug that writes events after they were taken only.
+    later: Option<Later<Batch>>,
+}
+
 async fn record(
-    State(database): State<Arc<Database>>,
-    FromRole(mut batch): FromRole<Batch>,
+    State(notebook): State<Arc<Notebook>>,
+    FromRole(batch): FromRole<Batch>,
 ) -> Result<Json<Value>, ApiError> {
     if batch.events.len() > EVENTS_MAX {
         return Err(ApiError::invalid(
@@ -87,6 +111,32 @@ async fn record(
             format!("at most {EVENTS_MAX} events fit one request"),
         ));
     }
+    let recorded = batch.events.len();
+    let new = match &notebook.later {
+        None => write(&notebook.database, batch).await?,
+        Some(later) => {
+            later.promise(batch).await;
+            0
+        }
+    };
+    Ok(Json(json!({ "recorded": recorded, "new": new })))
+}
+
+// The planted bug `acknowledge_before_processing`: whoever sent the events has forgotten them by now.
+async fn write_later(
+    database: Database,
+    mut promised: Promised<Batch>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while let Some(batch) = promised.next(&mut stop).await {
+        if let Err(error) = write(&database, batch).await {
+            tracing::warn!(?error, "failed to write events that were taken");
+        }
+    }
+}
+
+// Writes what is new of a batch; says how many that were.
+async fn write(database: &Database, mut batch: Batch) -> Result<u64, ApiError> {
     // In one order, so that two requests with the same events do not wait for each other in a ring.
     batch
         .events
@@ -111,16 +161,16 @@ async fn record(
         .rows_affected();
     }
     transaction.commit().await?;
-    Ok(Json(json!({ "recorded": batch.events.len(), "new": new })))
+    Ok(new)
 }
 
-async fn show(State(database): State<Arc<Database>>, ids: Ids) -> Result<Json<Value>, ApiError> {
+async fn show(State(notebook): State<Arc<Notebook>>, ids: Ids) -> Result<Json<Value>, ApiError> {
     let order_id = ids.get("order_id");
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT event_id, kind, received_at FROM notifications WHERE order_id = $1 ORDER BY received_at",
     )
     .bind(order_id)
-    .fetch_all(database.reader())
+    .fetch_all(notebook.database.reader())
     .await?;
     let events: Vec<Value> = rows
         .into_iter()

@@ -20,7 +20,6 @@ mod sweep;
 mod undo;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::uri::Authority;
 use axum::Router;
@@ -34,6 +33,7 @@ use crate::config::Storage;
 use crate::database::{Database, Schema, no_rows};
 use crate::outbox::{Outbox, memory, memory::MemoryOutbox};
 use crate::serve::{ServeError, Started, Tasks};
+use crate::upstream::limits::ORDERS_CALL;
 use crate::upstream::{Connections, Upstream};
 use audit::OrderBook;
 use late::Late;
@@ -53,8 +53,6 @@ const SCHEMA: Schema = Schema {
         include_str!("../../migrations/postgres/orders/0003_taking_back.sql"),
     ],
 };
-/// How long a callee may take, retries included; two of them fit into the gateway's patience.
-const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the callees answer.
 pub(super) struct Callees {
@@ -80,10 +78,13 @@ struct Orders {
     /// Rung when an event was written to the outbox.
     bell: Arc<Notify>,
     outcomes: Outcomes,
-    /// With the bug of that name only.
+    bug: Option<Bug>,
+    /// With a bug that writes late only.
     late: Option<Late>,
     /// With the bug of that name only.
     memory_outbox: Option<MemoryOutbox>,
+    /// The consumer of events, with the bug that tells it of them before their commit only.
+    hasty: Option<Upstream>,
 }
 
 /// Prepares the role.
@@ -96,22 +97,23 @@ pub(super) async fn start(
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
-    let consumer = connections.to("notifications", callees.notifications, CALL_LIMIT);
+    let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
         .then(|| memory::open(consumer.clone()))
         .unzip();
-    let (late, promises) = (bug == Some(Bug::AcknowledgeBeforeCommit))
-        .then(late::queue)
-        .unzip();
+    let (late, promises) = late::queue(bug);
+    let hasty = (bug == Some(Bug::PublishBeforeCommit)).then(|| consumer.clone());
     let outbox = Outbox::new(database.clone(), consumer, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
-        catalog: connections.to("catalog", callees.catalog, CALL_LIMIT),
-        payments: connections.to("payments", callees.payments, CALL_LIMIT),
+        catalog: connections.to("catalog", callees.catalog, ORDERS_CALL),
+        payments: connections.to("payments", callees.payments, ORDERS_CALL),
         bell: outbox.bell(),
         outcomes: Outcomes::register(registry),
+        bug,
         late,
         memory_outbox,
+        hasty,
     });
 
     tasks.start(|stop| outbox.run(stop));

@@ -8,10 +8,10 @@
 //! gets the same answer; a key used for something else is refused.
 
 mod bank;
+mod forgetful;
 mod refunds;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::StatusCode;
 use ::http::uri::Authority;
@@ -34,7 +34,9 @@ use crate::http::error::ApiError;
 use crate::http::extract::{IdempotencyKey, Ids};
 use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::Connections;
+use crate::upstream::limits::PAYMENTS_CALL;
 use bank::{Bank, Verdict};
+use forgetful::Forgetful;
 use refunds::Refund;
 
 const MIGRATIONS: &[&str] = &[
@@ -49,13 +51,13 @@ const SCHEMA: Schema = Schema {
         include_str!("../../migrations/postgres/payments/0002_refunds.sql"),
     ],
 };
-/// How long the bank may take, retries included: less than the callers of this role wait.
-const CALL_LIMIT: Duration = Duration::from_millis(1500);
 
 #[derive(Debug)]
 struct Payments {
     database: Database,
     bank: Bank,
+    /// With the bug that promises refunds only.
+    forgetful: Option<Forgetful>,
 }
 
 /// Prepares the role.
@@ -67,17 +69,22 @@ pub(super) async fn start(
 ) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
-    let upstream = Connections::new(registry).to("bank", bank, CALL_LIMIT);
-    let payments = Payments {
+    let upstream = Connections::new(registry).to("bank", bank, PAYMENTS_CALL);
+    let (forgetful, asking) = forgetful::queue(bug);
+    let payments = Arc::new(Payments {
         database: database.clone(),
         bank: Bank::new(upstream, bug),
-    };
+        forgetful,
+    });
+    if let Some(asking) = asking {
+        tasks.start(|stop| asking.run(Arc::clone(&payments), stop));
+    }
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/charges/{order_id}", get(show))
         .route("/refunds", post(refunds::refund))
         .route("/voids", post(refunds::void))
-        .with_state(Arc::new(payments));
+        .with_state(payments);
     Ok(Started {
         router,
         database: Some(database),

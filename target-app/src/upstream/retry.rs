@@ -4,7 +4,6 @@
 //! had an effect is repeated only if it is repeatable.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// More tries after failures to connect.
@@ -15,9 +14,6 @@ const BROKEN_RETRIES_MAX: u32 = 1;
 const PAUSE_MS_MIN: u64 = 20;
 /// What chance may add to a pause, in milliseconds, so that callers do not come back in step.
 const PAUSE_MS_SPREAD: u64 = 30;
-
-/// Counts pauses; its only use is to spread them.
-static PAUSES: AtomicU64 = AtomicU64::new(0);
 
 /// How one try of a call failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,10 +112,10 @@ impl Tries {
     }
 }
 
-// A low-discrepancy sequence spreads as well as chance does and needs no generator.
+// Not from the seed of a run: the store is what a run breaks, and its instances must differ.
 fn pause() -> Duration {
-    let turn = PAUSES.fetch_add(1, Ordering::Relaxed);
-    Duration::from_millis(PAUSE_MS_MIN + turn.wrapping_mul(19) % PAUSE_MS_SPREAD)
+    let chance: f64 = rand::random();
+    Duration::from_millis(PAUSE_MS_MIN) + Duration::from_millis(PAUSE_MS_SPREAD).mul_f64(chance)
 }
 
 #[cfg(test)]

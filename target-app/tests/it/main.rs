@@ -9,12 +9,16 @@
 mod audit;
 mod balancer;
 mod bank;
+mod breaker;
 mod bugs;
 mod cancel;
 mod checkout;
 mod client;
+mod door;
+mod fleet;
 mod input;
 mod journeys;
 mod kill;
 mod process;
+mod rolling;
 mod shop;

@@ -164,6 +164,26 @@ async fn several_processes_share_one_folder_from_the_first_moment() {
     }
 }
 
+#[tokio::test]
+async fn a_burst_of_connections_waits_until_it_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = Process::start("notifications", &settings(folder.path())).await;
+    role.signal(rustix::process::Signal::STOP);
+    let mut burst = Vec::new();
+    // A dropped connection comes again after a second; a full queue of 128 would drop most of these.
+    let connecting = async {
+        for _ in 0..600 {
+            burst.push(tokio::net::TcpStream::connect(&role.address).await.unwrap());
+        }
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(5), connecting).await;
+    role.signal(rustix::process::Signal::CONT);
+    connected.expect("a connection was dropped");
+    drop(burst);
+    role.terminate();
+    assert_eq!(role.end().await.0, Some(0));
+}
+
 /// Waits until so many requests are being worked on, this one included.
 async fn in_flight(client: &Client, wanted: u64) {
     let reached = async { while client.metric("http_requests_in_flight ").await < wanted {} };

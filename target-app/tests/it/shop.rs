@@ -180,8 +180,13 @@ impl Process {
 
     /// Sends any signal.
     pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// The process itself.
+    pub(crate) fn pid(&self) -> Pid {
         let id = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        Pid::from_raw(id).unwrap()
     }
 
     /// Waits for the end; gives the exit code and the log lines not read yet.

@@ -2,10 +2,13 @@
 //!
 //! Invariant: only a token signed with our secret by HS256 and not yet expired names a shopper.
 
+use std::fmt;
+
 use ::http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde::Deserialize;
 
+use crate::bug::Bug;
 use crate::config::Secret;
 use crate::http::error::ApiError;
 use crate::http::extract::is_id;
@@ -16,16 +19,24 @@ pub(super) struct TokenReader {
     rules: Validation,
 }
 
+impl fmt::Debug for TokenReader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenReader")
+    }
+}
+
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
 }
 
 impl TokenReader {
-    pub(super) fn new(secret: &Secret) -> Self {
+    /// With the planted bug `accept_expired_token`, one that does not look at the time.
+    pub(super) fn new(secret: &Secret, bug: Option<Bug>) -> Self {
         let mut rules = Validation::new(Algorithm::HS256);
         rules.set_required_spec_claims(&["exp", "sub"]);
         rules.leeway = 5;
+        rules.validate_exp = bug != Some(Bug::AcceptExpiredToken);
         Self {
             key: DecodingKey::from_secret(secret.expose()),
             rules,
@@ -81,7 +92,7 @@ mod tests {
         if let Some(text) = authorization {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(text).unwrap());
         }
-        let reader = TokenReader::new(&Secret::for_test(SECRET));
+        let reader = TokenReader::new(&Secret::for_test(SECRET), None);
         let shopper = reader.shopper_of(&headers).ok();
         assert_eq!(
             shopper.as_ref().map(|id| id.to_str().unwrap()),

@@ -181,6 +181,12 @@ impl Orders {
             .field("Idempotency-Key")
             .help("use a new key for each purchase"));
         }
+        // Nothing is begun that would only be left behind; what was begun under this key goes on above.
+        let refusal = self.catalog.refuses().or_else(|| self.payments.refuses());
+        if let Some(refusal) = refusal {
+            transaction.rollback().await?;
+            return Err(refusal.into());
+        }
         let id = format!("o-{}", Uuid::now_v7().simple());
         let pieces = match &wish.purchase {
             Purchase::Pieces(pieces) => pieces.clone(),
