@@ -277,23 +277,6 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
     }
 }
 
-fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
-    let [users, catalog, orders] =
-        ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"].map(|name| settings.address(name));
-    let secrets = settings.secrets();
-    let frontend = settings.optional_address("FRONTEND_ADDRESS");
-    let (rate, redis) = (settings.rate(RATE), parts::redis(settings));
-    Some(Duties::Gateway {
-        users: users?,
-        catalog: catalog?,
-        orders: orders?,
-        secrets: secrets?,
-        frontend: frontend?,
-        rate: rate?,
-        redis,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

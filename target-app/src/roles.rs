@@ -42,7 +42,13 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
                 orders,
                 frontend,
             };
-            Ok(gateway::start(callees, &secrets, (rate, redis), registry))
+            Ok(gateway::start(
+                callees,
+                &secrets,
+                (rate, redis),
+                config.bug,
+                registry,
+            ))
         }
         Duties::Frontend {
             users,
@@ -54,7 +60,9 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
             secret,
             password_memory_kib,
         } => users::start(&storage, &secret, password_memory_kib).await,
-        Duties::Catalog { storage, redis } => catalog::start(&storage, redis, registry).await,
+        Duties::Catalog { storage, redis } => {
+            catalog::start(&storage, redis, config.bug, registry).await
+        }
         Duties::Orders {
             storage,
             queue,
@@ -79,7 +87,7 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
         }
         Duties::Notifications { storage, queue } => {
             let queue = queue.map(|url| Broker::new(url, &config.instance));
-            notifications::start(&storage, queue, registry).await
+            notifications::start(&storage, queue, config.bug, registry).await
         }
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }

@@ -3,6 +3,7 @@
 //! Invariant: stock never goes below zero, and each order's reservation is decided once.
 
 mod assortment;
+mod careless;
 mod changes;
 mod planting;
 mod reservations;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use ::http::StatusCode;
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use prometheus_client::registry::Registry;
@@ -25,6 +26,7 @@ use sqlx::{FromRow, Row as _};
 
 use super::CURRENCY;
 use crate::audit::{self, Book, Line, Lines};
+use crate::bug::Bug;
 use crate::cache::{Cache, Found, Key};
 use crate::config::{PartUrl, Storage};
 use crate::database::{Database, Schema};
@@ -35,6 +37,7 @@ use crate::http::fields::Parameters;
 use crate::link;
 use crate::redis_link::RedisPart;
 use crate::serve::{ServeError, Started, Tasks};
+use careless::Careless;
 pub(crate) use planting::{PRODUCTS_MAX, plant};
 use reservations::{Decision, Wish};
 
@@ -57,6 +60,7 @@ const SIZE_MAX: i64 = 100;
 pub(super) async fn start(
     storage: &Storage,
     redis: Option<PartUrl>,
+    bug: Option<Bug>,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
@@ -67,9 +71,11 @@ pub(super) async fn start(
         tasks.start(|stop| keeper.run(stop));
         redis
     });
+    let careless = Arc::new(Careless::of(bug));
     let shelf = Shelf {
         database: database.clone(),
         cache: Cache::new(redis, registry),
+        careless: Arc::clone(&careless),
     };
     let router = Router::new()
         .route("/products", get(list).post(changes::create))
@@ -79,7 +85,7 @@ pub(super) async fn start(
             get(show).put(changes::replace).delete(changes::remove),
         )
         .with_state(Arc::new(shelf))
-        .merge(reservations(database.clone()))
+        .merge(reservations(database.clone(), careless))
         .merge(audit::route(&storage.folder, StockBook(database.clone())));
     Ok(Started {
         router,
@@ -88,10 +94,11 @@ pub(super) async fn start(
     })
 }
 
-fn reservations(database: Database) -> Router {
+fn reservations(database: Database, careless: Arc<Option<Careless>>) -> Router {
     Router::new()
         .route("/reservations", post(reserve))
         .route("/reservations/{order_id}/release", post(release))
+        .layer(Extension(careless))
         .with_state(Arc::new(database))
 }
 
@@ -100,6 +107,8 @@ fn reservations(database: Database) -> Router {
 struct Shelf {
     database: Database,
     cache: Cache,
+    /// With a planted bug of the catalog only.
+    careless: Arc<Option<Careless>>,
 }
 
 /// A product as lists show it.
@@ -187,11 +196,16 @@ async fn read_matches(database: &Database, words: &str, size: i64) -> Result<Byt
 async fn show(State(shelf): State<Arc<Shelf>>, ids: Ids) -> Result<Found, ApiError> {
     let id = ids.get("id");
     let key = Key::Product(id.to_owned());
-    let load = || read_product(&shelf.database, id);
+    let careless = shelf.careless.as_ref().as_ref();
+    let load = || read_product(&shelf.database, careless, id);
     shelf.cache.answer(&key, load).await
 }
 
-async fn read_product(database: &Database, id: &str) -> Result<Bytes, ApiError> {
+async fn read_product(
+    database: &Database,
+    careless: Option<&Careless>,
+    id: &str,
+) -> Result<Bytes, ApiError> {
     let row: Option<(String, String, String, i64, i64)> = sqlx::query_as(
         "SELECT p.name, p.category, p.description, p.price, s.available
          FROM products p JOIN stock s ON s.product_id = p.id WHERE p.id = $1",
@@ -200,6 +214,7 @@ async fn read_product(database: &Database, id: &str) -> Result<Bytes, ApiError> 
     .fetch_optional(database.reader())
     .await?;
     let (name, category, description, price, stock) = row.ok_or_else(|| no_such_product(id))?;
+    let price = careless.map_or(price, |careless| careless.price(id, price));
     Ok(text(&json!({
         "id": id, "name": name, "category": category, "description": description,
         "price": price, "currency": CURRENCY, "stock": stock,
@@ -216,9 +231,11 @@ fn text(document: &Value) -> Bytes {
 
 async fn reserve(
     State(database): State<Arc<Database>>,
+    Extension(careless): Extension<Arc<Option<Careless>>>,
     FromRole(wish): FromRole<Wish>,
 ) -> Result<(StatusCode, Json<Decision>), ApiError> {
-    let decision = reservations::reserve(&database, &wish).await?;
+    let careless = careless.as_ref().as_ref();
+    let decision = reservations::reserve(&database, &wish, careless).await?;
     let status = if decision.state == "reserved" {
         StatusCode::OK
     } else {

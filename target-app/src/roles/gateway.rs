@@ -25,6 +25,7 @@ use axum::routing::{MethodFilter, get, on};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use crate::bug::Bug;
 use crate::cache::X_CACHE;
 use crate::config::PartUrl;
 use crate::http::body::Body;
@@ -36,7 +37,7 @@ use crate::redis_link::RedisPart;
 use crate::serve::{Started, Tasks};
 use crate::token::{ADMIN, TokenSecrets};
 use crate::upstream::limits::GATEWAY_CALL;
-use crate::upstream::{Answer, Call, Connections, Upstream};
+use crate::upstream::{Answer, Call, Connections, Upstream, UpstreamError};
 use passages::{Access, Callee, Key, PASSAGES, Passage};
 pub(crate) use rate::Rate;
 use rate::{Buckets, Limiter};
@@ -74,6 +75,7 @@ struct Gateway {
     tokens: TokenReader,
     limiter: Box<dyn Limiter>,
     limited: Counter,
+    bug: Option<Bug>,
 }
 
 /// Prepares the role.
@@ -81,6 +83,7 @@ pub(super) fn start(
     callees: Callees,
     secrets: &TokenSecrets,
     (rate, redis): (Rate, Option<PartUrl>),
+    bug: Option<Bug>,
     registry: &mut Registry,
 ) -> Started {
     let mut tasks = Tasks::new();
@@ -92,7 +95,10 @@ pub(super) fn start(
             Box::new(SharedBuckets::new(redis, rate))
         }
     };
-    let gateway = Arc::new(Gateway::new(callees, secrets, limiter, registry));
+    let mut gateway = Gateway::new(callees, secrets, limiter, registry);
+    gateway.tokens = TokenReader::new(secrets, bug);
+    gateway.bug = bug;
+    let gateway = Arc::new(gateway);
     Started {
         router: router(&gateway).merge(pages::router(&gateway)),
         database: None,
@@ -132,9 +138,10 @@ impl Gateway {
             frontend: callees
                 .frontend
                 .map(|page| connections.to("frontend", page, GATEWAY_CALL)),
-            tokens: TokenReader::new(secrets),
+            tokens: TokenReader::new(secrets, None),
             limiter,
             limited,
+            bug: None,
         }
     }
 
@@ -156,7 +163,13 @@ impl Gateway {
             body,
             repeatable: true,
         };
-        let answer = self.callee(passage.callee).send(&call).await?;
+        let callee = self.callee(passage.callee);
+        let is_purchase = passage.key == Key::FromShopper;
+        let answer = if is_purchase && self.bug == Some(Bug::RepeatCheckoutWithNewKey) {
+            send_under_new_keys(callee, call).await?
+        } else {
+            callee.send(&call).await?
+        };
         Ok(response(passage, answer))
     }
 
@@ -205,6 +218,17 @@ impl Gateway {
             .retry_after(wait)
         })
     }
+}
+
+// The planted bug `repeat_checkout_with_new_key`: what broke may have been done, and is done again.
+async fn send_under_new_keys(callee: &Upstream, mut call: Call) -> Result<Answer, UpstreamError> {
+    call.repeatable = false;
+    let answer = callee.send(&call).await;
+    if !matches!(answer, Err(UpstreamError::Broken { .. })) {
+        return answer;
+    }
+    call.headers.insert(IDEMPOTENCY_KEY, fresh_key());
+    callee.send(&call).await
 }
 
 fn fresh_key() -> HeaderValue {

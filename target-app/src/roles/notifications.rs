@@ -8,6 +8,7 @@
 mod book;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -17,8 +18,11 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::audit::{self, Book, Line, Lines};
+use crate::bug::Bug;
+use crate::bug::later::{self, Promised};
 use crate::config::Storage;
 use crate::database::{Database, Schema, no_rows};
 use crate::http::body::FromRole;
@@ -42,6 +46,8 @@ pub(super) const SCHEMA: Schema = Schema {
         include_str!("../../migrations/postgres/notifications/0002_dead_letters.sql"),
     ],
 };
+/// How long after they were taken events are written, with the planted bug.
+const DELAY: Duration = Duration::from_millis(500);
 /// The most events in one request.
 const EVENTS_MAX: usize = 200;
 /// The most dead letters in one answer.
@@ -51,11 +57,19 @@ const LETTERS_MAX: i64 = 100;
 pub(super) async fn start(
     storage: &Storage,
     broker: Option<Broker>,
+    bug: Option<Bug>,
     registry: &mut Registry,
 ) -> Result<Started, ServeError> {
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
-    let book = Arc::new(NotificationBook::new(database.clone(), registry));
+    let (later, promised) = (bug == Some(Bug::AcknowledgeBeforeProcessing))
+        .then(|| later::queue(DELAY))
+        .unzip();
+    let book = NotificationBook::new(database.clone(), later, registry);
+    let book = Arc::new(book);
+    if let Some(promised) = promised {
+        tasks.start(|stop| write_later(Arc::clone(&book), promised, stop));
+    }
     if let Some(broker) = broker {
         let (queue, keeper) = link::open(broker, registry);
         let consumer = Consumer::new(queue, Arc::clone(&book), registry);
@@ -90,10 +104,34 @@ async fn record(
             format!("at most {EVENTS_MAX} events fit one request"),
         ));
     }
-    let mut events = Vec::with_capacity(batch.events.len());
-    let mut texts = Vec::with_capacity(batch.events.len());
+    let count = batch.events.len();
+    if let Some(later) = &book.later {
+        later.promise(batch.events).await;
+        return Ok(Json(json!({ "recorded": count, "dead": 0 })));
+    }
+    let dead = write(&book, &batch.events).await?;
+    Ok(Json(json!({ "recorded": count - dead, "dead": dead })))
+}
+
+// The planted bug `acknowledge_before_processing`: whoever sent the events has forgotten them by now.
+async fn write_later(
+    book: Arc<NotificationBook>,
+    mut promised: Promised<Vec<Box<RawValue>>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    while let Some(events) = promised.next(&mut stop).await {
+        if let Err(error) = write(&book, &events).await {
+            tracing::warn!(?error, "failed to write events that were taken");
+        }
+    }
+}
+
+// Records what can be; says how many are dead letters.
+async fn write(book: &NotificationBook, batch: &[Box<RawValue>]) -> Result<usize, ApiError> {
+    let mut events = Vec::with_capacity(batch.len());
+    let mut texts = Vec::with_capacity(batch.len());
     let mut dead = 0;
-    for text in batch.events.iter().map(|event| event.get()) {
+    for text in batch.iter().map(|event| event.get()) {
         match Event::read(text.as_bytes()) {
             Ok(event) => {
                 events.push(event);
@@ -112,8 +150,7 @@ async fn record(
             dead += 1;
         }
     }
-    let recorded = batch.events.len() - dead;
-    Ok(Json(json!({ "recorded": recorded, "dead": dead })))
+    Ok(dead)
 }
 
 impl From<RecordError> for ApiError {

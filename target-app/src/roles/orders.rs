@@ -84,10 +84,13 @@ struct Orders {
     /// Rung when an event was written to the outbox.
     bell: Arc<Notify>,
     outcomes: Outcomes,
-    /// With the bug of that name only.
+    bug: Option<Bug>,
+    /// With a bug that writes late only.
     late: Option<Late>,
     /// With the bug of that name only.
     memory_outbox: Option<MemoryOutbox>,
+    /// The consumer of events, with the bug that tells it of them before their commit only.
+    hasty: Option<Upstream>,
 }
 
 /// Prepares the role.
@@ -100,6 +103,8 @@ pub(super) async fn start(
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let connections = Connections::new(registry);
+    let hasty = (bug == Some(Bug::PublishBeforeCommit))
+        .then(|| connections.to("notifications", callees.notifications.clone(), ORDERS_CALL));
     let carrier = match callees.queue {
         None => {
             let consumer = connections.to("notifications", callees.notifications, ORDERS_CALL);
@@ -114,9 +119,7 @@ pub(super) async fn start(
     let (memory_outbox, delivery) = (bug == Some(Bug::LoseOutbox))
         .then(|| memory::open(carrier.clone()))
         .unzip();
-    let (late, promises) = (bug == Some(Bug::AcknowledgeBeforeCommit))
-        .then(late::queue)
-        .unzip();
+    let (late, promises) = late::queue(bug);
     let outbox = Outbox::new(database.clone(), carrier, &instance, registry);
     let orders = Arc::new(Orders {
         database: database.clone(),
@@ -124,8 +127,10 @@ pub(super) async fn start(
         payments: connections.to("payments", callees.payments, ORDERS_CALL),
         bell: outbox.bell(),
         outcomes: Outcomes::register(registry),
+        bug,
         late,
         memory_outbox,
+        hasty,
     });
 
     tasks.start(|stop| outbox.run(stop));

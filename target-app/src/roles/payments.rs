@@ -8,6 +8,7 @@
 //! gets the same answer; a key used for something else is refused.
 
 mod bank;
+mod forgetful;
 mod refunds;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::serve::{ServeError, Started, Tasks};
 use crate::upstream::Connections;
 use crate::upstream::limits::PAYMENTS_CALL;
 use bank::{Bank, Verdict};
+use forgetful::Forgetful;
 use refunds::Refund;
 
 const MIGRATIONS: &[&str] = &[
@@ -54,6 +56,8 @@ pub(super) const SCHEMA: Schema = Schema {
 struct Payments {
     database: Database,
     bank: Bank,
+    /// With the bug that promises refunds only.
+    forgetful: Option<Forgetful>,
 }
 
 /// Prepares the role.
@@ -66,16 +70,21 @@ pub(super) async fn start(
     let mut tasks = Tasks::new();
     let database = Database::start(storage, SCHEMA, no_rows, &mut tasks).await?;
     let upstream = Connections::new(registry).to("bank", bank, PAYMENTS_CALL);
-    let payments = Payments {
+    let (forgetful, asking) = forgetful::queue(bug);
+    let payments = Arc::new(Payments {
         database: database.clone(),
         bank: Bank::new(upstream, bug),
-    };
+        forgetful,
+    });
+    if let Some(asking) = asking {
+        tasks.start(|stop| asking.run(Arc::clone(&payments), stop));
+    }
     let router = Router::new()
         .route("/charges", post(charge))
         .route("/charges/{order_id}", get(show))
         .route("/refunds", post(refunds::refund))
         .route("/voids", post(refunds::void))
-        .with_state(Arc::new(payments));
+        .with_state(payments);
     Ok(Started {
         router,
         database: Some(database),

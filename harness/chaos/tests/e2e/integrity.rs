@@ -72,6 +72,51 @@ fn an_event_lost_at_a_stop_is_missed() {
     check_bug("bug-outbox", "events_delivered");
 }
 
+#[test]
+fn a_piece_sold_twice_is_missed() {
+    check_bug("bug-stock-race", "stock_conserved");
+}
+
+#[test]
+fn stock_that_was_never_given_back_is_missed() {
+    check_bug("bug-forget-compensation", "stock_conserved");
+}
+
+#[test]
+fn a_shopper_told_twice_is_seen() {
+    check_bug("bug-publish", "notified_once");
+}
+
+#[test]
+fn a_shopper_never_told_is_seen() {
+    check_bug("bug-consumer", "notified_once");
+}
+
+#[test]
+fn an_order_that_the_door_made_of_its_own_accord_is_seen() {
+    check_bug("bug-gateway-retry", "stored_is_known");
+}
+
+#[test]
+fn a_refund_that_was_promised_and_not_made_is_missed() {
+    check_bug("bug-refund", "money_conserved");
+}
+
+#[test]
+fn a_history_that_runs_backwards_is_seen() {
+    check_bug("bug-reorder", "states_forward");
+}
+
+/// What no rule can see, a journey sees that expects to be sent away.
+#[test]
+fn an_old_token_that_opens_the_door_fails_its_journey() {
+    let (_place, ended) = run("bug-expired-token");
+    ended.assert_code(1);
+    assert_sound(&ended);
+    let result = ended.result();
+    assert_eq!(result["claims"][0]["status"], "not-held", "{result:#}");
+}
+
 /// Kills and a pause, of the one who moves the money as well.
 #[test]
 fn a_store_without_mistakes_is_not_accused() {

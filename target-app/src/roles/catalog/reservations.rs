@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{Any, AnyConnection, Transaction};
 
+use super::careless::{Careless, write_back};
 use crate::clock;
 use crate::database::{Database, Dialect};
 use crate::http::error::{ApiError, again};
@@ -53,7 +54,11 @@ pub(super) struct Line {
 ///
 /// Of two processes that decide the same order at once, the second one cannot write its decision; it
 /// looks again and finds the first one's.
-pub(super) async fn reserve(database: &Database, wish: &Wish) -> Result<Decision, ApiError> {
+pub(super) async fn reserve(
+    database: &Database,
+    wish: &Wish,
+    careless: Option<&Careless>,
+) -> Result<Decision, ApiError> {
     let quantities = wish.lines.iter().all(|line| line.quantity > 0);
     if wish.lines.is_empty() || wish.lines.len() > LINES_MAX || !quantities {
         return Err(ApiError::invalid(
@@ -61,18 +66,34 @@ pub(super) async fn reserve(database: &Database, wish: &Wish) -> Result<Decision
             format!("1 to {LINES_MAX} lines with quantities above 0 are needed"),
         ));
     }
-    again(|| decide(database, wish)).await
+    again(|| decide(database, wish, careless)).await
 }
 
-async fn decide(database: &Database, wish: &Wish) -> Result<Decision, ApiError> {
+async fn decide(
+    database: &Database,
+    wish: &Wish,
+    careless: Option<&Careless>,
+) -> Result<Decision, ApiError> {
+    let seen = match careless {
+        None => None,
+        Some(careless) => careless.look(database, &wish.lines).await?,
+    };
     let mut transaction = database.begin().await?;
     if let Some(decision) = decided(&mut transaction, database.dialect(), &wish.order_id).await? {
         transaction.rollback().await?;
         return Ok(decision);
     }
     let decision = match price(&mut transaction, database.dialect(), &wish.lines).await? {
-        Ok(lines) => {
-            take(&mut transaction, &lines).await?;
+        Ok(mut lines) => {
+            if let Some(careless) = careless {
+                for line in &mut lines {
+                    line.unit_price = careless.price(&line.product_id, line.unit_price);
+                }
+            }
+            match &seen {
+                None => take(&mut transaction, &lines).await?,
+                Some(seen) => write_back(&mut transaction, seen, &lines).await?,
+            }
             let amount = lines
                 .iter()
                 .map(|line| line.quantity * line.unit_price)
@@ -298,7 +319,7 @@ mod tests {
                 order_id: order_id.to_owned(),
                 lines: lines.iter().map(line).collect(),
             };
-            reserve(&self.database, &wish).await.unwrap()
+            reserve(&self.database, &wish, None).await.unwrap()
         }
 
         async fn left(&self) -> i64 {
@@ -380,6 +401,7 @@ mod tests {
                         order_id: format!("o-{number}"),
                         lines,
                     },
+                    None,
                 )
                 .await
                 .unwrap()

@@ -5,8 +5,8 @@
 
 use ::http::Method;
 
-use Access::{Admin, Everyone, Shopper};
 use crate::token::{ADMIN, SHOP};
+use Access::{Admin, Everyone, Shopper};
 use Callee::{Catalog, Orders, Users};
 use Key::{FromShopper, Made};
 

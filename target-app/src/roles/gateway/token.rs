@@ -9,6 +9,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 
+use crate::bug::Bug;
 use crate::config::Secret;
 use crate::http::error::ApiError;
 use crate::http::extract::is_id;
@@ -55,10 +56,12 @@ fn shop() -> String {
 }
 
 impl TokenReader {
-    pub(super) fn new(secrets: &TokenSecrets) -> Self {
+    /// With the planted bug `accept_expired_token`, one that does not look at the time.
+    pub(super) fn new(secrets: &TokenSecrets, bug: Option<Bug>) -> Self {
         let mut rules = Validation::new(Algorithm::HS256);
         rules.set_required_spec_claims(&["exp", "sub"]);
         rules.leeway = 5;
+        rules.validate_exp = bug != Some(Bug::AcceptExpiredToken);
         let secrets = std::iter::once(&secrets.current).chain(&secrets.previous);
         Self {
             keys: secrets.map(Key::new).collect(),
@@ -144,10 +147,13 @@ mod tests {
     }
 
     fn reader(current: &str, previous: Option<&str>) -> TokenReader {
-        TokenReader::new(&TokenSecrets {
-            current: Secret::for_test(current),
-            previous: previous.map(Secret::for_test),
-        })
+        TokenReader::new(
+            &TokenSecrets {
+                current: Secret::for_test(current),
+                previous: previous.map(Secret::for_test),
+            },
+            None,
+        )
     }
 
     fn status(reader: &TokenReader, token: &str, act: &str) -> u16 {

@@ -6,8 +6,10 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sqlx::{Any, Transaction};
 
+use crate::bug::later::Later;
 use crate::clock;
 use crate::database::Database;
 use crate::http::context::Context;
@@ -122,13 +124,19 @@ fn is_lasting(error: &sqlx::Error) -> bool {
 #[derive(Debug)]
 pub(super) struct NotificationBook {
     pub(super) database: Database,
+    /// With the bug that writes events after they were taken only.
+    pub(super) later: Option<Later<Vec<Box<RawValue>>>>,
     recorded: Counter,
     duplicates: Counter,
     dead: Counter,
 }
 
 impl NotificationBook {
-    pub(super) fn new(database: Database, registry: &mut Registry) -> Self {
+    pub(super) fn new(
+        database: Database,
+        later: Option<Later<Vec<Box<RawValue>>>>,
+        registry: &mut Registry,
+    ) -> Self {
         let (recorded, duplicates, dead) =
             (Counter::default(), Counter::default(), Counter::default());
         registry.register(
@@ -148,6 +156,7 @@ impl NotificationBook {
         );
         Self {
             database,
+            later,
             recorded,
             duplicates,
             dead,

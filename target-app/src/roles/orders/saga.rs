@@ -4,6 +4,8 @@
 //! order still stands where the step began, and can be taken by any number of drivers at once: they
 //! get the same decisions, one of them writes, and the others read what it wrote.
 
+use std::time::Duration;
+
 use ::http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -15,12 +17,14 @@ use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
 use super::Orders;
-use super::order::{BY_CATALOG, BY_PAYMENTS, Order};
+use super::order::{BY_CATALOG, BY_PAYMENTS, Order, UNDECIDED};
 use super::state::State;
+use crate::bug::Bug;
 use crate::clock;
 use crate::http::context::Context;
 use crate::http::error::ApiError;
 use crate::outbox;
+use crate::upstream::Upstream;
 
 /// Steps from the first state to the last, and one more for each time another driver was faster.
 const STEPS_MAX: u32 = 6;
@@ -28,6 +32,9 @@ const STEPS_MAX: u32 = 6;
 const SOLD: &str = "order-confirmed";
 /// The kind of the event of a sold order that was taken back.
 const TAKEN_BACK: &str = "order-refunded";
+
+/// How long the planted bug that tells of a sale first takes to write it.
+const HASTE: Duration = Duration::from_millis(100);
 
 /// Orders brought to their end, by how they ended.
 #[derive(Debug, Clone)]
@@ -190,7 +197,12 @@ impl Orders {
         let answer = self
             .payments
             .post_json("/charges", &order.id, &order.payment(), context)
-            .await?;
+            .await;
+        if answer.is_err() && self.bug == Some(Bug::ForgetCompensation) {
+            let change = Change::refused(order, false, UNDECIDED, None);
+            return self.write(order, change).await;
+        }
+        let answer = answer?;
         let payment: Payment = self
             .payments
             .document(&answer, &[StatusCode::OK, StatusCode::PAYMENT_REQUIRED])?;
@@ -233,8 +245,8 @@ impl Orders {
         );
         let changed = change.applied_to(order);
         let written = match &self.late {
-            None => self.commit(&changed, &change).await?,
-            Some(late) => late.promise(changed.clone(), change).await,
+            Some(late) if late.takes(change.to) => late.promise(changed.clone(), change).await,
+            _ => self.commit(&changed, &change).await?,
         };
         Ok(written.then_some(changed))
     }
@@ -242,14 +254,23 @@ impl Orders {
     /// Writes a change of an order, given as it is afterwards; says whether the order still stood where
     /// the change begins.
     pub(super) async fn commit(&self, order: &Order, change: &Change) -> Result<bool, ApiError> {
+        let event = change.event(order);
+        if let (Some(consumer), Some(event)) = (&self.hasty, &event) {
+            event.publish_now(consumer).await?;
+        }
         let mut transaction = self.database.begin().await?;
-        let written = change.update(&mut transaction, &order.id).await?;
+        let written = if self.bug == Some(Bug::ReorderStates) {
+            let anywhere = change.from_wherever(&mut transaction, &order.id).await?;
+            anywhere.update(&mut transaction, &order.id).await?
+        } else {
+            change.update(&mut transaction, &order.id).await?
+        };
         if !written {
             transaction.rollback().await?;
             return Ok(false);
         }
-        let event = change.event(order);
         match (&event, &self.memory_outbox) {
+            (Some(_), None) if self.hasty.is_some() => {}
             (Some(event), None) => {
                 outbox::put(&mut transaction, &event.id, event.kind, &event.payload).await?;
             }
@@ -280,7 +301,44 @@ struct Event {
     payload: Value,
 }
 
+impl Event {
+    // The planted bug `publish_before_commit`: what is written afterwards, and perhaps by another process
+    // once more, has been told already, under a name that nobody will see again.
+    async fn publish_now(&self, consumer: &Upstream) -> Result<(), ApiError> {
+        let id = format!("{}-{}", self.id, uuid::Uuid::new_v4().simple());
+        let events = json!({
+            "events": [{ "id": id, "kind": self.kind, "payload": self.payload }],
+        });
+        let context = Context::background("publish");
+        let answer = consumer
+            .post_json("/events", &id, &events, &context)
+            .await?;
+        consumer.document::<Value>(&answer, &[StatusCode::OK])?;
+        tokio::time::sleep(HASTE).await;
+        Ok(())
+    }
+}
+
 impl Change {
+    // The planted bug `reorder_states`: wherever the order stands, the change is made there.
+    async fn from_wherever(
+        &self,
+        connection: &mut AnyConnection,
+        id: &str,
+    ) -> Result<Self, ApiError> {
+        let state: String = sqlx::query_scalar("SELECT state FROM orders WHERE id = $1")
+            .bind(id)
+            .fetch_one(connection)
+            .await?;
+        let from = state
+            .parse()
+            .map_err(|error: String| ApiError::internal(error))?;
+        Ok(Self {
+            from,
+            ..self.clone()
+        })
+    }
+
     fn event(&self, order: &Order) -> Option<Event> {
         let (prefix, kind) = match self.to {
             State::Confirmed => ("e", SOLD),

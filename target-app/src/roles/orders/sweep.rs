@@ -125,17 +125,22 @@ async fn anything_due(orders: &Orders, before: i64) -> Result<bool, sqlx::Error>
 }
 
 // Touching an order claims it: no other instance finds it untouched for a while. One that waits for a
-// callee that is not asked now is left alone.
+// callee that is not asked now is left alone, unless it has waited for too long.
 async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(orders.database.dialect().pick(
         "UPDATE orders SET updated_at = $2 WHERE id IN
            (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1
-              AND ((state = 'reserved' AND $4 = 1) OR (state <> 'reserved' AND $5 = 1))
+              AND ((state = 'reserved' AND created_at <= $6)
+                OR (state IN ('reserved', 'cancelling', 'voiding') AND $4 = 1)
+                OR (state IN ('pending', 'refused', 'cancelled') AND $5 = 1))
             ORDER BY updated_at LIMIT $3)
          RETURNING id",
         "WITH left_behind AS MATERIALIZED
-           (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1 ORDER BY updated_at LIMIT $3
-            FOR UPDATE SKIP LOCKED)
+           (SELECT id FROM orders WHERE due = 1 AND updated_at <= $1
+              AND ((state = 'reserved' AND created_at <= $6)
+                OR (state IN ('reserved', 'cancelling', 'voiding') AND CAST($4 AS BIGINT) = 1)
+                OR (state IN ('pending', 'refused', 'cancelled') AND CAST($5 AS BIGINT) = 1))
+            ORDER BY updated_at LIMIT $3 FOR UPDATE SKIP LOCKED)
          UPDATE orders SET updated_at = $2 FROM left_behind WHERE orders.id = left_behind.id
          RETURNING orders.id",
     ))
@@ -144,6 +149,7 @@ async fn claim(orders: &Orders, before: i64) -> Result<Vec<String>, sqlx::Error>
     .bind(BATCH)
     .bind(i64::from(orders.payments.refuses().is_none()))
     .bind(i64::from(orders.catalog.refuses().is_none()))
+    .bind(clock::now_ms() - DECIDE_WITHIN_MS)
     .fetch_all(orders.database.writer())
     .await
 }

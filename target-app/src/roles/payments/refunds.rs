@@ -81,9 +81,13 @@ async fn give_back(
     wish: &RefundWish,
     context: &Context,
 ) -> Result<Refund, ApiError> {
-    if !is_charged(&payments.database, wish).await? {
+    let Some(amount) = charged(&payments.database, wish).await? else {
         let text = format!("there is no charge `{}` of that order", wish.charge_id);
         return Err(ApiError::not_found(text).field("charge_id"));
+    };
+    if let Some(forgetful) = &payments.forgetful {
+        let back = forgetful.promise(key, &wish.charge_id, amount).await;
+        return write(&payments.database, key, &wish.order_id, back).await;
     }
     let back = payments
         .bank
@@ -149,15 +153,15 @@ async fn find(database: &Database, key: &str) -> Result<Option<Refund>, sqlx::Er
     .await
 }
 
-async fn is_charged(database: &Database, wish: &RefundWish) -> Result<bool, sqlx::Error> {
-    let charge: Option<String> = sqlx::query_scalar(
-        "SELECT charge_id FROM charges WHERE order_id = $1 AND charge_id = $2 AND state = 'charged'",
+// The amount of the charge a refund is wished of.
+async fn charged(database: &Database, wish: &RefundWish) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT amount FROM charges WHERE order_id = $1 AND charge_id = $2 AND state = 'charged'",
     )
     .bind(&wish.order_id)
     .bind(&wish.charge_id)
     .fetch_optional(database.reader())
-    .await?;
-    Ok(charge.is_some())
+    .await
 }
 
 // One statement that inserts or finds, as for charges.
