@@ -57,7 +57,7 @@ impl Kind {
 macro_rules! on_each_kind {
     ($test:ident) => {
         mod $test {
-            use crate::parts::Kind;
+            use crate::kinds::Kind;
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
