@@ -144,7 +144,10 @@ impl Database {
             return Ok(database);
         };
         let options = server::options(server, schema.name);
-        let [pool] = Entrance::to([server::pool(server, options.clone())]);
+        let [pool] = Entrance::to(
+            [server::pool(server, options.clone())],
+            server::ACQUIRE_WAIT,
+        );
         let database = Self {
             reader: pool.clone(),
             writer: pool,
@@ -166,7 +169,7 @@ impl Database {
         migrations: &[&'static str],
     ) -> Result<Self, DatabaseError> {
         let pools = embedded::open(folder, name, migrations).await?;
-        let [reader, writer] = Entrance::to(pools);
+        let [reader, writer] = Entrance::to(pools, embedded::ACQUIRE_WAIT);
         Ok(Self {
             reader,
             writer,

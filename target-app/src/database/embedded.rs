@@ -23,7 +23,7 @@ const READERS_MAX: u32 = 2;
 /// How long `SQLite` itself waits for another process's write lock.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection of this process.
-const ACQUIRE_WAIT: Duration = Duration::from_secs(3);
+pub(super) const ACQUIRE_WAIT: Duration = Duration::from_secs(3);
 /// How often this process moves the log into the file, so that no request has to.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// Log pages after which a commit does so itself: 32 MB, reached only if the above cannot keep up.

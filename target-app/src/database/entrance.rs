@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
@@ -27,31 +27,53 @@ const BUCKETS_S: [f64; 10] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5
 #[derive(Debug, Clone)]
 pub(super) struct Entrance {
     pub(super) pool: AnyPool,
+    patience: Duration,
     waits: Arc<Histogram>,
 }
 
 impl Entrance {
-    /// Entrances to these pools, with one measure of their waits.
-    pub(super) fn to<const N: usize>(pools: [AnyPool; N]) -> [Self; N] {
+    /// Entrances to these pools, with one measure of their waits; a caller waits so long at most.
+    pub(super) fn to<const N: usize>(pools: [AnyPool; N], patience: Duration) -> [Self; N] {
         let waits = Arc::new(Histogram::new(BUCKETS_S));
         pools.map(|pool| Self {
             pool,
+            patience,
             waits: Arc::clone(&waits),
         })
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
         let _wait = Wait(&self.waits, Instant::now());
-        self.pool.acquire().await
+        let came = tokio::time::timeout(self.patience, self.come()).await;
+        came.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    // A connection that has to be made is made to its end even if the caller goes away meanwhile: on a
+    // busy machine, or to a server just started, logging in may take longer than any caller waits, and
+    // if each of them took its attempt along, none would ever succeed. The pool bounds their number.
+    async fn come(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+        let most = self.pool.options().get_max_connections();
+        if self.pool.num_idle() > 0 || self.pool.size() >= most {
+            return self.pool.acquire().await;
+        }
+        let pool = self.pool.clone();
+        let made = tokio::spawn(async move { pool.acquire().await });
+        made.await.unwrap_or(Err(sqlx::Error::PoolClosed))
     }
 
     /// A transaction that begins with this statement.
+    ///
+    /// It begins in a task of its own, which a caller that goes away does not cut: the client library
+    /// counts a transaction only when the server has answered, so one cut before would go back into the
+    /// pool open, and what others write there would be lost with it.
     pub(super) async fn begin_with(
         &self,
         statement: &'static str,
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {
         let connection = self.acquire().await?;
-        Transaction::begin(connection, Some(SqlStr::from_static(statement))).await
+        let statement = Some(SqlStr::from_static(statement));
+        let begun = tokio::spawn(Transaction::begin(connection, statement));
+        begun.await.unwrap_or(Err(sqlx::Error::PoolClosed))
     }
 }
 

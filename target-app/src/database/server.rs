@@ -18,7 +18,9 @@ use super::entrance::Entrance;
 use crate::config::Server;
 
 /// How long a caller waits for a connection.
-const ACQUIRE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const ACQUIRE_WAIT: Duration = Duration::from_secs(1);
+/// How long it may take to make one, longer than any caller waits.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// The rest after which a connection is asked whether it lives.
 const RESTED: Duration = Duration::from_secs(1);
 /// What a statement may take, in milliseconds: less than callers wait.
@@ -53,7 +55,7 @@ pub(super) fn options(server: &Server, schema: &str) -> AnyConnectOptions {
 pub(super) fn pool(server: &Server, options: AnyConnectOptions) -> AnyPool {
     AnyPoolOptions::new()
         .max_connections(server.connections)
-        .acquire_timeout(ACQUIRE_WAIT)
+        .acquire_timeout(CONNECT_WAIT)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::journeys::notified;
-use crate::parts::on_each_kind;
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
 /// The lines of an audit between the first and the last, by their kind.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::journeys::{notified, stock};
-use crate::parts::on_each_kind;
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
 on_each_kind!(the_same_key_twice_is_one_order_and_one_charge);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Client, Reply};
-use crate::parts::on_each_kind;
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
 fn check(reply: &Reply, status: u16, field: &str) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::parts::on_each_kind;
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
 on_each_kind!(browse_shows_a_list_a_search_and_a_product);

@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use crate::audit::{at_rest, read};
 use crate::balancer;
 use crate::client::Client;
-use crate::parts::on_each_kind;
+use crate::kinds::on_each_kind;
 use crate::shop::{Process, Shop};
 
 /// How long shoppers go on buying.
 const LOAD: Duration = Duration::from_secs(4);
 /// How many buy at the same time.
-const SHOPPERS: u32 = 8;
+const SHOPPERS: u32 = 4;
 
 on_each_kind!(killing_an_orders_instance_under_load_loses_no_request);
 async fn killing_an_orders_instance_under_load_loses_no_request() {
@@ -48,7 +48,7 @@ async fn killing_an_orders_instance_under_load_loses_no_request() {
     instances[1].child.start_kill().unwrap();
 
     let bought: Vec<String> = buying.join_all().await.into_iter().flatten().collect();
-    assert!(bought.len() > 50, "only {} orders were made", bought.len());
+    assert!(bought.len() > 20, "only {} orders were made", bought.len());
     for id in bought.iter().rev().take(20) {
         let charges = shop
             .payments

@@ -1,7 +1,7 @@
 //! A database that is away, comes back, or cannot be written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::audit::{at_rest, read};
 use crate::client::{Client, Reply};
-use crate::parts::{PASSWORD, Postgres, may_use_postgres};
+use crate::kinds::{PASSWORD, Postgres, may_use_postgres};
 use crate::shop::{Process, Settings, Shop, command, settings};
 
 /// How many buy at the same time.
@@ -220,6 +220,22 @@ async fn a_server_that_cannot_be_used_is_named_and_used_once_it_can_be() {
         assert_eq!(code, Some(0));
         assert!(!json!(log).to_string().contains(PASSWORD));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_is_named_and_does_not_hold_up_the_end() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgres://shop:{PASSWORD}@127.0.0.1:{port}/shop");
+    let role = launched(&url, "does not answer").await;
+    let begun = Instant::now();
+    role.terminate();
+    assert_eq!(role.end().await.0, Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 // The end of a role that cannot start: its exit code is not 0 and one line says why.

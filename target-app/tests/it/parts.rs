@@ -1,250 +1,376 @@
-//! What a shop of these tests keeps its book in, and the `PostgreSQL` server that some of them use.
-//!
-//! One server is started when the first test asks for it; each shop has a database of its own there. A
-//! shell keeps the server: it reads from a pipe that only this process holds, and when that ends, in
-//! whichever way this process has ended, it stops the server and removes its folder.
-//!
-//! Invariant: nothing of a server outlives the process that started it.
+//! The servers that the store's parts are: started, used, ended in order and by force, and started again.
 
-use std::io::Write as _;
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
 
-/// The password of the only user; the tests look for it in logs.
-pub(crate) const PASSWORD: &str = "tests-only-password";
-/// How long a server may take to start.
-const START: Duration = Duration::from_secs(30);
-/// An ordinary user, for whom `PostgreSQL` runs if these tests run as root.
-const NOBODY: u32 = 65_534;
-/// Runs the server until a line names a signal for it, or the pipe ends.
-const KEEP: &str = r#"
-    "$1/postgres" -D "$2/data" -p "$3" -k "$2" -c listen_addresses=127.0.0.1 -c max_connections=300 \
-        -c shared_buffers=32MB -c "$4" >> "$2/log" 2>&1 &
-    read -r signal && ended=told || ended=alone
-    kill -"${signal:-INT}" $!
-    wait $!
-    [ "$ended" = told ] || rm -rf "$2"
-"#;
+/// Longest start, by far: a broker on a busy machine of two cores.
+const START: Duration = Duration::from_mins(2);
+/// Longest end.
+const END: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// Marks every process of a test.
+const MARK: &str = "STORE_PART_TEST";
 
-/// What a shop keeps its book in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Sqlite,
-    Postgres,
+/// A server, and the folder that outlives it.
+struct Server {
+    name: &'static str,
+    port: u16,
+    data: TempDir,
+    child: Child,
+    /// The numbers of all its lives.
+    lives: Vec<String>,
 }
 
-tokio::task_local! {
-    static KIND: Kind;
-}
-
-impl Kind {
-    /// Runs a test whose shops are of this kind.
-    pub(crate) async fn run(self, test: impl Future<Output = ()>) {
-        if self == Self::Sqlite || may_use_postgres() {
-            KIND.scope(self, test).await;
-        }
-    }
-}
-
-/// Makes tests of a function: one for each kind of shop.
-macro_rules! on_each_kind {
-    ($test:ident) => {
-        mod $test {
-            use crate::parts::Kind;
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_sqlite() {
-                Kind::Sqlite.run(super::$test()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_postgres() {
-                Kind::Postgres.run(super::$test()).await;
-            }
-        }
-    };
-}
-pub(crate) use on_each_kind;
-
-/// Whether `PostgreSQL` is installed; without it a test is skipped, or fails where none may be.
-pub(crate) fn may_use_postgres() -> bool {
-    if programs().is_some() {
-        return true;
-    }
-    let none_may = std::env::var("CHAOS_TESTS_MAY_SKIP").is_ok_and(|may| may == "no");
-    assert!(
-        !none_may,
-        "PostgreSQL is missing (apt-get install postgresql) and nothing may be skipped"
-    );
-    println!("SKIPPED: a shop with PostgreSQL (apt-get install postgresql)");
-    false
-}
-
-/// The address of a new database for a shop of this test, if its kind has one.
-pub(crate) async fn database() -> Option<String> {
-    static SERVER: OnceLock<Postgres> = OnceLock::new();
-    if KIND.try_with(|kind| *kind) != Ok(Kind::Postgres) {
-        return None;
-    }
-    let server = SERVER.get_or_init(|| Postgres::start("fsync=off"));
-    Some(server.database().await)
-}
-
-/// A server with its folder, on a port of its own.
-pub(crate) struct Postgres {
-    programs: PathBuf,
-    folder: PathBuf,
-    pub(crate) port: u16,
-    setting: &'static str,
-    keeper: Option<Child>,
-    databases: AtomicU32,
-}
-
-impl Postgres {
-    /// Prepares a folder and starts a server on it, with one more setting.
-    pub(crate) fn start(setting: &'static str) -> Self {
-        let mut server = Self::prepare(setting);
-        server.go_on();
-        server
-    }
-
-    /// Prepares a folder; nothing listens at the port yet.
-    pub(crate) fn prepare(setting: &'static str) -> Self {
-        let programs = programs().expect("PostgreSQL is installed");
-        let folder = tempfile::tempdir().unwrap().keep();
-        std::fs::write(folder.join("password"), PASSWORD).unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+impl Server {
+    /// `None` where its package is not installed, which only a run that may skip forgives.
+    async fn start(name: &'static str) -> Option<Self> {
+        let data = tempfile::tempdir().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
-        let mut init = ordinary(&programs.join("initdb"), &folder);
-        let output = init
-            .args([
-                "--no-sync",
-                "--username=shop",
-                "--encoding=UTF8",
-                "--locale=C",
-            ])
-            .args(["--auth=scram-sha-256", "--pwfile"])
-            .arg(folder.join("password"))
-            .arg("-D")
-            .arg(folder.join("data"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        Self {
-            programs,
-            folder,
+        drop(free);
+        let child = spawn(name, port, data.path());
+        let mut server = Self {
+            name,
             port,
-            setting,
-            keeper: None,
-            databases: AtomicU32::new(0),
+            data,
+            lives: life(&child),
+            child,
+        };
+        if server.listens().await {
+            return Some(server);
         }
+        let log = server.log();
+        assert!(
+            log.contains("apt-get install"),
+            "{name} did not start: {log}"
+        );
+        skip(&log);
+        None
     }
 
-    /// Starts the server, for the first time or again.
-    pub(crate) fn go_on(&mut self) {
-        let keeper = ordinary(Path::new("sh"), &self.folder)
-            .args(["-c", KEEP, "keep"])
-            .args([&self.programs, &self.folder])
-            .args([&self.port.to_string(), self.setting])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        self.keeper = Some(keeper);
+    async fn again(&mut self) {
+        self.child = spawn(self.name, self.port, self.data.path());
+        self.lives.extend(life(&self.child));
+        assert!(
+            self.listens().await,
+            "{} did not start again: {}",
+            self.name,
+            self.log()
+        );
     }
 
-    /// Ends the server at once, as a crash would; its connections break.
-    pub(crate) fn crash(&mut self) {
-        let mut keeper = self.keeper.take().expect("the server runs");
-        let mut told = keeper.stdin.take().unwrap();
-        writeln!(told, "QUIT").unwrap();
-        keeper.wait().unwrap();
-    }
-
-    /// The address of a database by its name.
-    pub(crate) fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://shop:{PASSWORD}@127.0.0.1:{}/{database}",
-            self.port
-        )
-    }
-
-    /// Makes a database, once the server answers; its address.
-    pub(crate) async fn database(&self) -> String {
-        let name = format!("shop_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.make(&name).await;
-        self.url(&name)
-    }
-
-    /// Makes a database of this name, once the server answers.
-    pub(crate) async fn make(&self, name: &str) {
-        let mut connection = self.connect("postgres").await;
-        let make = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        sqlx::raw_sql(make).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
-
-    /// A connection, once the server answers.
-    pub(crate) async fn connect(&self, database: &str) -> PgConnection {
-        let url = self.url(database);
-        let connected = async {
+    /// Whether it takes connections, waiting for it; false if it ends instead.
+    async fn listens(&mut self) -> bool {
+        let listening = async {
             loop {
-                if let Ok(connection) = PgConnection::connect(&url).await {
-                    return connection;
+                if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                    return true;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                if self.child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                tokio::time::sleep(LOOK).await;
             }
         };
-        let connected = tokio::time::timeout(START, connected).await;
-        connected.unwrap_or_else(|_| {
-            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            panic!("the server did not start: {log}")
-        })
+        tokio::time::timeout(START, listening)
+            .await
+            .unwrap_or_else(|_| {
+                panic!(
+                    "{} does not listen after {START:?}: {}",
+                    self.name,
+                    self.log()
+                )
+            })
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.data.path().join("test.log")).unwrap()
+    }
+
+    /// The exit code after a signal; `None` if the signal ended it.
+    async fn end(&mut self, signal: Signal) -> Option<i32> {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        let ended = tokio::time::timeout(END, self.child.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("{} is still there after {signal:?}", self.name))
+            .unwrap()
+            .code()
+    }
+
+    /// Nothing that was started is left but its files.
+    async fn nothing_left(self) {
+        let mark = mark(self.data.path());
+        let gone = async {
+            while let Some(left) = marked(&mark) {
+                tokio::time::sleep(LOOK).await;
+                drop(left);
+            }
+        };
+        let in_time = tokio::time::timeout(END, gone).await;
+        assert!(in_time.is_ok(), "{} left {:?}", self.name, marked(&mark));
+        TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .expect_err("nobody listens");
+        let shared = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+        let ours = shared.lines().find(|line| {
+            let maker = line.split_whitespace().nth(4);
+            maker.is_some_and(|maker| self.lives.iter().any(|life| life == maker))
+        });
+        assert_eq!(ours, None, "shared memory is left");
     }
 }
 
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
-            drop(keeper.wait());
-        }
-        // The keeper has done so, unless the server was not running.
-        drop(std::fs::remove_dir_all(&self.folder));
-    }
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
+fn skip(why: &str) {
+    let may_skip = std::env::var("CHAOS_TESTS_MAY_SKIP").is_ok_and(|may| may != "no");
+    assert!(may_skip, "{why}");
+    println!("SKIPPED: {why}");
 }
 
-// A program for a user that PostgreSQL runs for, in a group that Ctrl-C does not reach.
-fn ordinary(program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command
+fn mark(data: &Path) -> String {
+    format!("{MARK}={}", data.display())
+}
+
+fn spawn(name: &str, port: u16, data: &Path) -> Child {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(data.join("test.log"))
+        .unwrap();
+    Command::new(env!("CARGO_BIN_EXE_store"))
+        .args(["part", name, "--port", &port.to_string(), "--data"])
+        .arg(data.join("data"))
+        .env(MARK, data)
+        .env("PART_PASSWORD", "not-to-be-seen")
         .process_group(0)
-        .current_dir(folder)
-        .stdin(Stdio::null());
-    if rustix::process::geteuid().is_root() {
-        for path in [folder.to_owned(), folder.join("password")] {
-            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
 }
 
-// The folder of the newest server's programs.
-fn programs() -> Option<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let folders = versions.flatten().map(|version| version.path().join("bin"));
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let mut found: Vec<PathBuf> = folders
-        .chain(std::env::split_paths(&on_path))
-        .filter(|folder| folder.join("postgres").exists() && folder.join("initdb").exists())
-        .collect();
-    found.sort_unstable();
-    found.pop()
+fn life(child: &Child) -> Vec<String> {
+    child.id().iter().map(u32::to_string).collect()
+}
+
+/// The command of a process that bears the mark and has not ended.
+fn marked(mark: &str) -> Option<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let has = |path: &Path| {
+        let environ = fs::read(path.join("environ")).unwrap_or_default();
+        environ
+            .split(|byte| *byte == 0)
+            .any(|set| set == mark.as_bytes())
+    };
+    let found = processes.map(|entry| entry.path()).find(|path| has(path))?;
+    Some(fs::read_to_string(found.join("cmdline")).unwrap_or_default())
+}
+
+/// The password is where it must be and nowhere else that others can read.
+fn not_told(server: &Server) {
+    let pid = server.child.id().unwrap();
+    for file in ["cmdline", "environ"] {
+        let text = fs::read(format!("/proc/{pid}/{file}")).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("not-to-be-seen"), "{}: {file}", server.name);
+    }
+    assert!(!server.log().contains("not-to-be-seen"), "{}", server.log());
+}
+
+async fn database(port: u16) -> sqlx::PgPool {
+    let address = format!("postgres://shop:not-to-be-seen@127.0.0.1:{port}/shop");
+    let connected = async {
+        loop {
+            // It takes connections a moment before it serves them.
+            match sqlx::PgPool::connect(&address).await {
+                Ok(pool) => return pool,
+                Err(error) => drop(error),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(END, connected)
+        .await
+        .expect("it serves nobody")
+}
+
+async fn rows(pool: &sqlx::PgPool) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM kept")
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn postgres_keeps_what_was_committed() {
+    let Some(mut server) = Server::start("postgres").await else {
+        return;
+    };
+    let pool = database(server.port).await;
+    sqlx::query("CREATE TABLE kept (id bigint)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO kept VALUES (1)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(encoding, "UTF8");
+    not_told(&server);
+    let wrong = format!("postgres://shop:wrong@127.0.0.1:{}/shop", server.port);
+    sqlx::PgPool::connect(&wrong)
+        .await
+        .expect_err("the password counts");
+    // The pool is still connected: it is not waited for.
+    assert_eq!(server.end(Signal::INT).await, Some(0));
+    drop(pool);
+
+    server.again().await;
+    let pool = database(server.port).await;
+    sqlx::query("INSERT INTO kept VALUES (2)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(server.end(Signal::KILL).await, None);
+    drop(pool);
+
+    server.again().await;
+    let pool = database(server.port).await;
+    assert_eq!(rows(&pool).await, 2);
+    pool.close().await;
+    assert_eq!(server.end(Signal::INT).await, Some(0));
+    server.nothing_left().await;
+}
+
+async fn cache(port: u16) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn cached(port: u16, name: &str) -> Option<String> {
+    // Its file is read after it listens: until then it says so.
+    let mut connection = cache(port).await;
+    let answered = async {
+        loop {
+            match redis::cmd("GET")
+                .arg(name)
+                .query_async(&mut connection)
+                .await
+            {
+                Ok(value) => return value,
+                Err(error) => assert!(error.to_string().contains("loading"), "{error}"),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(END, answered)
+        .await
+        .expect("it is still loading")
+}
+
+#[tokio::test]
+async fn redis_keeps_what_was_written_over_an_end_in_order() {
+    let Some(mut server) = Server::start("redis").await else {
+        return;
+    };
+    let mut connection = cache(server.port).await;
+    let () = redis::cmd("SET")
+        .arg("a")
+        .arg("1")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    not_told(&server);
+    assert_eq!(server.end(Signal::TERM).await, Some(0));
+
+    server.again().await;
+    assert_eq!(cached(server.port, "a").await.as_deref(), Some("1"));
+    assert_eq!(server.end(Signal::KILL).await, None);
+
+    server.again().await;
+    assert_eq!(cached(server.port, "a").await.as_deref(), Some("1"));
+    assert_eq!(server.end(Signal::TERM).await, Some(0));
+    server.nothing_left().await;
+}
+
+async fn broker(port: u16) -> lapin::Channel {
+    let address = format!("amqp://shop:not-to-be-seen@127.0.0.1:{port}/%2f");
+    let connection = Connection::connect(&address, ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .unwrap();
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    channel
+        .queue_declare("kept".into(), durable, FieldTable::default())
+        .await
+        .unwrap();
+    channel
+}
+
+/// Publishes a message that outlives the broker, and waits for its word that it does.
+async fn publish(channel: &lapin::Channel, text: &str) {
+    let persistent = BasicProperties::default().with_delivery_mode(2);
+    let options = BasicPublishOptions::default();
+    let confirm = channel.basic_publish(
+        "".into(),
+        "kept".into(),
+        options,
+        text.as_bytes(),
+        persistent,
+    );
+    assert!(confirm.await.unwrap().await.unwrap().is_ack());
+}
+
+async fn take(channel: &lapin::Channel) -> Vec<u8> {
+    let options = BasicGetOptions { no_ack: true };
+    let message = channel.basic_get("kept".into(), options).await.unwrap();
+    message.expect("a message is there").delivery.data
+}
+
+#[tokio::test]
+async fn rabbitmq_keeps_what_it_confirmed() {
+    let Some(mut server) = Server::start("rabbitmq").await else {
+        return;
+    };
+    publish(&broker(server.port).await, "one").await;
+    not_told(&server);
+    assert_eq!(server.end(Signal::TERM).await, Some(0));
+
+    server.again().await;
+    let channel = broker(server.port).await;
+    assert_eq!(take(&channel).await, b"one");
+    publish(&channel, "two").await;
+    assert_eq!(server.end(Signal::KILL).await, None);
+
+    server.again().await;
+    assert_eq!(take(&broker(server.port).await).await, b"two");
+    assert_eq!(server.end(Signal::TERM).await, Some(0));
+    server.nothing_left().await;
 }

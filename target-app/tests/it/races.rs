@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sqlx::AnyPool;
 use tokio::task::JoinSet;
 
 use crate::audit::read;
 use crate::client::Client;
-use crate::parts::on_each_kind;
+use crate::kinds::on_each_kind;
 use crate::shop::{Process, Shop};
 
 /// Asks so many times at once, each of the callers in turn; the statuses of the answers.
@@ -203,4 +204,59 @@ async fn a_cart_holds_no_more_products_than_it_may() {
         "{answers:?}"
     );
     shop.close().await;
+}
+
+on_each_kind!(a_caller_that_goes_away_leaves_no_transaction_open);
+async fn a_caller_that_goes_away_leaves_no_transaction_open() {
+    let shop = Shop::open().await;
+    let book = shop.book("catalog").await;
+    // Each lot goes away a little later than the one before, from before the first statement on.
+    for lot in 0..40_u64 {
+        let mut asking = JoinSet::new();
+        for turn in 0..8 {
+            let catalog = shop.catalog.clone();
+            let lines = json!([{ "product_id": "p-0087", "quantity": 1 }]);
+            let wish = json!({ "order_id": format!("o-{lot}-{turn}"), "lines": lines });
+            asking.spawn(tokio::time::timeout(
+                Duration::from_micros(500 + lot * 250),
+                async move { catalog.post("/reservations", wish).await },
+            ));
+        }
+        asking.join_all().await;
+        none_is_open(&shop, &book).await;
+    }
+    // What is still being finished comes to rest, and then stock and reservations agree.
+    let agreed = async {
+        let held = "SELECT count(*) FROM reservations WHERE state = 'reserved'";
+        loop {
+            let held: i64 = sqlx::query_scalar(held).fetch_one(&book).await.unwrap();
+            if left(&shop.catalog, 87).await == 1_000_000 - held {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), agreed)
+        .await
+        .expect("stock was set aside for nobody");
+    shop.close().await;
+}
+
+// The server itself gives up a forgotten transaction after 5 s, and with it what was promised in it.
+async fn none_is_open(shop: &Shop, book: &AnyPool) {
+    if !shop.settings().contains_key("DATABASE_URL") {
+        return;
+    }
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let ended = async {
+        while sqlx::query_scalar::<_, i64>(open)
+            .fetch_one(book)
+            .await
+            .unwrap()
+            > 0
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(3), ended)
+        .await
+        .expect("a transaction stayed open");
 }

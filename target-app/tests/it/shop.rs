@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
-use crate::{balancer, parts};
+use crate::{balancer, kinds};
 
 /// Settings of a role.
 pub(crate) type Settings = BTreeMap<&'static str, String>;
@@ -29,7 +29,6 @@ pub(crate) fn settings(data: &Path) -> Settings {
         ("DATA_DIR", data.display().to_string()),
         ("JWT_SECRET", "only-for-these-tests".to_owned()),
         ("PASSWORD_MEMORY_KIB", "64".to_owned()),
-        ("DATABASE_CONNECTIONS", "4".to_owned()),
     ])
 }
 
@@ -54,7 +53,7 @@ impl Shop {
 
     /// Opens with more settings for some roles.
     pub(crate) async fn open_with(more: &[(&str, &'static str, &str)]) -> Self {
-        Self::open_on(parts::database().await, more).await
+        Self::open_on(kinds::database().await, more).await
     }
 
     /// Opens on this database, or on files.
