@@ -13,7 +13,7 @@ use crate::signals::send;
 /// What happened to the instances of a service, in order: instance and change.
 fn changes(ended: &Ended, service: &str) -> Vec<(String, Value)> {
     let of_service = |event: &Value| {
-        let told = &event["instance"];
+        let told = &event["what"]["instance"];
         (told["service"] == service).then(|| {
             let instance = told["instance"].as_str().expect("a name").to_owned();
             (instance, told["change"].clone())
@@ -22,12 +22,12 @@ fn changes(ended: &Ended, service: &str) -> Vec<(String, Value)> {
     ended.events().iter().filter_map(of_service).collect()
 }
 
-/// The events from the fault's effect to the end of the load.
+/// What was read from the world to prove a change of the fault.
 fn proofs(ended: &Ended, change: &str) -> Vec<String> {
     let events = ended.events();
     let found = events.iter().find_map(|event| {
-        let proof = event["fault"]["change"][change]["proof"].as_array()?;
-        Some(proof.iter().map(|text| text.to_string()).collect())
+        let proof = event["what"]["fault"]["change"][change]["proof"].as_array()?;
+        Some(proof.iter().map(Value::to_string).collect())
     });
     found.unwrap_or_else(|| panic!("no `{change}` in {events:#?}"))
 }
