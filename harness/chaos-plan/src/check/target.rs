@@ -201,36 +201,20 @@ pub(super) fn describe(
         let Some(text) = names::name(name, "a service", problems) else {
             continue;
         };
-        let given = service.get();
-        let own = given.and_then(|service| service.replicas.given());
-        let (count, written) = match replicas.get(text).copied().or(own) {
-            Some(number) => (number.get().map(|number| number.0), number.span),
-            None => (Some(form::REPLICAS), name.span),
+        let role = role(text, name.span, service, replicas.get(text).copied());
+        let more = (
+            env.get(text).copied(),
+            taken.and_then(|taken| taken.addition(text)),
+        );
+        let mut checker = Checker {
+            known: &known,
+            platform,
+            problems,
         };
-        let restarts = given.and_then(|service| service.restart.get()?.policy.get().copied())
-            != Some(RestartPolicy::Never);
-        roles.push(Role {
-            name: text.to_owned(),
-            replicas: count,
-            written,
-            restarts,
-        });
-        let plan = given.and_then(|service| {
-            Checker {
-                known: &known,
-                platform,
-                problems,
-            }
-            .service(
-                name,
-                service,
-                count,
-                (
-                    env.get(text).copied(),
-                    taken.and_then(|taken| taken.addition(text)),
-                ),
-            )
-        });
+        let plan = service
+            .get()
+            .and_then(|service| checker.service(name, service, role.replicas, more));
+        roles.push(role);
         plans = plans.zip(plan).map(|(mut plans, plan)| {
             plans.push(plan);
             plans
@@ -253,6 +237,28 @@ pub(super) fn describe(
         services: Some(roles),
         is_url: false,
         audit,
+    }
+}
+
+/// A service as a fault sees it; `asked` is the number of instances that the scenario wants.
+fn role(
+    name: &str,
+    place: Span,
+    service: &Located<form::Service>,
+    asked: Option<&Located<scenario::Replicas>>,
+) -> Role {
+    let given = service.get();
+    let own = given.and_then(|service| service.replicas.given());
+    let (replicas, written) = match asked.or(own) {
+        Some(number) => (number.get().map(|number| number.0), number.span),
+        None => (Some(form::REPLICAS), place),
+    };
+    let policy = given.and_then(|service| service.restart.get()?.policy.get().copied());
+    Role {
+        name: name.to_owned(),
+        replicas,
+        written,
+        restarts: policy != Some(RestartPolicy::Never),
     }
 }
 

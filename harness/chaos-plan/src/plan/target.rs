@@ -92,6 +92,10 @@ pub enum StopSignal {
 }
 
 impl StopSignal {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands over a reference"
+    )]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

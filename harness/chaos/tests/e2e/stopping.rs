@@ -10,24 +10,27 @@ use crate::leftovers::{self, assert_clean};
 use crate::program::{Ended, Place, eventually, measured, scenario};
 use crate::signals::send;
 
-/// What happened to the instances of a service, in order: instance and change.
-fn changes(ended: &Ended, service: &str) -> Vec<(String, Value)> {
+/// The instances that `rolling` replaces, in their order.
+const THREE: [&str; 3] = ["orders-1", "orders-2", "orders-3"];
+
+/// What happened to the instances that the fault hits, in order: instance and change.
+fn changes(ended: &Ended, targets: &[&str]) -> Vec<(String, Value)> {
     let of_service = |event: &Value| {
-        let told = &event["instance"];
-        (told["service"] == service).then(|| {
-            let instance = told["instance"].as_str().expect("a name").to_owned();
-            (instance, told["change"].clone())
-        })
+        let told = &event["what"]["instance"];
+        let name = told["instance"].as_str()?;
+        targets
+            .contains(&name)
+            .then(|| (name.to_owned(), told["change"].clone()))
     };
     ended.events().iter().filter_map(of_service).collect()
 }
 
-/// The events from the fault's effect to the end of the load.
+/// What was read from the world to prove a change of the fault.
 fn proofs(ended: &Ended, change: &str) -> Vec<String> {
     let events = ended.events();
     let found = events.iter().find_map(|event| {
-        let proof = event["fault"]["change"][change]["proof"].as_array()?;
-        Some(proof.iter().map(|text| text.to_string()).collect())
+        let proof = event["what"]["fault"]["change"][change]["proof"].as_array()?;
+        Some(proof.iter().map(Value::to_string).collect())
     });
     found.unwrap_or_else(|| panic!("no `{change}` in {events:#?}"))
 }
@@ -54,9 +57,8 @@ fn a_stopped_instance_is_away_for_the_time_of_the_fault_and_back_after_it() {
             .any(|text| text.contains("runs and is ready"))
     );
     let target = fault["targets"][0].as_str().expect("a target");
-    let of_target: Vec<Value> = changes(&ended, "catalog")
+    let of_target: Vec<Value> = changes(&ended, &[target])
         .into_iter()
-        .filter(|(instance, _)| instance == target)
         .map(|(_, change)| change)
         .collect();
     let exits: Vec<&Value> = of_target
@@ -100,13 +102,10 @@ fn a_rolling_restart_replaces_every_instance_and_never_two_at_a_time() {
     });
     ended.assert_code(0);
     let fault = &ended.result()["faults"][0];
-    assert_eq!(
-        fault["targets"],
-        serde_json::json!(["orders-1", "orders-2", "orders-3"])
-    );
+    assert_eq!(fault["targets"], serde_json::json!(THREE));
     let mut away: BTreeSet<String> = BTreeSet::new();
     let mut replaced = Vec::new();
-    for (instance, change) in changes(&ended, "orders") {
+    for (instance, change) in changes(&ended, &THREE) {
         if change["exited"].is_object() && replaced.len() < 3 {
             assert_eq!(change["exited"]["status"], "exit status: 0");
             away.insert(instance);
@@ -116,7 +115,7 @@ fn a_rolling_restart_replaces_every_instance_and_never_two_at_a_time() {
         }
     }
     replaced.truncate(3);
-    assert_eq!(replaced, ["orders-1", "orders-2", "orders-3"]);
+    assert_eq!(replaced, THREE);
     assert_eq!(proofs(&ended, "effective").len(), 6, "gone and back, each");
     assert_clean(&place, "a rolling restart");
 }
