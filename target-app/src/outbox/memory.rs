@@ -14,7 +14,7 @@ use crate::upstream::Upstream;
 
 /// How long an event waits: longer than a stopping process still takes requests, so that some of what
 /// came in before the wish to stop is lost too.
-const DELAY: Duration = Duration::from_millis(500);
+const DELAY: Duration = Duration::from_millis(1500);
 /// The most events that wait; then writing one waits.
 const EVENTS_MAX: usize = 1024;
 /// How long to wait after a failed delivery.

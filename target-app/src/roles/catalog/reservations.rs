@@ -401,6 +401,7 @@ mod tests {
                         order_id: format!("o-{number}"),
                         lines,
                     },
+                    None,
                 )
                 .await
                 .unwrap()
