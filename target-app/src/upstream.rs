@@ -314,3 +314,34 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn check(status: StatusCode, body: &'static str, wanted: &Result<Value, &str>) {
+        let connections = Connections::new(&mut Registry::default());
+        let address = Authority::from_static("127.0.0.1:9");
+        let payments = connections.to("payments", address, Duration::from_secs(1));
+        let answer = Answer {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let read = payments.document::<Value>(&answer, &[StatusCode::OK]);
+        assert_eq!(read.map_err(|error| error.outcome()), *wanted, "{status}");
+    }
+
+    #[test]
+    fn an_answer_that_says_not_now_is_told_from_one_without_sense() {
+        let document = serde_json::json!({ "state": "charged" });
+        check(StatusCode::OK, r#"{"state":"charged"}"#, &Ok(document));
+        check(StatusCode::OK, "<html>", &Err("unusable"));
+        check(StatusCode::INTERNAL_SERVER_ERROR, "{}", &Err("unusable"));
+        for status in NOT_NOW {
+            check(status, "{}", &Err("refused: by the callee"));
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a request that went well writes no log line above `debug`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use ::http::StatusCode;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 
 use super::body::read_whole;
 use super::context::{CORRELATION, Context};
@@ -53,7 +55,7 @@ pub(crate) async fn observe(
 
     let answered = tokio::time::timeout(REQUEST_LIMIT, async {
         match read_whole(request).await {
-            Ok(request) => next.run(request).await,
+            Ok(request) => finished(next.run(request)).await,
             Err(error) => error.into_response(),
         }
     })
@@ -92,6 +94,13 @@ impl Observer {
             );
         }
     }
+}
+
+// A handler that panics is a mistake of the store and no reason to break its caller's connection. What it
+// said goes to standard error, never into the answer.
+async fn finished(handling: impl Future<Output = Response>) -> Response {
+    let finished = AssertUnwindSafe(handling).catch_unwind().await;
+    finished.unwrap_or_else(|_| ApiError::internal("the handler panicked").into_response())
 }
 
 fn too_slow() -> ApiError {
@@ -143,6 +152,18 @@ impl WarningBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_does_not_tell_of_it() {
+        let answer = finished(async { panic!("at 127.0.0.1:5432 with secret") }).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = axum::body::to_bytes(answer.into_body(), 1024).await;
+        let body = String::from_utf8(body.unwrap().to_vec()).unwrap();
+        assert!(
+            body.contains("the store made a mistake") && !body.contains("secret"),
+            "{body}"
+        );
+    }
 
     #[test]
     fn warnings_are_limited_by_the_second_and_the_rest_is_counted() {

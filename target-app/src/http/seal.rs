@@ -21,6 +21,8 @@ static VERSION_TEXT: LazyLock<HeaderValue> = LazyLock::new(|| {
     );
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(env!("CARGO_PKG_VERSION")))
 });
+/// What is said of an answer that does not speak for itself: no cache keeps it.
+pub(crate) const NOTHING_KEPT: HeaderValue = HeaderValue::from_static("no-store");
 /// What a page may load unless it says so itself.
 const PAGE_RULES: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -33,7 +35,7 @@ pub(crate) fn seal(headers: &mut HeaderMap) {
     let fixed = HeaderValue::from_static;
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
     or_insert(headers, header::REFERRER_POLICY, fixed("same-origin"));
-    or_insert(headers, header::CACHE_CONTROL, fixed("no-store"));
+    or_insert(headers, header::CACHE_CONTROL, NOTHING_KEPT);
     if is_page(headers) {
         or_insert(headers, header::CONTENT_SECURITY_POLICY, PAGE_RULES);
         or_insert(headers, header::X_FRAME_OPTIONS, fixed("DENY"));

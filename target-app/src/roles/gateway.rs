@@ -5,6 +5,7 @@
 //!
 //! Invariant: a shopper id reaches a callee only from a token verified here, never from the caller.
 
+mod openapi;
 mod passages;
 mod rate;
 mod token;
@@ -18,7 +19,7 @@ use axum::Router;
 use axum::body::Body as AnswerBody;
 use axum::extract::{FromRequest as _, Request};
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, get, on};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
@@ -27,6 +28,7 @@ use crate::config::Secret;
 use crate::http::body::Body;
 use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
 use crate::http::error::ApiError;
+use crate::http::seal::NOTHING_KEPT;
 use crate::serve::{Started, Tasks};
 use crate::upstream::limits::GATEWAY_CALL;
 use crate::upstream::{Answer, Call, Connections, Upstream, UpstreamError};
@@ -38,8 +40,7 @@ use token::TokenReader;
 /// What of a request is passed on, beside what is made here.
 const REQUEST_HEADERS: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, IDEMPOTENCY_KEY];
 /// What of an answer is passed back.
-const ANSWER_HEADERS: [HeaderName; 5] = [
-    header::CACHE_CONTROL,
+const ANSWER_HEADERS: [HeaderName; 4] = [
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
     header::LOCATION,
@@ -84,7 +85,8 @@ pub(super) fn start(
 }
 
 fn router(gateway: &Arc<Gateway>) -> Router {
-    PASSAGES.iter().fold(Router::new(), |router, passage| {
+    let document = Router::new().route(openapi::PATH, get(openapi::show));
+    PASSAGES.iter().fold(document, |router, passage| {
         let gateway = Arc::clone(gateway);
         let pass = move |request: Request| async move { gateway.pass(passage, request).await };
         let method = MethodFilter::try_from(passage.method.clone());
@@ -208,18 +210,25 @@ fn fresh_key() -> HeaderValue {
 }
 
 fn response(passage: &Passage, answer: Answer) -> Response {
+    let kept = kept(passage, &answer);
     let mut response = Response::new(AnswerBody::from(answer.body));
     *response.status_mut() = answer.status;
-    // Prices and stock may be kept, but must be asked about; all else is private.
-    if passage.access == Access::Everyone
-        && passage.method == Method::GET
-        && answer.status.is_success()
-    {
-        let value = HeaderValue::from_static("no-cache");
-        response.headers_mut().insert(header::CACHE_CONTROL, value);
+    if let Some(kept) = kept {
+        response.headers_mut().insert(header::CACHE_CONTROL, kept);
     }
     copy(&ANSWER_HEADERS, &answer.headers, response.headers_mut());
     response
+}
+
+// What shoppers may keep: nothing, unless the callee says more than it says of every answer. Prices and
+// stock are everybody's, but must be asked about each time.
+fn kept(passage: &Passage, answer: &Answer) -> Option<HeaderValue> {
+    let said = answer.headers.get(header::CACHE_CONTROL);
+    if let Some(said) = said.filter(|said| **said != NOTHING_KEPT) {
+        return Some(said.clone());
+    }
+    let is_public = passage.access == Access::Everyone && passage.method == Method::GET;
+    (is_public && answer.status.is_success()).then(|| HeaderValue::from_static("no-cache"))
 }
 
 fn copy(names: &[HeaderName], from: &HeaderMap, to: &mut HeaderMap) {

@@ -103,3 +103,32 @@ impl From<UpstreamError> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::http::header::RETRY_AFTER;
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    fn check(error: UpstreamError, status: u16, retry_after: Option<&str>) {
+        let text = format!("{error:?}");
+        let answer = ApiError::from(error).into_response();
+        assert_eq!(answer.status().as_u16(), status, "{text}");
+        let said = answer.headers().get(RETRY_AFTER);
+        let said = said.map(|value| value.to_str().unwrap());
+        assert_eq!(said, retry_after, "{text}");
+    }
+
+    #[test]
+    fn whoever_may_come_back_is_told_when() {
+        let callee = "payments";
+        let wait = Duration::from_millis(1200);
+        check(UpstreamError::Open { callee, wait }, 503, Some("2"));
+        check(UpstreamError::Full { callee }, 503, Some("1"));
+        let status = 504;
+        check(UpstreamError::Refused { callee, status }, 503, Some("1"));
+        let limit = wait;
+        check(UpstreamError::TimedOut { callee, limit }, 504, None);
+    }
+}

@@ -26,6 +26,7 @@ pub(crate) struct Door {
     pub(crate) address: String,
     instances: Arc<Mutex<Vec<String>>>,
     turn: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
 }
 
 /// Opens a door to instances that are never asked; it stays open as long as the test's runtime.
@@ -38,14 +39,12 @@ pub(crate) async fn open(instances: Vec<String>) -> String {
 impl Door {
     /// Opens a door that leads nowhere yet.
     pub(crate) async fn new() -> Self {
-        // The platform's door holds a burst of connections too.
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(4096).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Self {
             address: listener.local_addr().unwrap().to_string(),
             instances: Arc::default(),
             turn: Arc::default(),
+            closed: Arc::default(),
         };
         tokio::spawn(door.clone().serve(listener));
         door
@@ -56,6 +55,11 @@ impl Door {
         Client::new(instance).get("/ready").await.expect(200);
         self.instances.lock().unwrap().push(instance.to_owned());
         tokio::spawn(self.clone().attend(instance.to_owned()));
+    }
+
+    /// Connections that were sent to an instance whose own door was closed already.
+    pub(crate) fn closed(&self) -> usize {
+        self.closed.load(Ordering::Relaxed)
     }
 
     async fn attend(self, instance: String) {
@@ -111,6 +115,7 @@ impl Door {
                 drop(copy_bidirectional(&mut caller, &mut callee).await);
                 return;
             }
+            self.closed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

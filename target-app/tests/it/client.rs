@@ -67,6 +67,13 @@ impl Client {
         &self.address
     }
 
+    /// The same caller at another address.
+    pub(crate) fn to(&self, address: &str) -> Self {
+        let mut client = self.clone();
+        address.clone_into(&mut client.address);
+        client
+    }
+
     /// The same caller with one more header.
     pub(crate) fn with(&self, name: &'static str, value: &str) -> Self {
         let mut client = self.clone();

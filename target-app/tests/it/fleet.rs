@@ -63,6 +63,11 @@ impl Fleet {
         Client::new(&self.doors[role].address)
     }
 
+    /// Connections that met a closed door before its balancer knew.
+    pub(crate) fn closed_doors(&self) -> usize {
+        self.doors.values().map(Door::closed).sum()
+    }
+
     /// Callers at each process of a role.
     pub(crate) fn each(&self, role: &str) -> Vec<Client> {
         let members = self.members[role].iter();
@@ -74,6 +79,11 @@ impl Fleet {
         for member in &self.members[role] {
             kill_process(member.pid, signal).unwrap();
         }
+    }
+
+    /// Sends a signal to one process of a role, counted from the oldest.
+    pub(crate) fn signal_one(&self, role: &str, number: usize, signal: Signal) {
+        kill_process(self.members[role][number].pid, signal).unwrap();
     }
 
     /// Starts one more of a role, and lets it in when it is ready.

@@ -19,6 +19,7 @@ mod fleet;
 mod input;
 mod journeys;
 mod kill;
+mod openapi;
 mod process;
 mod rolling;
 mod shop;

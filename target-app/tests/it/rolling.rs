@@ -58,7 +58,13 @@ async fn restarting_every_role_under_load_loses_no_request() {
     load.enough.store(true, Ordering::Relaxed);
     let orders: Vec<String> = shopping.join_all().await.into_iter().flatten().collect();
     let requests = load.requests.load(Ordering::Relaxed);
-    println!("{requests} requests, {} orders, none failed", orders.len());
+    let closed = fleet.closed_doors();
+    println!(
+        "{requests} requests, {} orders, none failed; {closed} connections met a closed door",
+        orders.len()
+    );
+    // Who stops waits until the balancer knows.
+    assert_eq!(closed, 0);
     assert!(!orders.is_empty());
     // What was sold before its process went is told all the same.
     for id in [orders.first(), orders.last()].into_iter().flatten() {
