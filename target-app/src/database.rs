@@ -9,6 +9,7 @@
 //! nobody writes through a reader.
 
 mod embedded;
+mod entrance;
 mod migrate;
 mod server;
 mod watch;
@@ -17,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Any, AnyPool, Transaction};
+use prometheus_client::registry::Registry;
+use sqlx::{Any, Executor, Transaction};
 use tokio::sync::watch as watched;
 
 use crate::config::Storage;
 use crate::serve::{Tasks, stopped};
+use entrance::Entrance;
 
 /// How long the end of a process waits for connections that somebody still uses.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -109,8 +112,8 @@ pub(crate) async fn no_rows(_: Database) -> Result<(), sqlx::Error> {
 /// A database; one not open yet opens by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    reader: AnyPool,
-    writer: AnyPool,
+    reader: Entrance,
+    writer: Entrance,
     dialect: Dialect,
     /// Why the tables and first rows are not there yet, or nothing if they are.
     missing: Arc<watched::Sender<Option<String>>>,
@@ -141,7 +144,10 @@ impl Database {
             return Ok(database);
         };
         let options = server::options(server, schema.name);
-        let pool = server::pool(server, options.clone());
+        let [pool] = Entrance::to(
+            [server::pool(server, options.clone())],
+            server::ACQUIRE_WAIT,
+        );
         let database = Self {
             reader: pool.clone(),
             writer: pool,
@@ -162,7 +168,8 @@ impl Database {
         name: &str,
         migrations: &[&'static str],
     ) -> Result<Self, DatabaseError> {
-        let (reader, writer) = embedded::open(folder, name, migrations).await?;
+        let pools = embedded::open(folder, name, migrations).await?;
+        let [reader, writer] = Entrance::to(pools, embedded::ACQUIRE_WAIT);
         Ok(Self {
             reader,
             writer,
@@ -177,12 +184,12 @@ impl Database {
     }
 
     /// Connections for reading.
-    pub(crate) fn reader(&self) -> &AnyPool {
+    pub(crate) fn reader(&self) -> impl Executor<'_, Database = Any> {
         &self.reader
     }
 
     /// Connections for a single statement that writes.
-    pub(crate) fn writer(&self) -> &AnyPool {
+    pub(crate) fn writer(&self) -> impl Executor<'_, Database = Any> {
         &self.writer
     }
 
@@ -191,14 +198,14 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match self.dialect {
             Dialect::Sqlite => self.writer.begin_with("BEGIN IMMEDIATE").await,
-            Dialect::Postgres => self.writer.begin().await,
+            Dialect::Postgres => self.writer.begin_with("BEGIN").await,
         }
     }
 
     /// A transaction that only reads, sees one moment, and may take as long as a request may.
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         match self.dialect {
-            Dialect::Sqlite => self.reader.begin().await,
+            Dialect::Sqlite => self.reader.begin_with("BEGIN").await,
             Dialect::Postgres => server::snapshot(&self.reader).await,
         }
     }
@@ -234,11 +241,21 @@ impl Database {
             .map(drop)
     }
 
+    /// Adds the metrics of the connections.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let pools = match self.dialect {
+            Dialect::Sqlite => vec![self.reader.clone(), self.writer.clone()],
+            // One pool serves both.
+            Dialect::Postgres => vec![self.writer.clone()],
+        };
+        entrance::register(pools, registry);
+    }
+
     /// Closes all connections; those that somebody still uses are given up after a moment.
     pub(crate) async fn close(&self) {
         let closed = async {
-            self.reader.close().await;
-            self.writer.close().await;
+            self.reader.pool.close().await;
+            self.writer.pool.close().await;
         };
         if tokio::time::timeout(CLOSE_WAIT, closed).await.is_err() {
             tracing::warn!("connections to the database were still in use at the end and were cut");
@@ -334,6 +351,25 @@ mod tests {
         database.shorten_log().await.unwrap();
         assert_eq!(log(), 0);
         assert_eq!(count(&database, "PRAGMA busy_timeout").await, 5000);
+    }
+
+    #[tokio::test]
+    async fn connections_and_the_waits_for_them_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), "test", &[ONE]).await.unwrap();
+        let mut registry = Registry::default();
+        database.register(&mut registry);
+        let _writing = database.begin().await.unwrap();
+        count(&database, "SELECT count(*) FROM numbers").await;
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"database_connections{state="in_use"} "#,
+            r#"database_connections{state="max"} 3"#,
+            "database_acquire_seconds_count 2",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[tokio::test]

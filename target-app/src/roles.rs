@@ -68,3 +68,22 @@ pub(crate) async fn start(config: Config, registry: &mut Registry) -> Result<Sta
         Duties::Bank { data, delay } => bank::start(&data, delay).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_of_the_tables_is_written_in_both_languages() {
+        for schema in [
+            users::SCHEMA,
+            catalog::SCHEMA,
+            orders::SCHEMA,
+            payments::SCHEMA,
+            notifications::SCHEMA,
+        ] {
+            let versions = (schema.sqlite.len(), schema.postgres.len());
+            assert_eq!(versions.0, versions.1, "{}", schema.name);
+        }
+    }
+}

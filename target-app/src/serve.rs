@@ -124,6 +124,9 @@ pub async fn serve(
     let metrics = RequestMetrics::register(&mut registry);
     let observer = Observer::new(metrics.clone(), config.delay);
     let started = roles::start(config, &mut registry).await?;
+    if let Some(database) = &started.database {
+        database.register(&mut registry);
+    }
     let phase = watch::Sender::new(Phase::Serving);
     let readiness = Readiness {
         phase: phase.subscribe(),

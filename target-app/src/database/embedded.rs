@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::watch;
 use url::Url;
 
@@ -23,7 +23,7 @@ const READERS_MAX: u32 = 2;
 /// How long `SQLite` itself waits for another process's write lock.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection of this process.
-const ACQUIRE_WAIT: Duration = Duration::from_secs(3);
+pub(super) const ACQUIRE_WAIT: Duration = Duration::from_secs(3);
 /// How often this process moves the log into the file, so that no request has to.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 /// Log pages after which a commit does so itself: 32 MB, reached only if the above cannot keep up.
@@ -43,7 +43,7 @@ pub(super) async fn open(
     folder: &Path,
     name: &str,
     migrations: &[&'static str],
-) -> Result<(AnyPool, AnyPool), DatabaseError> {
+) -> Result<[AnyPool; 2], DatabaseError> {
     std::fs::create_dir_all(folder).map_err(|source| DatabaseError::MakeFolder {
         folder: folder.to_owned(),
         source,
@@ -51,11 +51,11 @@ pub(super) async fn open(
     let file = file(folder, name);
     // Turning the log mode on is not covered by SQLite's busy handler, so one process at a time.
     let lock = migrate::lock(&folder.join(format!("{name}.lock"))).await?;
-    let writer = connect(&file, 1).await?;
-    migrate::run(&writer, &file, migrations).await?;
+    migrate::run(&mut first(&file).await?, &file, migrations).await?;
     drop(lock);
+    let writer = connect(&file, 1).await?;
     let reader = connect(&file, READERS_MAX).await?;
-    Ok((reader, writer))
+    Ok([reader, writer])
 }
 
 impl Database {
@@ -73,7 +73,7 @@ impl Database {
     }
 
     pub(super) async fn shorten_log(&self) -> Result<(), sqlx::Error> {
-        let mut connection = self.reader.acquire().await?;
+        let mut connection = self.reader.pool.acquire().await?;
         // Passive: waits for nobody and stops nobody, but lets the log grow while others write.
         let (_, pages, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)")
             .fetch_one(&mut *connection)
@@ -93,6 +93,23 @@ impl Database {
         sqlx::query(restored).execute(&mut *connection).await?;
         truncated.map(drop)
     }
+}
+
+// A connection by itself: a pool would try a file that is no database again and again.
+async fn first(file: &Path) -> Result<AnyConnection, DatabaseError> {
+    install_default_drivers();
+    let open = |source| DatabaseError::Open {
+        file: file.to_owned(),
+        source,
+    };
+    let mut connection = AnyConnection::connect(url_of(file).as_str())
+        .await
+        .map_err(open)?;
+    sqlx::raw_sql(AssertSqlSafe(settings()))
+        .execute(&mut connection)
+        .await
+        .map_err(open)?;
+    Ok(connection)
 }
 
 async fn connect(file: &Path, connections: u32) -> Result<AnyPool, DatabaseError> {

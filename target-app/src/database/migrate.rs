@@ -8,7 +8,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
 
 use super::DatabaseError;
 
@@ -46,7 +46,7 @@ pub(super) async fn lock(path: &Path) -> Result<File, DatabaseError> {
 
 /// Runs the scripts that this file has not seen.
 pub(super) async fn run(
-    pool: &AnyPool,
+    connection: &mut AnyConnection,
     file: &Path,
     scripts: &[&'static str],
 ) -> Result<(), DatabaseError> {
@@ -54,7 +54,6 @@ pub(super) async fn run(
         file: file.to_owned(),
         source,
     };
-    let mut connection = pool.acquire().await.map_err(open)?;
     let seen: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *connection)
         .await
@@ -63,7 +62,7 @@ pub(super) async fn run(
         .zip(scripts)
         .filter(|(version, _)| *version > seen)
     {
-        apply(&mut connection, version, script)
+        apply(connection, version, script)
             .await
             .map_err(|source| DatabaseError::Migrate {
                 file: file.to_owned(),

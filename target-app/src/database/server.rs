@@ -14,10 +14,13 @@ use sqlx::{
 };
 
 use super::Schema;
+use super::entrance::Entrance;
 use crate::config::Server;
 
 /// How long a caller waits for a connection.
-const ACQUIRE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const ACQUIRE_WAIT: Duration = Duration::from_secs(1);
+/// How long it may take to make one, longer than any caller waits.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// The rest after which a connection is asked whether it lives.
 const RESTED: Duration = Duration::from_secs(1);
 /// What a statement may take, in milliseconds: less than callers wait.
@@ -52,7 +55,7 @@ pub(super) fn options(server: &Server, schema: &str) -> AnyConnectOptions {
 pub(super) fn pool(server: &Server, options: AnyConnectOptions) -> AnyPool {
     AnyPoolOptions::new()
         .max_connections(server.connections)
-        .acquire_timeout(ACQUIRE_WAIT)
+        .acquire_timeout(CONNECT_WAIT)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
@@ -68,7 +71,7 @@ pub(super) fn pool(server: &Server, options: AnyConnectOptions) -> AnyPool {
 }
 
 /// A transaction that sees one moment and may take long.
-pub(super) async fn snapshot(pool: &AnyPool) -> Result<Transaction<'static, Any>, sqlx::Error> {
+pub(super) async fn snapshot(pool: &Entrance) -> Result<Transaction<'static, Any>, sqlx::Error> {
     let mut transaction = pool
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;

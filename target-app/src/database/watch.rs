@@ -9,7 +9,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 use tokio::sync::watch::Receiver;
 
-use super::{Database, PROBE_WAIT, Schema, server};
+use super::{Database, Schema, server};
 use crate::serve::stopped;
 use crate::trouble::Trouble;
 
@@ -99,8 +99,9 @@ impl Watch {
         }
     }
 
+    // With the patience of a request, so that what answers here has a connection for requests.
     async fn answers(&self) -> bool {
-        let asked = tokio::time::timeout(PROBE_WAIT, self.database.answers()).await;
+        let asked = tokio::time::timeout(CONNECT_WAIT, self.database.answers()).await;
         matches!(asked, Ok(Ok(())))
     }
 

@@ -33,7 +33,7 @@ use careless::Careless;
 use reservations::{Decision, Wish};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/catalog/0001_start.sql")];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "catalog",
     sqlite: MIGRATIONS,
     postgres: &[include_str!(

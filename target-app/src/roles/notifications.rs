@@ -28,7 +28,7 @@ use crate::serve::{ServeError, Started, Tasks};
 const MIGRATIONS: &[&str] = &[include_str!(
     "../../migrations/notifications/0001_start.sql"
 )];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "notifications",
     sqlite: MIGRATIONS,
     postgres: &[include_str!(

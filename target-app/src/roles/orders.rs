@@ -44,7 +44,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/orders/0002_history.sql"),
     include_str!("../../migrations/orders/0003_taking_back.sql"),
 ];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "orders",
     sqlite: MIGRATIONS,
     postgres: &[

@@ -43,7 +43,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/payments/0001_start.sql"),
     include_str!("../../migrations/payments/0002_refunds.sql"),
 ];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "payments",
     sqlite: MIGRATIONS,
     postgres: &[

@@ -28,7 +28,7 @@ use password::Passwords;
 use token::TokenWriter;
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/users/0001_start.sql")];
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     name: "users",
     sqlite: MIGRATIONS,
     postgres: &[include_str!(

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::journeys::notified;
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
 /// The lines of an audit between the first and the last, by their kind.
@@ -52,7 +53,7 @@ pub(crate) async fn at_rest(orders: &Client, states: &[&str]) -> Vec<Value> {
         .expect("the orders did not come to rest")
 }
 
-#[tokio::test]
+on_each_kind!(a_sale_and_a_refusal_stand_in_every_book);
 async fn a_sale_and_a_refusal_stand_in_every_book() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -114,7 +115,7 @@ async fn a_sale_and_a_refusal_stand_in_every_book() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(shoppers_cannot_ask_and_many_can_ask_at_once);
 async fn shoppers_cannot_ask_and_many_can_ask_at_once() {
     let shop = Shop::open().await;
     shop.gateway.get("/audit").await.expect(404);

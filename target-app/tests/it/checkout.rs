@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::journeys::{notified, stock};
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
-#[tokio::test]
+on_each_kind!(the_same_key_twice_is_one_order_and_one_charge);
 async fn the_same_key_twice_is_one_order_and_one_charge() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -39,7 +40,7 @@ async fn the_same_key_twice_is_one_order_and_one_charge() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(one_key_at_two_instances_at_once_is_one_order);
 async fn one_key_at_two_instances_at_once_is_one_order() {
     let shop = Shop::open().await;
     for round in 0..5 {
@@ -71,7 +72,7 @@ async fn one_key_at_two_instances_at_once_is_one_order() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(a_refused_card_gives_the_stock_and_the_cart_back);
 async fn a_refused_card_gives_the_stock_and_the_cart_back() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -91,7 +92,7 @@ async fn a_refused_card_gives_the_stock_and_the_cart_back() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(what_cannot_be_filled_is_refused_and_nothing_is_charged);
 async fn what_cannot_be_filled_is_refused_and_nothing_is_charged() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -122,7 +123,7 @@ async fn what_cannot_be_filled_is_refused_and_nothing_is_charged() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(requests_repeated_with_their_key_change_nothing_more);
 async fn requests_repeated_with_their_key_change_nothing_more() {
     let shop = Shop::open().await;
     let shopper = shop
@@ -169,7 +170,7 @@ async fn requests_repeated_with_their_key_change_nothing_more() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(an_order_whose_payment_did_not_answer_stays_open_and_is_told_so);
 async fn an_order_whose_payment_did_not_answer_stays_open_and_is_told_so() {
     // Payments does its work and holds the answer back for longer than orders waits.
     let shop = Shop::open_with(&[("payments", "DELAY_MS", "2300")]).await;
@@ -183,11 +184,10 @@ async fn an_order_whose_payment_did_not_answer_stays_open_and_is_told_so() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(an_order_left_behind_is_finished_by_another_instance);
 async fn an_order_left_behind_is_finished_by_another_instance() {
     let shop = Shop::open().await;
-    let database = format!("sqlite://{}/orders.sqlite", shop.data.path().display());
-    let database = sqlx::SqlitePool::connect(&database).await.unwrap();
+    let database = shop.book("orders").await;
     // As a process leaves them that dies between two steps, long ago.
     for (id, state, lines) in [("o-reserved", "reserved", 1), ("o-pending", "pending", 2)] {
         let wish =
@@ -201,7 +201,7 @@ async fn an_order_left_behind_is_finished_by_another_instance() {
         sqlx::query(
             "INSERT INTO orders (id, shopper_id, request_key, fingerprint, card, lines, amount, state, due,
                                  created_at, updated_at)
-             VALUES (?1, 's-0001', ?1, 'x', 'card-demo', ?2, ?3, ?4, 1, 0, 0)",
+             VALUES ($1, 's-0001', $1, 'x', 'card-demo', $2, $3, $4, 1, 0, 0)",
         )
         .bind(id)
         .bind(wish["lines"].to_string())

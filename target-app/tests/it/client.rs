@@ -1,5 +1,7 @@
 //! A small HTTP client that speaks JSON.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -83,6 +85,27 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, String::new()).await.unwrap()
+    }
+
+    /// Waits until the role is ready.
+    pub(crate) async fn ready(&self) {
+        let mut last = String::new();
+        let ready = async {
+            loop {
+                let reply = self.get("/ready").await;
+                if reply.status == StatusCode::OK {
+                    return;
+                }
+                last = reply.text;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), ready).await;
+        assert!(
+            waited.is_ok(),
+            "{} did not become ready: {last}",
+            self.address
+        );
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Reply {

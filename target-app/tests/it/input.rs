@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Client, Reply};
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
 fn check(reply: &Reply, status: u16, field: &str) {
@@ -23,7 +24,7 @@ async fn post_raw(client: &Client, path: &str, body: &str) -> Reply {
         .unwrap()
 }
 
-#[tokio::test]
+on_each_kind!(what_anybody_may_send_is_checked);
 async fn what_anybody_may_send_is_checked() {
     let shop = Shop::open().await;
     let gateway = &shop.gateway;
@@ -85,7 +86,7 @@ async fn what_anybody_may_send_is_checked() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(what_shoppers_send_is_checked);
 async fn what_shoppers_send_is_checked() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -134,7 +135,7 @@ async fn what_shoppers_send_is_checked() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(what_shoppers_send_to_buy_is_checked);
 async fn what_shoppers_send_to_buy_is_checked() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -170,7 +171,7 @@ async fn what_shoppers_send_to_buy_is_checked() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(strangers_see_nothing_of_a_shopper);
 async fn strangers_see_nothing_of_a_shopper() {
     let shop = Shop::open().await;
     let (owner, other) = (
@@ -205,7 +206,7 @@ async fn strangers_see_nothing_of_a_shopper() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(the_correlation_id_of_a_caller_comes_back_and_others_are_made);
 async fn the_correlation_id_of_a_caller_comes_back_and_others_are_made() {
     let shop = Shop::open().await;
     let reply = shop
@@ -223,7 +224,7 @@ async fn the_correlation_id_of_a_caller_comes_back_and_others_are_made() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(every_role_tells_its_health_and_counts_its_requests);
 async fn every_role_tells_its_health_and_counts_its_requests() {
     let shop = Shop::open().await;
     for client in [
@@ -254,7 +255,7 @@ async fn every_role_tells_its_health_and_counts_its_requests() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(an_answer_before_the_body_has_come_does_not_cost_the_connection);
 async fn an_answer_before_the_body_has_come_does_not_cost_the_connection() {
     let shop = Shop::open().await;
     let mut stream = tokio::net::TcpStream::connect(shop.gateway.address())

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::kinds::on_each_kind;
 use crate::shop::Shop;
 
-#[tokio::test]
+on_each_kind!(browse_shows_a_list_a_search_and_a_product);
 async fn browse_shows_a_list_a_search_and_a_product() {
     let shop = Shop::open().await;
     let list = shop
@@ -45,7 +46,7 @@ async fn browse_shows_a_list_a_search_and_a_product() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(cart_is_made_filled_seen_and_emptied);
 async fn cart_is_made_filled_seen_and_emptied() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(1).await;
@@ -85,7 +86,7 @@ async fn cart_is_made_filled_seen_and_emptied() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(check_out_reserves_charges_confirms_and_notifies);
 async fn check_out_reserves_charges_confirms_and_notifies() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(2).await;
@@ -127,7 +128,7 @@ async fn check_out_reserves_charges_confirms_and_notifies() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(a_new_shopper_registers_and_buys_without_a_cart);
 async fn a_new_shopper_registers_and_buys_without_a_cart() {
     let shop = Shop::open().await;
     let credentials = json!({ "email": "ada@example.com", "password": "analytical engine" });
@@ -157,7 +158,7 @@ async fn a_new_shopper_registers_and_buys_without_a_cart() {
     shop.close().await;
 }
 
-#[tokio::test]
+on_each_kind!(journeys_of_one_shopper_do_not_disturb_each_other);
 async fn journeys_of_one_shopper_do_not_disturb_each_other() {
     let shop = Shop::open().await;
     let shopper = shop.gateway.logged_in(3).await;

@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "the helpers of these tests fail as the tests do"
 )]
 
@@ -19,7 +20,10 @@ mod fleet;
 mod input;
 mod journeys;
 mod kill;
+mod kinds;
+mod lost;
 mod openapi;
 mod process;
+mod races;
 mod rolling;
 mod shop;

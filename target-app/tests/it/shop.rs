@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use sqlx::AnyPool;
 use target_app::{Config, Role};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -14,8 +16,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::balancer;
 use crate::client::Client;
+use crate::{balancer, kinds};
 
 /// Settings of a role.
 pub(crate) type Settings = BTreeMap<&'static str, String>;
@@ -51,25 +53,36 @@ impl Shop {
 
     /// Opens with more settings for some roles.
     pub(crate) async fn open_with(more: &[(&str, &'static str, &str)]) -> Self {
+        Self::open_on(kinds::database().await, more).await
+    }
+
+    /// Opens on this database, or on files.
+    pub(crate) async fn open_on(
+        database: Option<String>,
+        more: &[(&str, &'static str, &str)],
+    ) -> Self {
         let data = tempfile::tempdir().unwrap();
+        let parts: Settings = database
+            .map(|url| ("DATABASE_URL", url))
+            .into_iter()
+            .collect();
         let mut opening = Opening {
             more,
             data: data.path(),
             stop: watch::Sender::new(false),
             roles: JoinSet::new(),
         };
-        let none = Settings::new();
-        let users = opening.start("users", &none).await;
-        let catalog = opening.start("catalog", &none).await;
-        let bank = opening.start("bank", &none).await;
-        let banked = Settings::from([("BANK_ADDRESS", bank.clone())]);
-        let payments = opening.start("payments", &banked).await;
-        let notifications = opening.start("notifications", &none).await;
-        let mut addresses = Settings::from([
+        let users = opening.start("users", &parts).await;
+        let catalog = opening.start("catalog", &parts).await;
+        let bank = opening.start("bank", &parts).await;
+        let mut addresses = parts.clone();
+        addresses.insert("BANK_ADDRESS", bank.clone());
+        let payments = opening.start("payments", &addresses).await;
+        let notifications = opening.start("notifications", &parts).await;
+        addresses.extend([
             ("USERS_ADDRESS", users),
             ("CATALOG_ADDRESS", catalog.clone()),
             ("PAYMENTS_ADDRESS", payments.clone()),
-            ("BANK_ADDRESS", bank.clone()),
             ("NOTIFICATIONS_ADDRESS", notifications.clone()),
         ]);
         let orders = [
@@ -98,6 +111,16 @@ impl Shop {
         let mut settings = settings(self.data.path());
         settings.extend(self.addresses.clone());
         settings
+    }
+
+    /// The book of a role, past the role.
+    pub(crate) async fn book(&self, role: &str) -> AnyPool {
+        sqlx::any::install_default_drivers();
+        let url = match self.addresses.get("DATABASE_URL") {
+            Some(url) => format!("{url}?options[search_path]={role}"),
+            None => format!("sqlite://{}/{role}.sqlite", self.data.path().display()),
+        };
+        AnyPool::connect(&url).await.unwrap()
     }
 
     /// Stops every role and waits until all have ended.
@@ -133,7 +156,7 @@ impl Opening<'_> {
             let stop = async move { drop(stop.wait_for(|stop| *stop).await) };
             target_app::serve(config, listener, stop).await.unwrap();
         });
-        Client::new(&address).get("/ready").await.expect(200);
+        Client::new(&address).ready().await;
         address
     }
 }
@@ -147,8 +170,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a role and waits until it says that it has started.
+    /// Starts a role and waits until it is ready.
     pub(crate) async fn start(role: &str, settings: &Settings) -> Self {
+        let process = Self::launch(role, settings).await;
+        process.client.ready().await;
+        process
+    }
+
+    /// Starts a role and waits until it says that it has started.
+    pub(crate) async fn launch(role: &str, settings: &Settings) -> Self {
         let mut child = command(role, settings)
             .stdout(Stdio::piped())
             .spawn()
@@ -171,6 +201,21 @@ impl Process {
                 };
             }
         }
+    }
+
+    /// The next log line that names a setting.
+    pub(crate) async fn next_about_a_setting(&mut self) -> Value {
+        let found = async {
+            loop {
+                let line = self.log.next_line().await.unwrap().expect("the role ended");
+                let line: Value = serde_json::from_str(&line).unwrap();
+                if line["setting"].is_string() {
+                    return line;
+                }
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(10), found).await;
+        found.expect("no setting was named in the log")
     }
 
     /// Sends SIGTERM.
