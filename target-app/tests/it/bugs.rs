@@ -170,7 +170,7 @@ async fn gone_after_two_at_once(bug: &str) -> i64 {
     gone
 }
 
-#[tokio::test]
+on_each_kind!(two_sales_that_meet_take_one_piece_only_if_stock_is_written_back_as_it_was_read);
 async fn two_sales_that_meet_take_one_piece_only_if_stock_is_written_back_as_it_was_read() {
     assert_eq!(gone_after_two_at_once("stock_race").await, 1);
     assert_eq!(gone_after_two_at_once("").await, 2);
@@ -204,7 +204,7 @@ async fn buy_anyhow(orders: &Client, key: &str) -> Result<u16, String> {
     Ok(reply.status.as_u16())
 }
 
-#[tokio::test]
+on_each_kind!(an_order_without_word_of_its_charge_is_refused_at_once_only_if_nothing_is_given_back);
 async fn an_order_without_word_of_its_charge_is_refused_at_once_only_if_nothing_is_given_back() {
     assert_eq!(
         state_without_an_answer("forget_compensation").await,
@@ -213,7 +213,7 @@ async fn an_order_without_word_of_its_charge_is_refused_at_once_only_if_nothing_
     assert_eq!(state_without_an_answer("").await, "reserved");
 }
 
-#[tokio::test]
+on_each_kind!(a_sale_told_before_its_commit_is_told_again_after_a_kill);
 async fn a_sale_told_before_its_commit_is_told_again_after_a_kill() {
     let shop = Shop::open().await;
     let mut process =
@@ -275,8 +275,7 @@ async fn prices_after_a_change(bug: &str) -> (Value, Value) {
             .json()
     };
     product().await;
-    let database = format!("sqlite://{}/catalog.sqlite", shop.data.path().display());
-    let database = sqlx::SqlitePool::connect(&database).await.unwrap();
+    let database = shop.book("catalog").await;
     sqlx::query("UPDATE products SET price = 1234 WHERE id = 'p-0070'")
         .execute(&database)
         .await
@@ -293,7 +292,7 @@ async fn prices_after_a_change(bug: &str) -> (Value, Value) {
     (shown, sold["amount"].clone())
 }
 
-#[tokio::test]
+on_each_kind!(a_price_is_stale_only_if_the_first_one_is_kept);
 async fn a_price_is_stale_only_if_the_first_one_is_kept() {
     let (shown, sold) = prices_after_a_change("stale_price").await;
     assert!(shown == sold && shown != 1234, "{shown} {sold}");
@@ -314,7 +313,7 @@ async fn status_with_an_old_token(bug: &str) -> u16 {
     reply.status.as_u16()
 }
 
-#[tokio::test]
+on_each_kind!(an_old_token_opens_the_door_only_if_nobody_looks_at_the_time);
 async fn an_old_token_opens_the_door_only_if_nobody_looks_at_the_time() {
     assert_eq!(status_with_an_old_token("accept_expired_token").await, 201);
     assert_eq!(status_with_an_old_token("").await, 401);
@@ -346,7 +345,7 @@ async fn orders_after_a_kill(bug: Option<&str>) -> usize {
     count
 }
 
-#[tokio::test]
+on_each_kind!(a_check_out_tried_again_is_a_second_order_only_under_a_new_key);
 async fn a_check_out_tried_again_is_a_second_order_only_under_a_new_key() {
     assert_eq!(
         orders_after_a_kill(Some("repeat_checkout_with_new_key")).await,
@@ -375,13 +374,13 @@ async fn refunds_after_a_kill(bug: Option<&str>) -> usize {
     refunds
 }
 
-#[tokio::test]
+on_each_kind!(a_refund_promised_before_the_bank_was_asked_dies_with_its_process);
 async fn a_refund_promised_before_the_bank_was_asked_dies_with_its_process() {
     assert_eq!(refunds_after_a_kill(Some("lose_refund")).await, 0);
     assert_eq!(refunds_after_a_kill(None).await, 1);
 }
 
-#[tokio::test]
+on_each_kind!(states_written_late_run_backwards);
 async fn states_written_late_run_backwards() {
     let shop = Shop::open_with(&[("orders", "BUG", "reorder_states")]).await;
     buy(&shop.orders[0], "key-1").await.unwrap();

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::audit::{at_rest, read};
 use crate::client::Client;
 use crate::journeys::stock;
+use crate::kinds::on_each_kind;
 use crate::shop::{Process, Settings, Shop};
 
 /// States in which an order of these tests stays.
@@ -28,7 +29,7 @@ async fn cancel(shopper: &Client, id: &str) -> Value {
     shopper.post(&path, Value::Null).await.expect(200).json()
 }
 
-#[tokio::test]
+on_each_kind!(a_sold_order_is_taken_back_once_however_often_it_is_asked_for);
 async fn a_sold_order_is_taken_back_once_however_often_it_is_asked_for() {
     let shop = Shop::open().await;
     let (shopper, id) = bought(&shop, "p-0080").await;
@@ -89,7 +90,7 @@ async fn told_of_both(notifications: &Client, id: &str) {
     assert_eq!(kinds, ["order-confirmed", "order-refunded"]);
 }
 
-#[tokio::test]
+on_each_kind!(only_a_sold_order_of_ones_own_can_be_taken_back);
 async fn only_a_sold_order_of_ones_own_can_be_taken_back() {
     let shop = Shop::open().await;
     let (_, id) = bought(&shop, "p-0081").await;
@@ -135,7 +136,7 @@ async fn leave_behind(catalog: &Client, data: &Path, id: &str) {
     .unwrap();
 }
 
-#[tokio::test]
+on_each_kind!(a_voided_charge_moves_no_money_whether_it_was_made_or_not);
 async fn a_voided_charge_moves_no_money_whether_it_was_made_or_not() {
     let shop = Shop::open().await;
     let wish = json!({ "order_id": "o-1", "shopper_id": "s", "amount": 990, "card": "card-demo" });

@@ -301,11 +301,17 @@ async fn refusals(contract: &mut Contract, gateway: &Client, shopper: &Client, o
     for (request, body, status) in [
         (("GET", "/orders/o-none"), Value::Null, 404),
         (("GET", "/orders/%2e"), Value::Null, 400),
+        (("POST", "/orders/o-none/cancel"), Value::Null, 404),
         (("GET", "/carts/c-none"), Value::Null, 404),
         (("DELETE", "/carts/c-none/items/p-0001"), Value::Null, 404),
         (("POST", "/checkout"), json!({ "cart_id": "c-none" }), 400),
     ] {
         contract.ask(shopper, request, body, status).await;
+    }
+    let cancel = format!("{order}/cancel");
+    for _ in 0..2 {
+        let back = contract.ask(shopper, ("POST", &cancel), Value::Null, 200);
+        assert_eq!(back.await["status"], "refunded");
     }
     let keyed = shopper.with("idempotency-key", "key-3");
     let nothing = json!({ "cart_id": "c-none" });

@@ -94,7 +94,7 @@ fn a_shopper_never_told_is_seen() {
 
 #[test]
 fn an_order_that_the_door_made_of_its_own_accord_is_seen() {
-    check_bug("bug-gateway-retry", "stored_is_known");
+    check_bug("bug-door-retry", "stored_is_known");
 }
 
 #[test]
