@@ -12,6 +12,7 @@ mod names;
 mod text;
 
 use bytes::Bytes;
+use chaos_plan::chance::Zipf;
 use chaos_plan::plan::{self, Acknowledges, Check, Extract, Journey, StatusRange, Step};
 use chaos_plan::{Plan, template::Template};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -66,6 +67,8 @@ pub(crate) struct PreparedJourney {
     pub(crate) values: usize,
     /// For each data list in use, its rows: the values they set.
     pub(crate) lists: Vec<Vec<Vec<(usize, String)>>>,
+    /// For each of these lists the law it is drawn by, if not all rows are drawn alike.
+    pub(crate) laws: Vec<Option<Zipf>>,
     /// Values that are a random UUID.
     pub(crate) uuids: Vec<usize>,
     pub(crate) steps: Vec<PreparedStep>,
@@ -137,6 +140,7 @@ fn prepare_journey(journey: &Journey, address: &Address) -> Result<PreparedJourn
     Ok(PreparedJourney {
         values: names.count(),
         lists: names.lists(),
+        laws: names.laws(),
         uuids: names.into_uuids(),
         steps,
     })
