@@ -61,8 +61,12 @@ impl<'a> Shopper<'a> {
             return Self { journey, values };
         }
         let mut chance = chance::stream(seed, &format!("journey {index}"));
-        for rows in &journey.lists {
-            for (number, value) in &rows[chance.random_range(0..rows.len())] {
+        for (rows, law) in journey.lists.iter().zip(&journey.laws) {
+            let row = match law {
+                None => chance.random_range(0..rows.len()),
+                Some(law) => law.place(chance.random()),
+            };
+            for (number, value) in &rows[row] {
                 values[*number] = Some(value.clone());
             }
         }
@@ -257,6 +261,33 @@ mod tests {
     fn a_uuid_is_of_version_4() {
         assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
         assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn a_popular_row_is_drawn_as_often_as_its_law_says() {
+        let rows = (0..50).map(|i| Row::Value(i.to_string())).collect();
+        let mut prepared = prepared(
+            BTreeMap::from([("item".to_owned(), rows)]),
+            vec![get("g", "/{item}")],
+        );
+        let item = |prepared: &Prepared, index| {
+            let shopper = Shopper::new(&prepared.journeys[0], 7, index);
+            shopper.values[0].clone().expect("a row")
+        };
+        let first = |prepared: &Prepared| {
+            (0..2000)
+                .filter(|index| item(prepared, *index) == "0")
+                .count()
+        };
+        assert!(
+            (20..60).contains(&first(&prepared)),
+            "all alike: 40 of 2000"
+        );
+        prepared.journeys[0].laws = vec![Some(chance::Zipf::new(50, 1.0))];
+        // 2000 / (1 + 1/2 + ... + 1/50) is 444.5; four standard deviations are 75.
+        let drawn = first(&prepared);
+        assert!((370..520).contains(&drawn), "{drawn}");
+        assert_eq!(item(&prepared, 5), item(&prepared, 5));
     }
 
     #[test]

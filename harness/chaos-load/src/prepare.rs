@@ -12,6 +12,7 @@ mod names;
 mod text;
 
 use bytes::Bytes;
+use chaos_plan::chance::Zipf;
 use chaos_plan::plan::{self, Extract, Journey, Must, StatusRange, Step};
 use chaos_plan::{Plan, template::Template};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -67,6 +68,8 @@ pub(crate) struct PreparedJourney {
     pub(crate) values: usize,
     /// For each data list in use, its rows: the values they set.
     pub(crate) lists: Vec<Vec<Vec<(usize, String)>>>,
+    /// For each of these lists the law it is drawn by, if not all rows are drawn alike.
+    pub(crate) laws: Vec<Option<Zipf>>,
     /// Values that are a random UUID.
     pub(crate) uuids: Vec<usize>,
     pub(crate) steps: Vec<PreparedStep>,
@@ -157,6 +160,7 @@ fn prepare_journey(journey: &Journey, address: &Address) -> Result<PreparedJourn
     Ok(PreparedJourney {
         values: names.count(),
         lists: names.lists(),
+        laws: names.laws(),
         uuids: names.into_uuids(),
         steps,
     })

@@ -14,6 +14,7 @@ pub(crate) mod journey;
 mod json;
 pub(crate) mod located;
 mod node;
+pub(crate) mod range;
 mod read;
 pub(crate) mod scenario;
 mod set;

@@ -310,6 +310,7 @@ mod tests {
             name: name.to_owned(),
             weight,
             data: std::collections::BTreeMap::new(),
+            popularity: std::collections::BTreeMap::new(),
             steps: Vec::new(),
         };
         Load {

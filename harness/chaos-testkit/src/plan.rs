@@ -202,6 +202,7 @@ impl PlanBuilder {
             name: name.to_owned(),
             weight,
             data,
+            popularity: BTreeMap::new(),
             steps,
         });
         self

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use chaos_plan::chance::Zipf;
 use chaos_plan::plan::{Journey, Row, Step};
 
 /// Stands for a random UUID, a new one for each use.
@@ -101,6 +102,22 @@ impl<'a> Names<'a> {
             .iter()
             .filter_map(|(list, rows)| self.used_rows(list, rows))
             .collect()
+    }
+
+    /// For each of [`Self::lists`] the law it is drawn by.
+    pub(super) fn laws(&self) -> Vec<Option<Zipf>> {
+        let used = self
+            .journey
+            .data
+            .iter()
+            .filter(|(list, rows)| self.used_rows(list, rows).is_some());
+        let exponents = &self.journey.popularity;
+        used.map(|(list, rows)| {
+            exponents
+                .get(list)
+                .map(|exponent| Zipf::new(rows.len(), *exponent))
+        })
+        .collect()
     }
 
     fn used_rows(&self, list: &str, rows: &[Row]) -> Option<Vec<Vec<(usize, String)>>> {

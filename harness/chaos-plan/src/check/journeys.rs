@@ -157,10 +157,12 @@ pub(super) fn read(
         plans.into_iter().collect()
     });
     let plan = || {
+        let data = data?;
         Some(Journey {
             name: name?.to_owned(),
             weight: 0.0,
-            data: data?,
+            data: data.rows,
+            popularity: data.popularity,
             steps: plans?,
         })
     };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use super::amount::{Bytes, BytesAnHour, CountAnHour, TimeAnHour};
 use super::claim::AllRules;
 use super::located::Optional;
+use super::range::TextRange;
 use crate::diagnostic::quote;
 use crate::plan::{HttpVersion, Moment, StatusRange};
 use crate::template::Template;
@@ -74,7 +75,7 @@ type Validator = fn(&str) -> Result<(), String>;
 
 /// The validator of a form by its name in the schema; unknown names are no business of ours.
 pub(super) fn validator(name: &str) -> Option<Validator> {
-    const ALL: [(&str, Validator); 18] = [
+    const ALL: [(&str, Validator); 19] = [
         entry::<Duration>(),
         entry::<Rate>(),
         entry::<Share>(),
@@ -93,6 +94,7 @@ pub(super) fn validator(name: &str) -> Option<Validator> {
         entry::<CountAnHour>(),
         entry::<TimeAnHour>(),
         entry::<AllRules>(),
+        entry::<TextRange>(),
     ];
     ALL.iter()
         .find(|(known, _)| *known == name)

@@ -13,6 +13,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::format::{HeaderName, PathTemplate, Pointer, Text};
 use super::located::{Located, Map, Optional};
+use super::range::TextRange;
 use super::value::{Any, Plain, Row};
 use crate::plan::StatusRange;
 use crate::template::Template;
@@ -27,7 +28,7 @@ pub(crate) struct Journey {
     pub(crate) version: Located<u64>,
     /// Name of the journey: letters, digits, `-` and `_`, a letter first, at most 63.
     pub(crate) name: Located<String>,
-    /// Lists by name, or a CSV file whose first line names the fields; one row of each is drawn for each journey. `{word}` is a plain row, `{shopper.email}` a field.
+    /// Lists by name, written here, counted up or from a CSV file whose first line names the fields; one row of each is drawn for each journey. `{word}` is a plain row, `{shopper.email}` a field.
     #[serde(default)]
     pub(crate) data: Optional<Map<DataList>>,
     /// The requests, in order.
@@ -35,20 +36,40 @@ pub(crate) struct Journey {
     pub(crate) steps: Located<Vec<Located<Step>>>,
 }
 
-/// Rows of one list: all plain values, or all mappings with the same fields; or the file they stand in.
+/// Rows of one list, each drawn as often as any other; or a mapping that says more of them.
 #[derive(Debug)]
 pub(crate) enum DataList {
     Rows(Vec<Located<Row>>),
-    File(CsvFile),
+    Drawn(DrawnList),
 }
 
-/// A CSV file of at most 10,000 rows and 1 MiB.
+/// Where the rows of a list are, and how popular they are. Exactly one of `rows`, `range` and `csv` gives them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CsvFile {
-    /// Its path, from the folder of the journey's file.
+pub(crate) struct DrawnList {
+    /// The rows: all plain values, or all mappings with the same fields.
+    #[serde(default)]
+    #[schemars(extend("minItems" = 1))]
+    pub(crate) rows: Optional<Vec<Located<Row>>>,
+    /// Plain rows that differ in the number at their end: at most 10,000.
+    #[serde(default)]
+    pub(crate) range: Optional<Text<TextRange>>,
+    /// The path of a CSV file of at most 10,000 rows and 1 MiB, from the folder of the journey's file.
+    #[serde(default)]
     #[schemars(extend("examples" = ["shoppers.csv"]))]
-    pub(crate) csv: Located<String>,
+    pub(crate) csv: Optional<String>,
+    /// How often each row is drawn. Default: all alike.
+    #[serde(default)]
+    pub(crate) popularity: Optional<Popularity>,
+}
+
+/// By which law some rows are drawn more often than others.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Popularity {
+    /// Zipf's law: the k-th row is drawn in proportion to 1/k to the power of this number. About 1 is what shops and pages on the web see.
+    #[schemars(extend("minimum" = 0.01, "maximum" = 4, "examples" = [1.1]))]
+    pub(crate) zipf: Located<f64>,
 }
 
 impl<'de> Deserialize<'de> for DataList {
@@ -63,7 +84,7 @@ impl<'de> Visitor<'de> for DataListVisitor {
     type Value = DataList;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of rows or `{ csv: PATH }`")
+        f.write_str("a list of rows, or a mapping with `rows`, `range` or `csv`")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<DataList, A::Error> {
@@ -71,7 +92,7 @@ impl<'de> Visitor<'de> for DataListVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<DataList, A::Error> {
-        CsvFile::deserialize(MapAccessDeserializer::new(entries)).map(DataList::File)
+        DrawnList::deserialize(MapAccessDeserializer::new(entries)).map(DataList::Drawn)
     }
 }
 
@@ -85,12 +106,17 @@ impl JsonSchema for DataList {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = CsvFile::json_schema(generator);
+        let mut schema = DrawnList::json_schema(generator);
         let row = generator.subschema_for::<Located<Row>>();
         schema.insert("type".to_owned(), serde_json::json!(["array", "object"]));
         schema.insert("items".to_owned(), row.to_value());
         schema.insert("minItems".to_owned(), 1.into());
-        schema.insert("description".to_owned(), "Rows of one list: all plain values, or all mappings with the same fields; or the CSV file they stand in.".into());
+        let one_way = serde_json::json!([{ "oneOf": [
+            { "type": "object", "required": ["rows"] }, { "type": "object", "required": ["range"] },
+            { "type": "object", "required": ["csv"] }, { "type": "array" }
+        ] }]);
+        schema.insert("allOf".to_owned(), one_way);
+        schema.insert("description".to_owned(), "Rows of one list: all plain values, or all mappings with the same fields; or a mapping that says where they are and how popular.".into());
         schema.insert("examples".to_owned(), serde_json::json!([["one", "two"]]));
         schema
     }

@@ -78,6 +78,8 @@ impl<'a> Schema<'a> {
                 let branches = schema["oneOf"].as_array()?;
                 branches
                     .iter()
+                    // A list may stand in the place of the mapping; it has no keys.
+                    .filter(|branch| branch["type"] != "array")
                     .map(|branch| {
                         branch["required"][0]
                             .as_str()

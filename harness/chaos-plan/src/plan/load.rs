@@ -177,6 +177,9 @@ pub struct Journey {
     pub weight: f64,
     /// Lists, inline or from a CSV file; one row of each is drawn for each journey.
     pub data: BTreeMap<String, Vec<Row>>,
+    /// The lists whose rows are not all drawn alike: the exponent of Zipf's law, above 0 and at most 4.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub popularity: BTreeMap<String, f64>,
     pub steps: Vec<Step>,
 }
 

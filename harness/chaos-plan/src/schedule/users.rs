@@ -173,6 +173,7 @@ mod tests {
                 name: "a".to_owned(),
                 weight: 1.0,
                 data: BTreeMap::new(),
+                popularity: BTreeMap::new(),
                 steps: Vec::new(),
             }],
         }

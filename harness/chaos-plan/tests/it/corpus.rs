@@ -90,7 +90,7 @@ const SCENARIOS: [Broken; 63] = [
 ];
 
 #[rustfmt::skip]
-const PARTS: [Broken; 39] = [
+const PARTS: [Broken; 45] = [
     (TARGET, "audit:\n", "audits:\n", "E105"),
     (TARGET, "quiet_within", "quiet_wihtin", "E105"),
     (TARGET, "  sold: done\n", "", "E106"),
@@ -127,6 +127,12 @@ const PARTS: [Broken; 39] = [
     (JOURNEY, "key: \"{uuid.purchase}\"\n", "key: \"{uuid.order}\"\n", "E150"),
     (JOURNEY, "key: \"{uuid.purchase}\"\n", "key: \"{product}\"\n", "E150"),
     (JOURNEY, "csv: shoppers.csv", "csv: shopers.csv", "E151"),
+    (JOURNEY, "{ csv: shoppers.csv }", "{ csv: shoppers.csv, popularity: { zipf: 5 } }", "E110"),
+    (JOURNEY, "{ csv: shoppers.csv }", "{ csv: shoppers.csv, popularity: { zipf: 0 } }", "E110"),
+    (JOURNEY, "{ csv: shoppers.csv }", "{ csv: shoppers.csv, popularity: { zip: 1 } }", "E105"),
+    (JOURNEY, "{ csv: shoppers.csv }", "{ csv: shoppers.csv, range: a-1..a-9 }", "E111"),
+    (JOURNEY, "{ csv: shoppers.csv }", "{ popularity: { zipf: 1 } }", "E111"),
+    (JOURNEY, "{ csv: shoppers.csv }", "{ range: a-9..a-1 }", "E108"),
     (TABLE, ",one", ",one,two", "E151"),
     (TABLE, "email,password", "email,email", "E151"),
     (TABLE, "email,password", "e-mail address,password", "E151"),

@@ -14,7 +14,15 @@ use crate::file::located::{Located, Map, Optional};
 use crate::file::value::Row as FileRow;
 use crate::plan::Row;
 
-type Lists = BTreeMap<String, Vec<Row>>;
+/// Lists by name.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    pub(super) rows: BTreeMap<String, Vec<Row>>,
+    /// The exponents of those that Zipf's law draws from.
+    pub(super) popularity: BTreeMap<String, f64>,
+}
+
+type Fields = BTreeSet<String>;
 
 /// The lists of a journey by name; their fields are slots afterwards.
 pub(super) fn resolve(
@@ -24,9 +32,9 @@ pub(super) fn resolve(
     problems: &mut Diagnostics,
 ) -> Option<Lists> {
     let Some(data) = data.given() else {
-        return Some(Lists::new());
+        return Some(Lists::default());
     };
-    let mut lists = Some(Lists::new());
+    let mut lists = Some(Lists::default());
     for (name, list) in data.get()?.iter() {
         let Some(text) = names::name(name, "a data list", problems) else {
             continue;
@@ -38,16 +46,54 @@ pub(super) fn resolve(
         let (fields, rows) = match list.get() {
             None => (None, None),
             Some(form::DataList::Rows(rows)) => (fields(rows, text, problems), inline(rows)),
-            Some(form::DataList::File(file)) => csv::read(file, from, problems)
-                .map_or((None, None), |table| (Some(table.fields), Some(table.rows))),
+            Some(form::DataList::Drawn(drawn)) => drawn_rows(drawn, text, from, problems),
         };
         slots.lists.insert(text.to_owned(), fields);
-        lists = lists.zip(rows).map(|(mut lists, rows)| {
-            lists.insert(text.to_owned(), rows);
-            lists
-        });
+        let popularity = list.get().map_or(Some(None), exponent);
+        lists = lists
+            .zip(rows)
+            .zip(popularity)
+            .map(|((mut lists, rows), popularity)| {
+                lists.rows.insert(text.to_owned(), rows);
+                lists
+                    .popularity
+                    .extend(popularity.map(|exponent| (text.to_owned(), exponent)));
+                lists
+            });
     }
     lists
+}
+
+fn drawn_rows(
+    drawn: &form::DrawnList,
+    list: &str,
+    from: (&SourceFile, &dyn Library),
+    problems: &mut Diagnostics,
+) -> (Option<Fields>, Option<Vec<Row>>) {
+    if let Some(rows) = drawn.rows.get() {
+        return (fields(rows, list, problems), inline(rows));
+    }
+    if let Some(range) = drawn.range.get() {
+        let rows = range.0.texts().map(Row::Value);
+        return (Some(Fields::new()), Some(rows.collect()));
+    }
+    let table = drawn
+        .csv
+        .given()
+        .and_then(|csv| csv::read(csv, from, problems));
+    table.map_or((None, None), |table| (Some(table.fields), Some(table.rows)))
+}
+
+// The exponent of Zipf's law, or that there is none; nothing at all if it was bad.
+#[expect(clippy::option_option, reason = "left out and bad are two things")]
+fn exponent(list: &form::DataList) -> Option<Option<f64>> {
+    match list {
+        form::DataList::Rows(_) => Some(None),
+        form::DataList::Drawn(drawn) => match drawn.popularity.given() {
+            None => Some(None),
+            Some(popularity) => popularity.get()?.zipf.get().map(|exponent| Some(*exponent)),
+        },
+    }
 }
 
 fn inline(rows: &[Located<FileRow>]) -> Option<Vec<Row>> {
@@ -57,11 +103,7 @@ fn inline(rows: &[Located<FileRow>]) -> Option<Vec<Row>> {
 }
 
 /// Names of the fields of every row, empty for plain rows; rows that differ from the first are reported.
-fn fields(
-    rows: &[Located<FileRow>],
-    list: &str,
-    problems: &mut Diagnostics,
-) -> Option<BTreeSet<String>> {
+fn fields(rows: &[Located<FileRow>], list: &str, problems: &mut Diagnostics) -> Option<Fields> {
     let first = names_of(rows.first()?.get()?)?;
     for row in rows {
         if let Some(names) = row.get().and_then(names_of).filter(|names| *names != first) {

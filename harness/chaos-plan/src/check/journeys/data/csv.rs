@@ -10,11 +10,9 @@ use ::csv::{Error, ErrorKind, ReaderBuilder, StringRecord};
 use crate::check::{Library, SourceFile};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, codes, quote};
 use crate::file::MAX_BYTES;
-use crate::file::journey::CsvFile;
+use crate::file::located::Located;
+use crate::file::range::MAX_ROWS;
 use crate::plan::Row;
-
-/// Most rows of one file.
-const MAX_ROWS: usize = 10_000;
 
 /// Fields by name, and rows that have each of them.
 pub(super) struct Table {
@@ -24,32 +22,26 @@ pub(super) struct Table {
 
 /// Reads the file that stands beside the journey; what is wrong with it is reported.
 pub(super) fn read(
-    file: &CsvFile,
+    csv: &Located<String>,
     (journey, library): (&SourceFile, &dyn Library),
     problems: &mut Diagnostics,
 ) -> Option<Table> {
-    let path = file.csv.get()?;
+    let path = csv.get()?;
     if journey.folder.is_empty() {
-        let problem = codes::CSV.at(file.csv.span, "a bundled journey has no files beside it");
+        let problem = codes::CSV.at(csv.span, "a bundled journey has no files beside it");
         problems
             .add(problem.help("write the rows into the journey, or make it a file of your own"));
         return None;
     }
     let Some(table) = library.data(journey, path) else {
         let problem = codes::CSV
-            .at(
-                file.csv.span,
-                format!("no readable CSV file {}", quote(path)),
-            )
+            .at(csv.span, format!("no readable CSV file {}", quote(path)))
             .label("not found, larger than 1 MiB, or not UTF-8 text");
         problems.add(problem.help("give its path from the folder of this journey's file"));
         return None;
     };
     if table.text.len() > MAX_BYTES {
-        let problem = codes::CSV.at(
-            file.csv.span,
-            format!("{} is larger than 1 MiB", quote(path)),
-        );
+        let problem = codes::CSV.at(csv.span, format!("{} is larger than 1 MiB", quote(path)));
         problems.add(problem.help("keep the rows that are needed, at most 10,000"));
         return None;
     }
