@@ -305,7 +305,6 @@ impl Cache {
     }
 
     /// A product has changed, and that is committed: no answer from before is used as a fresh one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever changes products"))]
     pub(crate) async fn forget(&self, product: &str) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.memory.remove(&Key::Product(product.to_owned()).text());

@@ -195,13 +195,15 @@ impl Config {
     }
 }
 
+/// Whom the gateway and the page ask.
+const BEHIND_THE_DOOR: [&str; 3] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"];
+
 // Every setting of a role is read before the first `?`, so that all problems are found.
 fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
     match role {
         Role::Gateway => gateway(settings),
         Role::Frontend => {
-            let [users, catalog, orders] = ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"]
-                .map(|name| settings.address(name));
+            let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
             Some(Duties::Frontend {
                 users: users?,
                 catalog: catalog?,
@@ -260,8 +262,7 @@ fn duties(role: Role, settings: &mut Settings<'_>) -> Option<Duties> {
 }
 
 fn gateway(settings: &mut Settings<'_>) -> Option<Duties> {
-    let [users, catalog, orders] =
-        ["USERS_ADDRESS", "CATALOG_ADDRESS", "ORDERS_ADDRESS"].map(|name| settings.address(name));
+    let [users, catalog, orders] = settings.addresses(BEHIND_THE_DOOR);
     let secrets = settings.secrets();
     let frontend = settings.optional_address("FRONTEND_ADDRESS");
     let (rate, redis) = (settings.rate(RATE), parts::redis(settings));

@@ -20,6 +20,7 @@ mod queue;
 mod redis_link;
 mod role;
 mod roles;
+mod seed;
 mod serve;
 mod telemetry;
 mod token;
@@ -30,6 +31,7 @@ mod upstream;
 pub use config::{Config, ConfigError, Problem};
 pub use parts::{PartError, become_part};
 pub use role::Role;
+pub use seed::{SeedError, seed_blocking};
 pub use serve::{ServeError, serve};
 
 use anyhow::Context as _;

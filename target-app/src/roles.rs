@@ -13,6 +13,7 @@ mod payments;
 mod users;
 
 pub(crate) use bank::LedgerError;
+pub(crate) use catalog::{PRODUCTS_MAX, plant};
 pub(crate) use gateway::Rate;
 use prometheus_client::registry::Registry;
 

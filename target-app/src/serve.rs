@@ -78,7 +78,8 @@ impl Tasks {
         self.running.spawn(task(self.stop.subscribe()));
     }
 
-    async fn end(mut self) {
+    /// Tells all of them to end, and waits a while until they have.
+    pub(crate) async fn end(mut self) {
         self.stop.send_replace(true);
         let ended = async { while self.running.join_next().await.is_some() {} };
         if tokio::time::timeout(TASKS_GRACE, ended).await.is_err() {

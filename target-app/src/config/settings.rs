@@ -149,6 +149,14 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// Where several callees answer.
+    pub(super) fn addresses<const N: usize>(
+        &mut self,
+        names: [&'static str; N],
+    ) -> [Option<Authority>; N] {
+        names.map(|name| self.address(name))
+    }
+
     /// Where a callee answers that this role can do without: nothing if it is not set.
     #[expect(
         clippy::option_option,

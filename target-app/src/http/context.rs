@@ -15,6 +15,8 @@ use crate::trace::{TRACE_PARENT, Trace};
 pub(crate) const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 /// The header by which the gateway tells who the shopper is.
 pub(crate) const SHOPPER: HeaderName = HeaderName::from_static("x-shopper-id");
+/// The header by which the gateway tells that the shopper is an admin.
+pub(crate) const SCOPE: HeaderName = HeaderName::from_static("x-shopper-scope");
 /// The header that makes a request safe to repeat.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest correlation id that is taken over.

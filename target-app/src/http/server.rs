@@ -41,7 +41,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const HEAD_LIMIT: Duration = Duration::from_mins(1);
 /// The age from which a busy connection is closed, so that callers spread over new instances.
 const AGE_MAX: Duration = Duration::from_secs(15);
-/// The most memory for the head of a request.
+/// The head of a request is refused from so many bytes on, and at the latest at twice as many: it is read
+/// in pieces of up to this size.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The wait after a failed accept, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -33,6 +33,7 @@ impl Carrier {
     /// Whether a delivery could succeed now, as far as is known without trying.
     pub(super) fn is_there(&self) -> bool {
         match self {
+            // While the consumer is not asked, events are not even claimed.
             Self::Http(consumer) => consumer.refuses().is_none(),
             Self::Queue(publisher) => publisher.is_connected(),
         }

@@ -2,6 +2,9 @@
 //!
 //! Invariant: stock never goes below zero, and each order's reservation is decided once.
 
+mod assortment;
+mod changes;
+mod planting;
 mod reservations;
 mod search;
 mod seed;
@@ -32,6 +35,7 @@ use crate::http::fields::Parameters;
 use crate::link;
 use crate::redis_link::RedisPart;
 use crate::serve::{ServeError, Started, Tasks};
+pub(crate) use planting::{PRODUCTS_MAX, plant};
 use reservations::{Decision, Wish};
 
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/catalog/0001_start.sql")];
@@ -68,9 +72,12 @@ pub(super) async fn start(
         cache: Cache::new(redis, registry),
     };
     let router = Router::new()
-        .route("/products", get(list))
+        .route("/products", get(list).post(changes::create))
         .route("/products/search", get(find))
-        .route("/products/{id}", get(show))
+        .route(
+            "/products/{id}",
+            get(show).put(changes::replace).delete(changes::remove),
+        )
         .with_state(Arc::new(shelf))
         .merge(reservations(database.clone()))
         .merge(audit::route(&storage.folder, StockBook(database.clone())));
@@ -128,16 +135,21 @@ async fn list(State(shelf): State<Arc<Shelf>>, Query(pairs): Pairs) -> Result<Fo
 }
 
 async fn read_page(database: &Database, page: i64, size: i64) -> Result<Bytes, ApiError> {
-    // Numbers have no gaps and are the key, so a page is found without counting through those before.
+    // A page is a stretch of numbers, which are the key: it is found without counting through those before,
+    // and does not shift when a product on another one is taken off.
     let items: Vec<Item> = sqlx::query_as(
-        "SELECT id, name, category, price FROM products WHERE number > $1 ORDER BY number LIMIT $2",
+        "SELECT id, name, category, price FROM products WHERE number > $1 AND number <= $2 ORDER BY number",
     )
     .bind((page - 1) * size)
-    .bind(size)
+    .bind(page * size)
     .fetch_all(database.reader())
     .await?;
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(number) FROM products")
+        .fetch_one(database.reader())
+        .await?;
+    let more = last.is_some_and(|last| last > page * size);
     Ok(text(
-        &json!({ "items": items, "currency": CURRENCY, "page": page, "size": size }),
+        &json!({ "items": items, "currency": CURRENCY, "page": page, "size": size, "more": more }),
     ))
 }
 
@@ -187,12 +199,15 @@ async fn read_product(database: &Database, id: &str) -> Result<Bytes, ApiError> 
     .bind(id)
     .fetch_optional(database.reader())
     .await?;
-    let (name, category, description, price, stock) =
-        row.ok_or_else(|| ApiError::not_found(format!("there is no product `{id}`")).field("id"))?;
+    let (name, category, description, price, stock) = row.ok_or_else(|| no_such_product(id))?;
     Ok(text(&json!({
         "id": id, "name": name, "category": category, "description": description,
         "price": price, "currency": CURRENCY, "stock": stock,
     })))
+}
+
+fn no_such_product(id: &str) -> ApiError {
+    ApiError::not_found(format!("there is no product `{id}`")).field("id")
 }
 
 fn text(document: &Value) -> Bytes {

@@ -28,13 +28,13 @@ use prometheus_client::registry::Registry;
 use crate::cache::X_CACHE;
 use crate::config::PartUrl;
 use crate::http::body::Body;
-use crate::http::context::{Context, IDEMPOTENCY_KEY, SHOPPER};
+use crate::http::context::{Context, IDEMPOTENCY_KEY, SCOPE, SHOPPER};
 use crate::http::error::ApiError;
 use crate::http::seal::NOTHING_KEPT;
 use crate::link;
 use crate::redis_link::RedisPart;
 use crate::serve::{Started, Tasks};
-use crate::token::{SHOP, TokenSecrets};
+use crate::token::{ADMIN, SHOP, TokenSecrets};
 use crate::upstream::limits::GATEWAY_CALL;
 use crate::upstream::{Answer, Call, Connections, Upstream};
 use passages::{Access, Callee, Key, PASSAGES, Passage};
@@ -169,9 +169,16 @@ impl Gateway {
 
     fn onward_headers(&self, passage: &Passage, parts: &Parts) -> Result<HeaderMap, ApiError> {
         let mut headers = HeaderMap::with_capacity(8);
-        if passage.access == Access::Shopper {
-            let shopper = self.tokens.shopper_of(&parts.headers, SHOP)?;
-            headers.insert(SHOPPER, shopper);
+        let act = match passage.access {
+            Access::Everyone => None,
+            Access::Shopper => Some(SHOP),
+            Access::Admin => Some(ADMIN),
+        };
+        if let Some(act) = act {
+            headers.insert(SHOPPER, self.tokens.shopper_of(&parts.headers, act)?);
+        }
+        if passage.access == Access::Admin {
+            headers.insert(SCOPE, HeaderValue::from_static(ADMIN));
         }
         copy(&REQUEST_HEADERS, &parts.headers, &mut headers);
         if passage.key == Key::Made

@@ -1,7 +1,7 @@
 //! Counts of the last seconds.
 //!
-//! Invariant: what was counted within the last [`SPAN`] less one slot is in the sum, and nothing older
-//! than [`SPAN`] is; the memory does not grow.
+//! Invariant: what was counted within the span less one slot is in the sum, and nothing older than the
+//! span is; the memory does not grow.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! What the gateway does by itself: how often one shopper may pass, and what every answer bears.
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::shop::Shop;
 
@@ -45,5 +47,22 @@ async fn every_answer_bears_the_version_and_what_keeps_it_private() {
         // Promised only by whoever ends TLS.
         assert!(!reply.headers.contains_key("strict-transport-security"));
     }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_and_others_are_served() {
+    let shop = Shop::open().await;
+    let mut stream = TcpStream::connect(shop.gateway.address()).await.unwrap();
+    let padding = "x".repeat(100 * 1024);
+    let head = format!("GET /products HTTP/1.1\r\nhost: store\r\nx-padding: {padding}\r\n\r\n");
+    // The role closes before it has read all of this, and a reset may overtake its 431.
+    stream.write_all(head.as_bytes()).await.ok();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok();
+    let answer = String::from_utf8_lossy(&answer);
+    let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 431 ");
+    assert!(refused, "{answer}");
+    shop.gateway.get("/products").await.expect(200);
     shop.close().await;
 }

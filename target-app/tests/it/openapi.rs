@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::admin::with_scope;
 use crate::client::{Client, Reply};
 use crate::shop::Shop;
 
@@ -161,6 +162,7 @@ async fn answers_of_every_operation_are_as_the_document_promises() {
     let shopper = shop.gateway.logged_in(1).await;
     let order = buy(&mut contract, &shopper).await;
     refusals(&mut contract, &shop.gateway, &shopper, &order).await;
+    change_products(&mut contract, &shop.gateway, &shopper).await;
     for path in ["/health", "/ready", "/metrics"] {
         contract
             .ask(&shop.gateway, ("GET", path), Value::Null, 200)
@@ -183,6 +185,27 @@ async fn browse(contract: &mut Contract, gateway: &Client) {
         contract
             .ask(gateway, ("GET", path), Value::Null, status)
             .await;
+    }
+}
+
+async fn change_products(contract: &mut Contract, gateway: &Client, shopper: &Client) {
+    let admin = with_scope(gateway, "admin").with("idempotency-key", "new");
+    let product = json!({ "name": "Lamp", "category": "x", "description": "y", "price": 1 });
+    let mut new = product.clone();
+    new["stock"] = json!(1);
+    let made = contract
+        .ask(&admin, ("POST", "/products"), new.clone(), 201)
+        .await;
+    let place = format!("/products/{}", made["id"].as_str().unwrap());
+    for (client, request, body, status) in [
+        (&admin, ("POST", "/products"), json!({}), 400),
+        (shopper, ("POST", "/products"), new.clone(), 403),
+        (gateway, ("POST", "/products"), new, 401),
+        (&admin, ("PUT", place.as_str()), product.clone(), 200),
+        (&admin, ("PUT", "/products/p-9999"), product, 404),
+        (&admin, ("DELETE", place.as_str()), Value::Null, 204),
+    ] {
+        contract.ask(client, request, body, status).await;
     }
 }
 

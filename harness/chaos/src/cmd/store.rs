@@ -14,6 +14,16 @@ pub(super) fn store(role: &str, words: Vec<String>) -> Result<u8, Failure> {
         };
         return Err(Failure::new(code, format!("error: failed to {error}")));
     }
+    if role == "seed" {
+        return match target_app::seed_blocking(words) {
+            Ok(_) => Ok(exit::HELD.code),
+            Err(error @ target_app::SeedError::Asked(_)) => Err(Failure::new(
+                exit::BAD_INPUT,
+                format!("error: failed to {error}"),
+            )),
+            Err(error) => Err(Failure::environment(error.to_string())),
+        };
+    }
     if let Some(word) = words.first() {
         let text = format!("error: the role `{role}` takes no words, and `{word}` is one");
         return Err(Failure::new(exit::BAD_INPUT, text));

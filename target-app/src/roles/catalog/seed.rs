@@ -2,8 +2,13 @@
 //!
 //! Invariant: running it twice, or in several processes at once, makes them once.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
+use serde_json::{Value, json};
+use sqlx::{Any, Transaction};
+
+use super::assortment;
 use crate::database::{Database, Dialect};
 
 /// Products of the demonstration shop.
@@ -41,13 +46,7 @@ const LINES: [&str; 10] = [
 
 /// Makes so many products if there are none.
 pub(super) async fn products(database: &Database, count: u32) -> Result<(), sqlx::Error> {
-    let mut transaction = database.begin().await?;
-    if database.dialect() == Dialect::Postgres {
-        // One process at a time, as the write lock has it on SQLite; reading goes on.
-        sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
-            .execute(&mut *transaction)
-            .await?;
-    }
+    let mut transaction = alone(database).await?;
     let there: Option<i64> = sqlx::query_scalar("SELECT 1 FROM products LIMIT 1")
         .fetch_optional(&mut *transaction)
         .await?;
@@ -55,29 +54,96 @@ pub(super) async fn products(database: &Database, count: u32) -> Result<(), sqlx
         return transaction.rollback().await;
     }
     let rows: Vec<Value> = (1..=count).map(product).collect();
-    sqlx::query(database.dialect().pick(
+    insert(&mut transaction, database.dialect(), &rows).await?;
+    transaction.commit().await
+}
+
+/// Makes those of some numbers that are not there: the demonstration's own up to [`PRODUCTS`], and beyond
+/// that the assortment of a seed. Says how many it made.
+pub(super) async fn missing(
+    database: &Database,
+    numbers: RangeInclusive<u32>,
+    seed: u64,
+) -> Result<usize, sqlx::Error> {
+    let mut transaction = alone(database).await?;
+    let there: Vec<i64> =
+        sqlx::query_scalar("SELECT number FROM products WHERE number BETWEEN $1 AND $2")
+            .bind(i64::from(*numbers.start()))
+            .bind(i64::from(*numbers.end()))
+            .fetch_all(&mut *transaction)
+            .await?;
+    let there: BTreeSet<i64> = there.into_iter().collect();
+    let missing = numbers.filter(|number| !there.contains(&i64::from(*number)));
+    let rows: Vec<Value> = missing
+        .map(|number| match number {
+            ..=PRODUCTS => product(number),
+            _ => assortment::product(number, seed),
+        })
+        .collect();
+    if rows.is_empty() {
+        transaction.rollback().await?;
+        return Ok(0);
+    }
+    insert(&mut transaction, database.dialect(), &rows).await?;
+    transaction.commit().await?;
+    Ok(rows.len())
+}
+
+/// A transaction that alone may change the list: one process at a time makes products; others go on reading, and selling what is there.
+pub(super) async fn alone(database: &Database) -> Result<Transaction<'static, Any>, sqlx::Error> {
+    let mut transaction = database.begin().await?;
+    if database.dialect() == Dialect::Postgres {
+        sqlx::query("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *transaction)
+            .await?;
+    }
+    Ok(transaction)
+}
+
+// Products, their words and their stock. Stock outlives a product that was taken off the list, since what
+// was sold of it must stay known.
+async fn insert(
+    transaction: &mut Transaction<'_, Any>,
+    dialect: Dialect,
+    rows: &[Value],
+) -> Result<(), sqlx::Error> {
+    let rows = json!(rows).to_string();
+    sqlx::query(dialect.pick(
         "INSERT INTO products (number, id, name, category, description, price)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1)",
         "INSERT INTO products (number, id, name, category, description, price)
          SELECT (value ->> 0)::bigint, value ->> 1, value ->> 2, value ->> 3, value ->> 4, (value ->> 5)::bigint
          FROM json_array_elements($1::json)",
     ))
-    .bind(json!(rows).to_string())
-    .execute(&mut *transaction)
+    .bind(&rows)
+    .execute(&mut **transaction)
     .await?;
     // PostgreSQL keeps the words by itself.
-    if database.dialect() == Dialect::Sqlite {
-        sqlx::query("INSERT INTO product_words (product_words) VALUES ('rebuild')")
-            .execute(&mut *transaction)
-            .await?;
+    if dialect == Dialect::Sqlite {
+        sqlx::query(
+            "INSERT INTO product_words (rowid, name, category)
+             SELECT value ->> 0, value ->> 2, value ->> 3 FROM json_each($1)",
+        )
+        .bind(&rows)
+        .execute(&mut **transaction)
+        .await?;
     }
-    sqlx::query(
-        "INSERT INTO stock (product_id, initial, available) SELECT id, $1, $1 FROM products",
-    )
+    sqlx::query(dialect.pick(
+        "INSERT INTO stock (product_id, initial, available)
+         SELECT value ->> 1, $2, $2 FROM json_each($1) WHERE true ON CONFLICT (product_id) DO NOTHING",
+        "INSERT INTO stock (product_id, initial, available)
+         SELECT value ->> 1, $2, $2 FROM json_array_elements($1::json) ON CONFLICT (product_id) DO NOTHING",
+    ))
+    .bind(&rows)
     .bind(STOCK)
-    .execute(&mut *transaction)
+    .execute(&mut **transaction)
     .await?;
-    transaction.commit().await
+    Ok(())
+}
+
+/// The id of the product of a number that was seeded.
+pub(super) fn id(number: u32) -> String {
+    format!("p-{number:04}")
 }
 
 fn product(number: u32) -> Value {
@@ -93,14 +159,7 @@ fn product(number: u32) -> Value {
     // Spread over half the base price again, in steps of ten cents.
     let price = base + i64::from(number) * 37 % 50 * base / 1000 * 10;
     let description = format!("{name}, made to last, from our {category} department.");
-    json!([
-        number,
-        format!("p-{number:04}"),
-        name,
-        category,
-        description,
-        price
-    ])
+    json!([number, id(number), name, category, description, price])
 }
 
 #[cfg(test)]
@@ -142,5 +201,29 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(counted, (i64::from(PRODUCTS), i64::from(PRODUCTS) * STOCK));
+    }
+    #[tokio::test]
+    async fn only_what_is_missing_is_made_and_can_be_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path(), "catalog", super::super::MIGRATIONS)
+            .await
+            .unwrap();
+        products(&database, PRODUCTS).await.unwrap();
+        assert_eq!(missing(&database, 1..=1000, 7).await.unwrap(), 800);
+        assert_eq!(missing(&database, 1..=1000, 7).await.unwrap(), 0);
+        sqlx::query("DELETE FROM products WHERE number = 500")
+            .execute(database.writer())
+            .await
+            .unwrap();
+        assert_eq!(missing(&database, 1..=1000, 7).await.unwrap(), 1);
+        let counted: (i64, i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM products), (SELECT count(*) FROM stock),
+                    (SELECT count(*) FROM product_words JOIN products p ON p.number = product_words.rowid
+                     WHERE product_words MATCH 'lighting')",
+        )
+        .fetch_one(database.reader())
+        .await
+        .unwrap();
+        assert_eq!(counted, (1000, 1000, 30 + 160));
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn list(
         .callees
         .products(&visitor.caller, page, SIZE)
         .await??;
-    let more = listing.items.len() == 24 && page < PAGE_MAX;
+    let more = listing.more && page < PAGE_MAX;
     let content = context! {
         items => Value::from(Serde(&listing.items)), page, more, query => "", cut => false,
     };

@@ -48,6 +48,9 @@ pub(super) type Said<T> = Result<Result<T, Refusal>, ApiError>;
 #[derive(Debug, Deserialize)]
 pub(super) struct Listing {
     pub(super) items: Vec<Item>,
+    /// Whether there is a page after this one.
+    #[serde(default)]
+    pub(super) more: bool,
 }
 
 /// A product as lists show it; prices are hundredths.

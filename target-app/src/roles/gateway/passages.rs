@@ -5,7 +5,7 @@
 
 use ::http::Method;
 
-use Access::{Everyone, Shopper};
+use Access::{Admin, Everyone, Shopper};
 use Callee::{Catalog, Orders, Users};
 use Key::{FromShopper, Made};
 
@@ -23,6 +23,8 @@ pub(super) enum Access {
     Everyone,
     /// Whoever has a token; counted against the shopper's rate.
     Shopper,
+    /// Whoever has a token with the scope `admin`; counted likewise.
+    Admin,
 }
 
 /// A request without an idempotency key gets one here, or is left for the callee to refuse.
@@ -64,6 +66,9 @@ pub(super) const PASSAGES: &[Passage] = &[
     passage(Method::GET, "/products", Catalog, Everyone, Made),
     passage(Method::GET, "/products/search", Catalog, Everyone, Made),
     passage(Method::GET, "/products/{id}", Catalog, Everyone, Made),
+    passage(Method::POST, "/products", Catalog, Admin, FromShopper),
+    passage(Method::PUT, "/products/{id}", Catalog, Admin, Made),
+    passage(Method::DELETE, "/products/{id}", Catalog, Admin, Made),
     passage(Method::POST, "/users", Users, Everyone, Made),
     passage(Method::POST, "/login", Users, Everyone, Made),
     passage(Method::POST, "/token/refresh", Users, Everyone, Made),
