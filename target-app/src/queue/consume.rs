@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{PREFETCH, QUEUE, Queue, Session};
 use crate::serve::stopped;
+use crate::trouble::Trouble;
 
 /// The shortest and the longest pause before a batch that could not be settled is tried again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -145,13 +146,14 @@ impl<R: Receiver> Consumer<R> {
         stop: &mut watch::Receiver<bool>,
     ) -> Option<Vec<Settled>> {
         let bodies: Vec<&[u8]> = batch.iter().map(|message| &*message.data).collect();
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut trouble) = (PAUSE_MIN, Trouble::default());
         loop {
             match self.receiver.settle(&bodies).await {
                 Ok(settled) => return Some(settled),
-                Err(error) => {
+                Err(error) if trouble.is_news(&error) => {
                     tracing::warn!(error, "failed to settle messages; trying again");
                 }
+                Err(_) => {}
             }
             tokio::select! {
                 () = stopped(stop) => return None,

@@ -46,7 +46,8 @@ use token::TokenReader;
 /// What of a request is passed on, beside what is made here.
 const REQUEST_HEADERS: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, IDEMPOTENCY_KEY];
 /// What of an answer is passed back.
-const ANSWER_HEADERS: [HeaderName; 5] = [
+const ANSWER_HEADERS: [HeaderName; 6] = [
+    header::AGE,
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
     header::LOCATION,

@@ -84,7 +84,7 @@ impl Server {
         if !started {
             let may_skip = std::env::var("CHAOS_TESTS_MAY_SKIP").is_ok_and(|may| may != "no");
             assert!(may_skip, "{}", self.log());
-            eprintln!("SKIPPED: {}", self.log());
+            skip(&self.log());
         }
         started
     }
@@ -121,6 +121,11 @@ impl Server {
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
+}
+
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
+fn skip(why: &str) {
+    println!("SKIPPED: {why}");
 }
 
 /// Ports that were free a moment ago, all different.
