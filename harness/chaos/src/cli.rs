@@ -129,7 +129,7 @@ pub(crate) enum Command {
     #[command(hide = true, subcommand)]
     Internal(Internal),
     /// Be one role of the bundled store, or `part NAME`: a server it uses (started by `run`); `seed` fills its
-    /// catalog.
+    /// shelves.
     #[cfg(feature = "store")]
     #[command(hide = true)]
     Store {

@@ -44,10 +44,6 @@ async fn buy(fleet: &Fleet, flags: &str) {
     .await;
 }
 
-fn is_of_it(line: &&Value) -> bool {
-    line["trace_id"] == TRACE
-}
-
 #[tokio::test]
 async fn every_role_logs_the_trace_and_the_correlation_of_a_purchase() {
     let more = Settings::from([("LOG_LEVEL", "target_app=debug".to_owned())]);
@@ -59,7 +55,10 @@ async fn every_role_logs_the_trace_and_the_correlation_of_a_purchase() {
 
     let mut spans = BTreeSet::new();
     for role in REACHED {
-        let lines: Vec<&Value> = logs[role].iter().filter(is_of_it).collect();
+        let lines: Vec<&Value> = logs[role]
+            .iter()
+            .filter(|line| line["trace_id"] == TRACE)
+            .collect();
         assert!(!lines.is_empty(), "{role} says nothing of the trace");
         assert!(
             lines.iter().all(|line| line["correlation"] == CORRELATION),
