@@ -128,8 +128,8 @@ pub(crate) enum Command {
     /// What `chaos` is beside a harness, for measuring it.
     #[command(hide = true, subcommand)]
     Internal(Internal),
-    /// Be one role of the bundled store, or `part NAME`: a server it uses (started by `run`); `seed` fills its
-    /// shelves.
+    /// Be one role of the bundled store, or `part NAME`: a server it uses (started by `run`); `seed` makes
+    /// products for it.
     #[cfg(feature = "store")]
     #[command(hide = true)]
     Store {

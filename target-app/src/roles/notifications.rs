@@ -205,15 +205,15 @@ impl Book for Deliveries {
         )
         .fetch(&mut *moment);
         while let Some((payload, received_at)) = rows.try_next().await? {
-            lines.put(&delivery(payload, received_at)?)?;
+            lines.put(&delivery(&payload, received_at)?)?;
         }
         Ok(())
     }
 }
 
-fn delivery(payload: String, received_at: i64) -> Result<Line, ApiError> {
+fn delivery(payload: &str, received_at: i64) -> Result<Line, ApiError> {
     let payload: Payload =
-        serde_json::from_str(&payload).map_err(|error| ApiError::internal(error.to_string()))?;
+        serde_json::from_str(payload).map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(Line::Delivery {
         order: payload.order_id,
         after_ms: payload.at.map(|at| (received_at - at).max(0)),

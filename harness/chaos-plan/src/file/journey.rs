@@ -37,6 +37,10 @@ pub(crate) struct Journey {
 }
 
 /// Rows of one list, each drawn as often as any other; or a mapping that says more of them.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few in a file, and each is read once"
+)]
 #[derive(Debug)]
 pub(crate) enum DataList {
     Rows(Vec<Located<Row>>),

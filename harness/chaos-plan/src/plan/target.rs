@@ -16,6 +16,7 @@ use super::claim::Rule;
 use crate::units;
 
 /// What the load is sent to.
+#[expect(clippy::large_enum_variant, reason = "a plan has one")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
