@@ -186,20 +186,20 @@ struct NotificationBook(Database);
 impl Book for NotificationBook {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
         let mut moment = self.0.snapshot().await?;
-        let mut rows = sqlx::query_as(
+        let mut rows = sqlx::query_as::<_, (String, i64)>(
             "SELECT payload, received_at FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
         )
         .fetch(&mut *moment);
         while let Some((payload, received_at)) = rows.try_next().await? {
-            lines.put(&delivery(payload, received_at)?)?;
+            lines.put(&delivery(&payload, received_at)?)?;
         }
         Ok(())
     }
 }
 
-fn delivery(payload: String, received_at: i64) -> Result<Line, ApiError> {
+fn delivery(payload: &str, received_at: i64) -> Result<Line, ApiError> {
     let payload: Payload =
-        serde_json::from_str(&payload).map_err(|error| ApiError::internal(error.to_string()))?;
+        serde_json::from_str(payload).map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(Line::Delivery {
         order: payload.order_id,
         after_ms: payload.at.map(|at| (received_at - at).max(0)),

@@ -260,7 +260,9 @@ impl Orders {
         }
         let mut transaction = self.database.begin().await?;
         let written = if self.bug == Some(Bug::ReorderStates) {
-            let anywhere = change.from_wherever(&mut transaction, &order.id).await?;
+            let anywhere = change
+                .wherever_it_stands(&mut transaction, &order.id)
+                .await?;
             anywhere.update(&mut transaction, &order.id).await?
         } else {
             change.update(&mut transaction, &order.id).await?
@@ -321,7 +323,7 @@ impl Event {
 
 impl Change {
     // The planted bug `reorder_states`: wherever the order stands, the change is made there.
-    async fn from_wherever(
+    async fn wherever_it_stands(
         &self,
         connection: &mut AnyConnection,
         id: &str,
