@@ -200,7 +200,7 @@ struct Deliveries(Database);
 impl Book for Deliveries {
     async fn read_out(&self, lines: &mut Lines) -> Result<(), ApiError> {
         let mut moment = self.0.snapshot().await?;
-        let mut rows = sqlx::query_as(
+        let mut rows = sqlx::query_as::<_, (String, i64)>(
             "SELECT payload, received_at FROM notifications WHERE kind = 'order-confirmed' ORDER BY event_id",
         )
         .fetch(&mut *moment);

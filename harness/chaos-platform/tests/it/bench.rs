@@ -209,6 +209,7 @@ fn plan(description: Description) -> Plan {
         load: Load {
             connections: None,
             streams: None,
+            traceparent: true,
             search: None,
             name: "shoppers".to_owned(),
             model: Model::default(),

@@ -260,7 +260,9 @@ impl Orders {
         }
         let mut transaction = self.database.begin().await?;
         let written = if self.bug == Some(Bug::ReorderStates) {
-            let anywhere = change.wherever_it_stands(&mut transaction, &order.id).await?;
+            let anywhere = change
+                .wherever_it_stands(&mut transaction, &order.id)
+                .await?;
             anywhere.update(&mut transaction, &order.id).await?
         } else {
             change.update(&mut transaction, &order.id).await?
