@@ -50,7 +50,7 @@ pub(crate) fn start(role: &'static str, instance: &str, collector: &Url) {
     match sender(role, instance, collector) {
         Ok(sender) => drop(SENDER.set(sender)),
         Err(error) => {
-            tracing::warn!(%error, "failed to prepare the sending of traces; none is sent")
+            tracing::warn!(%error, "failed to prepare the sending of traces; none is sent");
         }
     }
 }

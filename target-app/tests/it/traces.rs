@@ -143,7 +143,10 @@ mod exported {
     }
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        let number = bytes
+            .iter()
+            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        format!("{number:0width$x}", width = 2 * bytes.len())
     }
 
     async fn reported(flags: &str) -> Spans {
