@@ -32,4 +32,5 @@ build_into() (
     # Of a module of its own: it needs other versions of what the rest is made of.
     go install -ldflags '-s -w' "sigs.k8s.io/metrics-server/cmd/metrics-server@$metrics_server"
 )
-bin=$home/bin/$(sources | sha256sum | cut -c1-16)
+# A cluster that is up keeps what it was started with.
+bin=$(readlink "$run/bin" || echo "$home/bin/$(sources | sha256sum | cut -c1-16)")
