@@ -14,9 +14,7 @@ addons() {
 }
 Y
     start coredns 1 "$bin/coredns" -conf "$run/Corefile"
-    start metrics 1 "$bin/metrics-server" --secure-port=4443 --cert-dir="$run/metrics-pki" --metric-resolution=10s --kubelet-request-timeout=5s --kubelet-insecure-tls \
-        --kubeconfig="$run/admin.kubeconfig" --authentication-kubeconfig="$run/admin.kubeconfig" \
-        --authorization-kubeconfig="$run/admin.kubeconfig" --kubelet-preferred-address-types=InternalIP
+    start metrics 1 "$bin/metrics-server" --secure-port=4443 --cert-dir="$run/metrics-pki" --kubeconfig="$run/admin.kubeconfig"
     kubectl apply -f "$here/addons.yaml" >/dev/null
 }
 

@@ -1,5 +1,5 @@
 // Command kubernetes is every daemon of the cluster in one program, chosen by the name it is called by: linked
-// once instead of five times.
+// once instead of six times.
 package main
 
 import (
@@ -28,6 +28,7 @@ var daemons = map[string]func() *cobra.Command{
 	"kube-proxy":              proxy.NewProxyCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"metrics-server":          metricsServer,
 }
 
 func main() {
