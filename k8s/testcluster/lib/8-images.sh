@@ -26,6 +26,8 @@ program_folder() { # PROGRAM [FILE...]
     local folder library && folder=$(mktemp -d "$run/image.XXXXXX")
     mkdir -p "$folder/etc" && mkdir -m 1777 "$folder/tmp" && chmod 755 "$folder"
     install -m 755 "$1" "$folder/"
+    # Symbols for debuggers are most of an optimised program; they stay where it was built.
+    ! command -v strip >/dev/null || strip --strip-debug "$folder/$(basename "$1")"
     [ $# = 1 ] || cp "${@:2}" "$folder/"
     # A static program has none; `ldd` fails on it.
     for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*' | sort -u); do install -D "$library" "$folder$library"; done

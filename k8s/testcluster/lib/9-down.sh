@@ -21,15 +21,24 @@ down() {
     shim_sockets | xargs -r rm -f
     mounts | sort -r | xargs -r umount -l
     for n in 1 2; do ! [ -e "/run/netns/$(netns "$n")" ] || ip netns del "$(netns "$n")"; done
-    local group && for group in $(cgroups); do find "$group" -depth -type d -exec rmdir {} +; done
+    remove_cgroups
     forget_traces
     rm -rf "$run"
     restore_settings
     rmdir /run/containerd/s /run/containerd 2>/dev/null || :
 }
 
+# A control group may be busy for a moment after its last process has ended.
+remove_cgroups() {
+    local left until=$((SECONDS + 10))
+    while left=$(cgroups) && [ -n "$left" ]; do
+        [ $SECONDS -lt $until ] || fail "control groups are busy: $(echo $left)" 'look for processes in them'
+        find $left -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
+    done
+}
+
 shim_sockets() {
-    find "$run" -path '*/io.containerd.runtime.v2.task/*' -name address -exec sed -n 's/^unix:\/\/\(\/run\/containerd\/s\/.*\)/\1\n/p' {} + 2>/dev/null || :
+    find "$run"/node*/containerd-state/io.containerd.runtime.v2.task -maxdepth 3 -name address -exec sed -n 's/^unix:\/\/\(\/run\/containerd\/s\/.*\)/\1\n/p' {} + 2>/dev/null || :
 }
 
 mounts() { awk -v below="$run/" 'index($5, below) == 1 {print $5}' /proc/self/mountinfo; }
