@@ -9,6 +9,7 @@ mod settings;
 mod storage;
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ const RATE: Rate = Rate {
 #[derive(Debug)]
 pub struct Config {
     pub(crate) role: Role,
+    pub(crate) address: IpAddr,
     pub(crate) port: u16,
     pub(crate) instance: String,
     pub(crate) delay: Option<Duration>,
@@ -166,13 +168,16 @@ impl Config {
     pub fn read(role: Role, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         let port = settings.port();
+        let address = settings.listen_address();
         let instance = settings.instance(role.name());
         let delay = settings.delay();
         let bug = settings.bug(role);
         let collector = collector::collector(&mut settings);
         let duties = duties(role, &mut settings);
-        let config = port.zip(duties).map(|(port, duties)| Self {
+        let place = address.zip(port);
+        let config = place.zip(duties).map(|((address, port), duties)| Self {
             role,
+            address,
             port,
             instance,
             delay,
@@ -189,9 +194,9 @@ impl Config {
         }
     }
 
-    /// The port to listen on at 127.0.0.1; 0 lets the system choose.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Where to listen; port 0 lets the system choose.
+    pub fn place(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
     }
 }
 
@@ -320,6 +325,17 @@ mod tests {
     }
 
     #[test]
+    fn it_listens_on_this_machine_only_unless_told_otherwise() {
+        let place = |more: &[(&str, &str)]| {
+            let set = [&[("PORT", "8080"), ("DATA_DIR", "/tmp")], more].concat();
+            read(Role::Catalog, &set).unwrap().place().to_string()
+        };
+        assert_eq!(place(&[]), "127.0.0.1:8080");
+        assert_eq!(place(&[("LISTEN_ADDRESS", "0.0.0.0")]), "0.0.0.0:8080");
+        assert_eq!(place(&[("LISTEN_ADDRESS", "::")]), "[::]:8080");
+    }
+
+    #[test]
     fn every_missing_setting_is_named() {
         check(
             Role::Gateway,
@@ -357,6 +373,7 @@ mod tests {
     fn every_invalid_setting_is_named() {
         let set = [
             ("PORT", "70000"),
+            ("LISTEN_ADDRESS", "localhost"),
             ("DELAY_MS", "-3"),
             ("DATA_DIR", "relative/folder"),
             ("JWT_SECRET", "short"),
@@ -367,6 +384,7 @@ mod tests {
             &set,
             &[
                 "PORT",
+                "LISTEN_ADDRESS",
                 "DELAY_MS",
                 "DATA_DIR",
                 "JWT_SECRET",

@@ -160,9 +160,9 @@ pub async fn serve(
 pub(crate) async fn until_signal(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-    let port = config.port();
-    let listener = server::listen(port)
-        .with_context(|| format!("failed to listen on 127.0.0.1:{port} (PORT)"))?;
+    let place = config.place();
+    let listener = server::listen(place)
+        .with_context(|| format!("failed to listen on {place} (LISTEN_ADDRESS, PORT)"))?;
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -3,6 +3,7 @@
 //! Invariant: a reader that returns `None` has added exactly one problem.
 
 use std::io::Read as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -45,6 +46,19 @@ impl<'a> Settings<'a> {
         let text = self.required("PORT", "a port number such as 8080, or 0 for any free port")?;
         self.number("PORT", &text, 0..=65_535)
             .and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// The address of this machine to listen at; 127.0.0.1 unless set, so that nobody else gets in unasked.
+    pub(super) fn listen_address(&mut self) -> Option<IpAddr> {
+        const NAME: &str = "LISTEN_ADDRESS";
+        let Some(text) = self.optional(NAME) else {
+            return Some(Ipv4Addr::LOCALHOST.into());
+        };
+        text.parse().ok().or_else(|| {
+            let wanted =
+                "an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them";
+            self.problem(NAME, format!("is `{text}`, but it must be {wanted}"))
+        })
     }
 
     /// The name of this process in logs; the role's name unless set.

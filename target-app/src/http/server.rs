@@ -9,7 +9,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,12 +58,15 @@ pub(crate) enum Phase {
     Closing,
 }
 
-/// Opens a listener at 127.0.0.1 that holds a burst of connections until they are accepted.
-pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
+/// Opens a listener that holds a burst of connections until they are accepted.
+pub(crate) fn listen(place: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match place {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
     // A port is free again at once when its process has ended.
     socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+    socket.bind(place)?;
     socket.listen(QUEUE)
 }
 
