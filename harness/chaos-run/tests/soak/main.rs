@@ -35,7 +35,7 @@ const LOOKS: u64 = 10;
 const SETTLED: usize = 1;
 /// Most resident memory of the run and of who judges its record, in bytes.
 const RESIDENT_MAX: u64 = 200_000_000;
-const JUDGING_MAX: u64 = 500_000_000;
+const JUDGING_MAX: u64 = 1_500_000_000;
 
 fn samples() -> u64 {
     std::env::var("CHAOS_SOAK_SAMPLES").map_or(SAMPLES, |text| text.parse().expect("a number"))
