@@ -36,6 +36,7 @@ mod process;
 mod queue;
 mod races;
 mod rolling;
+mod room;
 mod secrets;
 mod server;
 mod shared_rate;
