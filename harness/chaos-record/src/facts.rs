@@ -259,12 +259,13 @@ impl<'a> Facts<'a> {
 
     /// The p95 of all requests of a second; `None` if it is infinite or nothing was asked.
     pub(crate) fn p95_of_second(&self, second: u64) -> Option<u64> {
-        let of_piece = self.record.windows.folded.p95(second);
-        of_piece.unwrap_or_else(|| {
-            let one = second..second + 1;
-            let bad = self.requests(&cells_of_seconds(&one)).counts.bad();
-            quantile::response(&self.responses(None, &one), bad, 50)
-        })
+        let folded = &self.record.windows.folded;
+        if folded.has(second) {
+            return folded.p95(second);
+        }
+        let one = second..second + 1;
+        let bad = self.requests(&cells_of_seconds(&one)).counts.bad();
+        quantile::response(&self.responses(None, &one), bad, 50)
     }
 
     /// Response time of answers as expected to the requests of a part in these seconds.

@@ -67,9 +67,14 @@ impl Folded {
         })
     }
 
-    /// The p95 of a second that is part of a piece; `None` if it is not part of one.
-    pub(crate) fn p95(&self, second: u64) -> Option<Option<u64>> {
-        (second < self.pieces_below).then(|| self.p95.get(&second).copied())
+    /// Whether a second is part of a piece.
+    pub(crate) fn has(&self, second: u64) -> bool {
+        second < self.pieces_below
+    }
+
+    /// The p95 that was kept of a second that is part of a piece.
+    pub(crate) fn p95(&self, second: u64) -> Option<u64> {
+        self.p95.get(&second).copied()
     }
 }
 

@@ -6,6 +6,8 @@
 //! Invariant: no difference is let pass unseen. On a core that was not disturbed the first one fails;
 //! what was disturbed is played again, and must at last lie within tolerance and hiccups together.
 
+#![expect(clippy::print_stdout, reason = "it says what was seen of each law")]
+
 use std::fmt;
 use std::time::Duration;
 

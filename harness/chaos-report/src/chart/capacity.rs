@@ -138,15 +138,12 @@ impl Chart<'_> {
         frame.end_group();
         for probe in &self.probes {
             frame.begin_group("probe", &title(probe));
-            match place(probe) {
-                Some(point) => {
-                    let (shape, ink, _) = look(probe.outcome);
-                    frame.sign_at(point, shape, ink)?;
-                }
-                None => {
-                    let half = top / 120.0;
-                    frame.cap((probe.rate - half, probe.rate + half), 1, Ink::P95)?;
-                }
+            if let Some(point) = place(probe) {
+                let (shape, ink, _) = look(probe.outcome);
+                frame.sign_at(point, shape, ink)?;
+            } else {
+                let half = top / 120.0;
+                frame.cap((probe.rate - half, probe.rate + half), 1, Ink::P95)?;
             }
             frame.end_group();
         }
