@@ -382,7 +382,7 @@ fn bad_input_is_refused_before_anything_is_sent() {
         (vec!["--rate", "500"], "500/s"),
         (vec!["--rate", "0/s"], "--rate"),
         (vec!["-c", "0"], "--connections"),
-        (vec!["-n", "100"], "--rate"),
+        (vec!["-n", "0"], "--requests"),
         (vec!["-H", "nonsense"], "--header"),
         (vec!["--insecure"], "--insecure"),
         (vec!["--expect", "p95<=fast"], "--expect"),
