@@ -213,8 +213,7 @@ impl Drop for Engine {
     }
 }
 
-/// Tells what would keep every request from being sent: a
-/// certificate that is not to be believed. A target that does not answer is for the load to find.
+/// Tells what would keep every request from being sent: a certificate that is not to be believed. A target that does not answer is for the load to find.
 /// Blocks for some seconds at most.
 pub fn look(plan: &Plan, address: &Address) -> Result<(), EngineError> {
     Transport::new(address, &plan.target, &plan.load)?.look()?;

@@ -41,4 +41,5 @@ mod secrets;
 mod server;
 mod shared_rate;
 mod shop;
+mod skipping;
 mod traces;
