@@ -82,6 +82,20 @@ impl<C: Clone> Link<C> {
         std::future::pending().await
     }
 
+    /// Resolves when the keeper has given a connection up, whoever found it broken; never resolves once the
+    /// keeper is gone.
+    pub(crate) async fn given_up(&self, generation: u64) {
+        let mut current = self.current.clone();
+        let other = |linked: &Option<Linked<C>>| {
+            linked
+                .as_ref()
+                .is_none_or(|linked| linked.generation != generation)
+        };
+        if current.wait_for(other).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Says that a connection does not work.
     pub(crate) fn lost(&self, linked: &Linked<C>, reason: impl Into<String>) {
         self.broken.send_if_modified(|broken| {
@@ -266,6 +280,8 @@ impl Voice {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     /// Refuses some tries, then gives numbered connections.
@@ -321,6 +337,18 @@ mod tests {
         assert!(pauses.next() >= PAUSE_MAX);
         pauses.lived(Duration::from_secs(5));
         assert!(pauses.next() < PAUSE_MIN * 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_on_a_connection_hears_when_another_has_found_it_broken() {
+        let (mut link, _tries, _tasks) = keep(0);
+        let first = link.connected(0).await;
+        assert_eq!(link.given_up(first.generation).now_or_never(), None);
+        link.lost(&first, "reset");
+        link.given_up(first.generation).await;
+        let second = link.connected(first.generation).await;
+        link.given_up(first.generation).await;
+        assert_eq!(link.given_up(second.generation).now_or_never(), None);
     }
 
     #[tokio::test]

@@ -50,6 +50,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// What is added to the address: a dead peer is noticed after two missed beats of these seconds, a
 /// connection is open after so many milliseconds, and frames are small, since buffers hold 32 of them.
 const PARAMETERS: &str = "heartbeat=5&connection_timeout=1000&frame_max=16384";
+/// How often a connection of which nothing is heard is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the last words on a connection may take.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 
@@ -118,10 +120,11 @@ impl Part for Broker {
 
     async fn ended(&self, session: &Session) -> String {
         let mut events = session.connection.events_listener();
-        while let Some(event) = events.next().await {
-            match event {
-                Event::Error(error) => return error.to_string(),
-                Event::ConnectionBlocked(reason) => {
+        // What happened before there was a listener, and an end in order, are no events.
+        while session.connection.status().connected() {
+            match tokio::time::timeout(LOOK_EVERY, events.next()).await {
+                Ok(Some(Event::Error(error))) => return error.to_string(),
+                Ok(Some(Event::ConnectionBlocked(reason))) => {
                     tracing::warn!(part = Self::NAME, reason, "the broker takes no messages");
                 }
                 _ => {}

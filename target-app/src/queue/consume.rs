@@ -1,7 +1,8 @@
 //! Takes messages from the queue in small batches and acknowledges what was dealt with.
 //!
 //! Invariant: a message is acknowledged only after its receiver has settled it; what was delivered and
-//! not acknowledged when the connection ends is delivered again.
+//! not acknowledged when the connection ends is delivered again. Nothing of a connection is waited for
+//! once it was given up, not even that its last batch is settled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +87,13 @@ impl<R: Receiver> Consumer<R> {
                 linked = self.queue.connected(seen) => linked,
             };
             seen = linked.generation;
-            match self.consume(&linked.connection, &mut stop).await {
+            let consumed = tokio::select! {
+                consumed = self.consume(&linked.connection, &mut stop) => consumed,
+                // Whatever it waits for: an acknowledgement that is under way when the connection ends may
+                // never come to an end itself.
+                () = self.queue.given_up(seen) => continue,
+            };
+            match consumed {
                 Ok(()) => break,
                 Err(error) => self.queue.lost(&linked, error.to_string()),
             }

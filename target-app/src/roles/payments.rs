@@ -184,7 +184,9 @@ async fn find(database: &Database, key: &str) -> Result<Option<Charge>, ApiError
     Ok(charge.fetch_optional(database.reader()).await?)
 }
 
-// One statement that inserts or finds: two instances with the same key at once get the same row.
+// Inserts or finds: two instances with the same key at once get the same row. No single statement does
+// both: where it names the key as the one thing that may be there already, `PostgreSQL` refuses a row
+// whose `charge_id` another writes at this moment, and the bank gives all who ask with one key the same.
 async fn write(
     database: &Database,
     key: &str,
@@ -201,11 +203,11 @@ async fn write(
     let charge = sqlx::query_as(
         "INSERT INTO charges (request_key, charge_id, order_id, shopper_id, amount, card, state, reason, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (request_key) DO UPDATE SET request_key = excluded.request_key
+         ON CONFLICT DO NOTHING
          RETURNING charge_id, order_id, shopper_id, amount, card, state, reason",
     )
     .bind(key)
-    .bind(id)
+    .bind(&id)
     .bind(&wish.order_id)
     .bind(&wish.shopper_id)
     .bind(wish.amount)
@@ -213,7 +215,16 @@ async fn write(
     .bind(state)
     .bind(reason)
     .bind(clock::now_ms());
-    Ok(charge.fetch_one(database.writer()).await?)
+    if let Some(charge) = charge.fetch_optional(database.writer()).await? {
+        return Ok(charge);
+    }
+    let there = find(database, key).await?;
+    there.ok_or_else(|| known_under_another_key("charge", &id))
+}
+
+// The bank has said under two keys that the same money moved.
+fn known_under_another_key(kind: &str, id: &str) -> ApiError {
+    ApiError::internal(format!("the bank's {kind} `{id}` stands under another key"))
 }
 
 async fn show(

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use lapin::options::{BasicGetOptions, BasicPublishOptions, QueuePurgeOptions};
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, QueueDeclareOptions, QueuePurgeOptions,
+};
+use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
@@ -86,6 +89,15 @@ impl Broker {
         let options = BasicPublishOptions::default();
         let sent = channel.basic_publish(exchange, key, options, body.as_bytes(), properties);
         sent.await.unwrap().await.unwrap();
+    }
+
+    /// How many messages wait for how many consumers in the queue of notifications, as a text.
+    pub(crate) async fn depth(&self) -> String {
+        let (_connection, channel) = self.connect().await.unwrap();
+        let options = QueueDeclareOptions::default().passive();
+        let none = FieldTable::default();
+        let queue = channel.queue_declare("notifications".into(), options, none);
+        format!("{:?}", queue.await)
     }
 
     /// Takes the oldest message of a queue.

@@ -1,12 +1,13 @@
 //! Events on their way through a real broker that is stopped, killed, and given poison.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::audit::read;
-use crate::broker::broker;
+use crate::broker::{Broker, broker};
 use crate::client::Client;
 use crate::journeys::notified;
 use crate::server::free_ports;
@@ -26,7 +27,12 @@ async fn shop_with(url: &str) -> Shop {
 }
 
 /// Waits until something is so.
-pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, so: impl AsyncFnMut() -> bool) {
+    assert!(came(so).await, "it never came that {what}");
+}
+
+// Whether something is so within a minute.
+async fn came(mut so: impl AsyncFnMut() -> bool) -> bool {
     let waiting = async {
         while !so().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -34,7 +40,7 @@ pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     };
     tokio::time::timeout(Duration::from_mins(1), waiting)
         .await
-        .unwrap_or_else(|_| panic!("it never came that {what}"));
+        .is_ok()
 }
 
 async fn connected(client: &Client) {
@@ -92,21 +98,48 @@ impl Buying {
 }
 
 // Every order is told once, as the book of notifications has it.
-async fn all_notified_once(shop: &Shop, mut bought: Vec<String>) {
-    let mut seen = Vec::new();
-    until("all are notified", async || {
-        let book = read(&shop.notifications).await;
-        seen = book.get("delivery").cloned().unwrap_or_default();
-        seen.len() >= bought.len()
-    })
-    .await;
-    let mut told: Vec<&str> = seen
-        .iter()
-        .map(|it| it["order"].as_str().unwrap())
-        .collect();
-    told.sort_unstable();
+async fn all_notified_once(shop: &Shop, broker: &Broker, mut bought: Vec<String>) {
     bought.sort_unstable();
+    let mut told = Vec::new();
+    let all = came(async || {
+        told = orders_told(shop).await;
+        told.len() >= bought.len()
+    });
+    if !all.await {
+        let missing: Vec<&String> = bought.iter().filter(|it| !told.contains(it)).collect();
+        let place = whereabouts(shop, broker).await;
+        panic!("never notified: {missing:?} of {}; {place}", bought.len());
+    }
     assert_eq!(told, bought);
+}
+
+async fn orders_told(shop: &Shop) -> Vec<String> {
+    let mut book = read(&shop.notifications).await;
+    let deliveries = book.remove("delivery").unwrap_or_default();
+    let order = |it: &Value| it["order"].as_str().unwrap().to_owned();
+    let mut told: Vec<String> = deliveries.iter().map(order).collect();
+    told.sort_unstable();
+    told
+}
+
+// Where events are that did not arrive: in the outbox, in the broker, or with the consumer.
+async fn whereabouts(shop: &Shop, broker: &Broker) -> String {
+    let waiting: Vec<(String, i64)> = sqlx::query_as("SELECT payload, claimed_until FROM outbox")
+        .fetch_all(&shop.book("orders").await)
+        .await
+        .unwrap();
+    let mut told = format!("outbox: {waiting:?}; broker: {}", broker.depth().await);
+    for client in [&shop.orders[0], &shop.orders[1], &shop.notifications] {
+        let text = client.get("/metrics").await.expect(200).text;
+        let about = |line: &&str| {
+            ["queue_", "part_", "outbox_", "notifications_"]
+                .iter()
+                .any(|start| line.starts_with(start))
+        };
+        let lines: Vec<&str> = text.lines().filter(about).collect();
+        write!(told, "; {}: {}", client.address(), lines.join(", ")).unwrap();
+    }
+    told
 }
 
 #[tokio::test]
@@ -160,7 +193,7 @@ async fn a_broker_stopped_under_check_outs_harms_none_and_every_event_arrives_on
     }
     broker.start().await;
     bought_more(&shop, 10).await;
-    all_notified_once(&shop, buying.end().await).await;
+    all_notified_once(&shop, &broker, buying.end().await).await;
     shop.close().await;
 }
 
@@ -178,7 +211,7 @@ async fn a_broker_killed_under_check_outs_loses_nothing_it_had_confirmed() {
         bought_more(&shop, 10).await;
         broker.start().await;
     }
-    all_notified_once(&shop, buying.end().await).await;
+    all_notified_once(&shop, &broker, buying.end().await).await;
     shop.close().await;
 }
 
@@ -263,6 +296,29 @@ async fn a_consumer_killed_before_it_acknowledged_leaves_the_events_to_the_next(
         "{:?}",
         begun.elapsed()
     );
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_leaves_a_connection_that_is_lost_whatever_it_waits_for() {
+    let Some(mut broker) = broker().await else {
+        return;
+    };
+    let shop = shop_with(&broker.url()).await;
+    let notifications = &shop.notifications;
+    connected(notifications).await;
+    // Nobody else can write to its book, so it has the event and does not come to acknowledge it.
+    let book = shop.book("notifications").await;
+    let lock = book.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let shopper = shop.gateway.logged_in(1).await;
+    let order = buy(&shopper, "key").await;
+    let delivered = async || notifications.metric("queue_consumed_total").await;
+    until("the event is delivered", async || delivered().await == 1).await;
+    broker.kill();
+    broker.start().await;
+    until("it comes again", async || delivered().await > 1).await;
+    lock.rollback().await.unwrap();
+    notified(notifications, &order, 1).await;
     shop.close().await;
 }
 

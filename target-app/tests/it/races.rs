@@ -138,6 +138,47 @@ async fn an_order_asked_for_and_given_up_at_once_holds_all_or_nothing() {
     shop.close().await;
 }
 
+on_each_kind!(money_moves_once_for_a_key_and_all_who_ask_at_once_hear_so);
+async fn money_moves_once_for_a_key_and_all_who_ask_at_once_hear_so() {
+    let shop = Shop::open().await;
+    let second = Process::start("payments", &shop.settings()).await;
+    let payments = [shop.payments.clone(), second.client.clone()];
+    for round in 0..10 {
+        let (order, key) = (format!("o-{round}"), format!("charge-{round}"));
+        let wish =
+            json!({ "order_id": order, "shopper_id": "s", "amount": 990, "card": "card-demo" });
+        let charge = one_answer(&payments, "/charges", &key, &wish).await;
+        let wish = json!({ "order_id": order, "charge_id": charge["charge_id"] });
+        one_answer(&payments, "/refunds", &format!("refund-{round}"), &wish).await;
+    }
+    let moved = read(&shop.bank).await;
+    assert_eq!((moved["charge"].len(), moved["refund"].len()), (10, 10));
+    shop.close().await;
+}
+
+// The answer that all get who ask for the same with the same key at once, none of whom is put off.
+async fn one_answer(callers: &[Client], path: &str, key: &str, wish: &Value) -> Value {
+    let answers = at_once(callers, 24, |caller, _| {
+        let (caller, path, wish) = (
+            caller.with("idempotency-key", key),
+            path.to_owned(),
+            wish.clone(),
+        );
+        async move {
+            let reply = caller.post(&path, wish).await;
+            (reply.status.as_u16(), reply.json())
+        }
+    })
+    .await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.0 == 200 && *answer == answers[0]),
+        "{path}: {answers:?}"
+    );
+    answers[0].1.clone()
+}
+
 on_each_kind!(a_cart_is_sold_once_and_as_it_was);
 async fn a_cart_is_sold_once_and_as_it_was() {
     let shop = Shop::open().await;

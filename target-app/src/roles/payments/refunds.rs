@@ -164,7 +164,7 @@ async fn charged(database: &Database, wish: &RefundWish) -> Result<Option<i64>, 
     .await
 }
 
-// One statement that inserts or finds, as for charges.
+// Inserts or finds, as for charges.
 async fn write(
     database: &Database,
     key: &str,
@@ -174,14 +174,18 @@ async fn write(
     let refund = sqlx::query_as(
         "INSERT INTO refunds (request_key, refund_id, charge_id, order_id, amount, created_at)
          VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (request_key) DO UPDATE SET request_key = excluded.request_key
+         ON CONFLICT DO NOTHING
          RETURNING refund_id, charge_id, order_id, amount, created_at",
     )
     .bind(key)
-    .bind(back.id)
+    .bind(&back.id)
     .bind(back.charge)
     .bind(order_id)
     .bind(back.amount)
     .bind(clock::now_ms());
-    Ok(refund.fetch_one(database.writer()).await?)
+    if let Some(refund) = refund.fetch_optional(database.writer()).await? {
+        return Ok(refund);
+    }
+    let there = find(database, key).await?;
+    there.ok_or_else(|| super::known_under_another_key("refund", &back.id))
 }
