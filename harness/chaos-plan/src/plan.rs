@@ -26,8 +26,9 @@ pub use load::{
 };
 pub use search::{Role, Search, Segment};
 pub use target::{
-    Audit, AuditSource, Description, Holding, HttpVersion, Limits, Ready, Restart, RestartPolicy,
-    Running, Service, StopSignal, Target,
+    Audit, AuditSource, Cluster, Description, Door, Find, Holding, HttpVersion, Limits, Pods,
+    RANDOM, Ready, Restart, RestartPolicy, Running, Service, StopSignal, Target, Workload,
+    WorkloadKind, is_object_name,
 };
 
 /// A proven scenario; dereferences to its [`Resolved`] content.

@@ -10,13 +10,13 @@ use super::moments;
 use super::names::Unknown;
 use super::radius::{self, Hit};
 use super::target::Reach;
-use super::{Options, claims, names};
+use super::{Options, claims, cluster, names};
 use crate::diagnostic::{Diagnostics, SourceFile, Span, codes, quote};
 use crate::file::format::After;
 use crate::file::located::Located;
 use crate::file::scenario::{self, Scenario};
 use crate::plan::{
-    Claim, Expect, Fault, HowMany, Inject, KillSignal, Moment, Safety, Targets, When,
+    Claim, Expect, Fault, HowMany, Inject, KillSignal, Moment, PlatformName, Safety, Targets, When,
 };
 use crate::units::duration_to_text;
 
@@ -30,6 +30,7 @@ pub(super) struct Setting<'a> {
     pub(super) safety: Option<&'a Safety>,
     pub(super) claims: Option<&'a [Claim]>,
     pub(super) options: &'a Options,
+    pub(super) platform: PlatformName,
 }
 
 impl Setting<'_> {
@@ -117,6 +118,9 @@ fn draft<'a>(
         .inject
         .get()
         .map(|inject| injection(inject, setting.reach, problems));
+    if let (PlatformName::Kubernetes, Some(Some(inject))) = (setting.platform, &inject) {
+        cluster::check_fault(inject, given.inject.span, problems);
+    }
     let lasts = lasts(given, problems);
     let scale = setting.options.time_scale;
     let at = given

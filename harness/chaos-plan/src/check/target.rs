@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::parts::{self, Taken};
 use super::services::Checker;
-use super::{Library, SourceFile, audit, names};
+use super::{Library, SourceFile, audit, cluster, names};
 use crate::diagnostic::{Code, Diagnostics, Span, codes, quote};
 use crate::file::format::{Text, Url};
 use crate::file::located::{Located, Map, Optional};
@@ -222,6 +222,7 @@ pub(super) fn describe(
     }
     parts::check(&target.parts, (services, taken), platform, problems);
     let audit = audit::resolve(&target.audit, &known, problems);
+    let cluster = cluster::of_target(&target, asked, platform, problems);
     let plan = || {
         Some(Target::Deploy(Description {
             name: name?.to_owned(),
@@ -230,6 +231,7 @@ pub(super) fn describe(
             parts: taken.map(|taken| taken.name.to_owned()),
             services: plans?,
             audit: audit.clone()?,
+            kubernetes: cluster.clone()?,
         }))
     };
     Reach {

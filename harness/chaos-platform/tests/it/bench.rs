@@ -68,6 +68,7 @@ impl Bench {
             parts: None,
             services: vec![service("front", &["api"]), service("api", &[])],
             audit: None,
+            kubernetes: None,
         };
         let bench = Self {
             folder: TempDir::new().expect("a folder"),
@@ -192,6 +193,7 @@ fn service(name: &str, calls: &[&str]) -> Service {
         env: env.collect(),
         labels: BTreeMap::new(),
         limits: Limits::default(),
+        pods: None,
     }
 }
 
