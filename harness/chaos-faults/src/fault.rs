@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chaos_plan::plan::{Fault, Inject};
+use chaos_plan::plan::{Fault, Inject, PlatformName};
 use chaos_platform::{Act, Capability, InstanceRef, Probe};
 use serde::Serialize;
 
@@ -29,9 +29,9 @@ pub struct Description {
 }
 
 /// What a fault is made of once its targets are known.
-pub fn breakage(fault: &Fault, targets: &[InstanceRef]) -> Breakage {
+pub fn breakage(fault: &Fault, platform: PlatformName, targets: &[InstanceRef]) -> Breakage {
     match &fault.inject {
-        Inject::Kill { signal, .. } => kill::breakage(*signal, targets),
+        Inject::Kill { signal, .. } => kill::breakage(*signal, platform, targets),
         Inject::Pause { .. } => pause::breakage(targets),
         Inject::Stop { .. } => stop::breakage(targets),
         Inject::Restart { pause_between, .. } => restart::breakage(*pause_between, targets),
@@ -48,9 +48,10 @@ pub fn needs(inject: &Inject) -> &'static [Capability] {
     }
 }
 
-/// How it works, in words.
-pub fn describe(inject: &Inject) -> Description {
+/// How it works on a platform, in words.
+pub fn describe(inject: &Inject, platform: PlatformName) -> Description {
     match inject {
+        Inject::Kill { .. } if platform == PlatformName::Kubernetes => kill::OF_A_POD,
         Inject::Kill { .. } => kill::DESCRIPTION,
         Inject::Pause { .. } => pause::DESCRIPTION,
         Inject::Stop { .. } => stop::DESCRIPTION,

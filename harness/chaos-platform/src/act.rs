@@ -19,6 +19,12 @@ pub struct InstanceRef {
 pub enum Act {
     /// Sends a signal to the instance's own process.
     Signal { target: InstanceRef, signal: Signal },
+    /// Deletes the object that the instance runs in: what owns it makes another. It is asked to end and
+    /// killed after `grace_s` seconds; `None` is its own grace, 0 kills at once.
+    Delete {
+        target: InstanceRef,
+        grace_s: Option<u32>,
+    },
     /// Ends the instance in order, and does not start it again until that is undone.
     Hold { target: InstanceRef },
     /// Ends the instance in order, starts it again and waits until it is ready.
@@ -26,6 +32,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// The life it is done to.
+    pub fn target(&self) -> &InstanceRef {
+        match self {
+            Self::Signal { target, .. }
+            | Self::Delete { target, .. }
+            | Self::Hold { target }
+            | Self::Restart { target } => target,
+        }
+    }
+
     /// What a platform must be able to do for this act.
     pub fn needs(&self) -> Capability {
         match self {
@@ -33,7 +49,7 @@ impl Act {
                 signal: Signal::Stop,
                 ..
             } => Capability::Freeze,
-            Self::Signal { .. } => Capability::Kill,
+            Self::Signal { .. } | Self::Delete { .. } => Capability::Kill,
             Self::Hold { .. } | Self::Restart { .. } => Capability::Hold,
         }
     }

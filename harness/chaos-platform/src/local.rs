@@ -5,7 +5,6 @@
 //! `limits` of a service are not enforced here: they are what its use is compared with.
 //! Invariant: a process is signalled only after it was identified as the life that was meant.
 
-mod clock;
 mod deploy;
 mod family;
 mod group;
@@ -14,7 +13,6 @@ mod instance;
 mod launch;
 mod logs;
 mod mark;
-mod observer;
 mod ports;
 mod power;
 pub mod process;
@@ -44,13 +42,13 @@ use tokio_util::task::TaskTracker;
 pub use mark::{INSTANCE, RUN};
 
 use self::family::Family;
-use self::observer::Observer;
 use self::ports::Ports;
 use self::power::Power;
 use self::process::ProcessId;
 use self::supervisor::{Shared, Status};
 use crate::act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
 use crate::observation::Observation;
+use crate::observer::Observer;
 use crate::platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
@@ -253,7 +251,7 @@ impl Platform for LocalPlatform {
         self.deploy_all().await
     }
 
-    async fn instances(&self) -> Vec<InstanceState> {
+    async fn instances(&self) -> Result<Vec<InstanceState>, PlatformError> {
         let state = |member: &Member| {
             let target = member.target();
             let status = member.status.borrow();
@@ -263,11 +261,11 @@ impl Platform for LocalPlatform {
                 pid: status.process.as_ref().map(|process| process.pid),
             }
         };
-        self.members.iter().map(state).collect()
+        Ok(self.members.iter().map(state).collect())
     }
 
     async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError> {
-        let (Act::Signal { target, .. } | Act::Hold { target } | Act::Restart { target }) = act;
+        let target = act.target();
         let process = self.living(target)?;
         let instance = target.instance.clone();
         let step = match act {
@@ -277,6 +275,7 @@ impl Platform for LocalPlatform {
             } => UndoStep::Resume { instance, process },
             Act::Hold { .. } => UndoStep::Release { instance },
             Act::Signal { .. } | Act::Restart { .. } => UndoStep::Nothing { instance },
+            Act::Delete { .. } => return Err(no_object(target)),
         };
         Ok(Undo {
             version: undo::VERSION,
@@ -290,6 +289,7 @@ impl Platform for LocalPlatform {
             Act::Signal { target, signal } => self.send(target, *signal),
             Act::Hold { target } => self.hold(target),
             Act::Restart { target } => self.restart_one(target).await,
+            Act::Delete { target, .. } => Err(no_object(target)),
         }
     }
 
@@ -335,6 +335,13 @@ impl Platform for LocalPlatform {
 
     async fn teardown(&mut self) -> Vec<String> {
         self.teardown_all().await
+    }
+}
+
+/// A process has no object that somebody else would replace.
+fn no_object(target: &InstanceRef) -> PlatformError {
+    PlatformError::Unable {
+        act: format!("delete `{}`", target.instance),
     }
 }
 

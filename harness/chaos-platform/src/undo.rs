@@ -3,8 +3,11 @@
 //! Invariant: reverting is idempotent and compare-and-swap. It restores only what is still as we
 //! set it and bears nobody else's mark; anything else is left and said so.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use crate::kubernetes::Applied;
 use crate::local::process::ProcessId;
 
 /// Version of the data; a reader refuses any other.
@@ -31,7 +34,12 @@ pub enum UndoStep {
     },
     /// Let an instance that is kept away start again.
     Release { instance: String },
+    /// Remove from a cluster what was applied for a run.
+    Remove(Applied),
 }
+
+/// Limit of an undo that only has to be asked for.
+const ASKED: Duration = Duration::from_secs(5);
 
 impl Undo {
     /// The instance it is about: undos of one target must run newest first.
@@ -40,6 +48,20 @@ impl Undo {
             UndoStep::Nothing { instance }
             | UndoStep::Resume { instance, .. }
             | UndoStep::Release { instance } => instance,
+            UndoStep::Remove(applied) => &applied.place.namespace,
+        }
+    }
+
+    /// Whether it takes back a deploy, not a fault.
+    pub fn is_of_deploy(&self) -> bool {
+        matches!(self.step, UndoStep::Remove(_))
+    }
+
+    /// Longest time it may take.
+    pub fn limit(&self) -> Duration {
+        match &self.step {
+            UndoStep::Remove(_) => crate::kubernetes::REMOVED_WITHIN,
+            UndoStep::Nothing { .. } | UndoStep::Resume { .. } | UndoStep::Release { .. } => ASKED,
         }
     }
 }
@@ -95,5 +117,6 @@ pub async fn revert(undo: &Undo) -> Reverted {
         UndoStep::Release { instance } => Reverted::Clean {
             proof: format!("whoever kept {instance} away is gone"),
         },
+        UndoStep::Remove(applied) => crate::kubernetes::remove(&undo.mark, applied).await,
     }
 }

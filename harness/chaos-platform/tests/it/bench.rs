@@ -278,7 +278,7 @@ impl Watcher {
 
 /// The current life of an instance.
 pub(crate) async fn life(platform: &impl Platform, instance: &str) -> InstanceRef {
-    let instances = platform.instances().await;
+    let instances = platform.instances().await.expect("readable");
     instances
         .into_iter()
         .map(|state| state.target)

@@ -201,8 +201,14 @@ fn deploy(plan: &Plan) -> String {
 fn instance_change(change: &InstanceChange) -> Option<String> {
     let text = match change {
         InstanceChange::Started { incarnation, .. } if *incarnation <= 1 => return None,
-        InstanceChange::Started { incarnation, .. } => {
-            format!("started again, incarnation {incarnation}")
+        InstanceChange::Started {
+            incarnation, place, ..
+        } => {
+            let place = place.as_ref().map(|place| format!(", {}", clean(place)));
+            format!(
+                "started again, incarnation {incarnation}{}",
+                place.unwrap_or_default()
+            )
         }
         InstanceChange::Ready => "ready".to_owned(),
         InstanceChange::Unready { why } => format!("not ready: {}", clean(why)),

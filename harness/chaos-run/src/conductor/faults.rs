@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
-use chaos_plan::plan::{Inject, KillSignal, Moment, Service, Target};
+use chaos_plan::plan::{Inject, KillSignal, Moment, PlatformName, Service, Target};
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
 
@@ -12,6 +12,8 @@ use super::{ActiveFault, Conductor};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
 
+/// Longest grace of a pod that is asked to end: it is the pod's own, and not in the plan.
+const POD_GRACE: Duration = Duration::from_secs(90);
 /// What a process may take to go after SIGKILL.
 const KILLED: Duration = Duration::from_secs(3);
 
@@ -48,6 +50,7 @@ impl Conductor<'_> {
             platform: platform.as_ref(),
             safety: &plan.safety,
             seed: plan.seed,
+            runs_on: plan.platform,
             grace: self.grace(fault),
             stopping: &stopping,
         };
@@ -93,6 +96,7 @@ impl Conductor<'_> {
                 ..
             }
             | Inject::Pause { .. } => Duration::ZERO,
+            Inject::Kill { .. } if self.plan.platform == PlatformName::Kubernetes => POD_GRACE,
             Inject::Kill { .. } => service.stop,
             Inject::Stop { .. } => service.stop + KILLED,
             Inject::Restart { pause_between, .. } => {

@@ -43,6 +43,7 @@ pub(super) fn deploy(args: &DeployArgs, output: &Output) -> Result<u8, Failure> 
             ),
         ));
     }
+    let cluster = super::cluster::of(&plan, &args.cluster)?;
     if args.detach {
         return detach(args, &plan.name, output);
     }
@@ -58,6 +59,7 @@ pub(super) fn deploy(args: &DeployArgs, output: &Output) -> Result<u8, Failure> 
     };
     let mut config = run::config(&args.out, name, Arc::clone(&plan))?;
     config.hold = true;
+    config.cluster = cluster;
     let mut holding = Holding {
         progress: Progress::new(output.clone(), plan, false),
         output: output.clone(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets};
+use chaos_plan::plan::{HowMany, Inject, KillSignal, PlatformName, Targets};
 use chaos_record::exit;
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ fn faults() -> Vec<Value> {
         },
     ];
     kinds.iter().map(|inject| {
-        let words = chaos_faults::fault::describe(inject);
+        let words = chaos_faults::fault::describe(inject, PlatformName::Local);
         json!({ "name": inject.kind(), "about": format!("{}; undo: {}; proof: {}", words.act, words.undo, words.proof), "where": "local" })
     }).collect()
 }

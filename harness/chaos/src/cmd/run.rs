@@ -23,7 +23,9 @@ const HANGING_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &RunArgs, output: &Output) -> Result<u8, Failure> {
     let plan = Arc::new(super::plan_of(&args.scenario, output)?);
-    let config = config(&args.out, run_name(&plan.name)?, Arc::clone(&plan))?;
+    let cluster = super::cluster::of(&plan, &args.cluster)?;
+    let mut config = config(&args.out, run_name(&plan.name)?, Arc::clone(&plan))?;
+    config.cluster = cluster;
     let out = config.out.clone();
     let mut progress = Progress::new(output.clone(), plan, args.json);
     progress.opening(&config.run);
@@ -145,6 +147,7 @@ pub(super) fn config(
         command: std::env::args().collect(),
         host: host(),
         hold: false,
+        cluster: None,
     })
 }
 
