@@ -149,6 +149,9 @@ pub enum PlatformError {
     NoAnswer { service: String, why: String },
     #[error("{act}: {why}")]
     Cluster { act: String, why: String },
+    /// Nobody answered, or only to say that it cannot now: the same may succeed later.
+    #[error("{act}: {why}")]
+    Unreachable { act: String, why: String },
     #[error("{act}: this platform cannot do that")]
     Unable { act: String },
 }

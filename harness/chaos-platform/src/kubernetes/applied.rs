@@ -36,13 +36,22 @@ pub struct Applied {
     pub kinds: Vec<ApiResource>,
 }
 
-/// Removes what bears the mark of the run, waits until it is gone and gives the lease back.
+/// Removes what bears the mark of the run, waits until it is gone and gives the lease back. Tried again
+/// as long as the API server does not answer and there is time.
 pub(crate) async fn remove(run: &str, applied: &Applied) -> Reverted {
-    match try_remove(run, applied).await {
-        Ok(done) => done,
-        Err(error) => Reverted::Failed {
-            why: format!("failed to {error}; by hand: {}", by_hand(run, applied)),
-        },
+    let deadline = Instant::now() + WAIT;
+    loop {
+        let error = match try_remove(run, applied, deadline).await {
+            Ok(done) => return done,
+            Err(error) => error,
+        };
+        let may_pass = matches!(error, PlatformError::Unreachable { .. });
+        if !may_pass || Instant::now() >= deadline {
+            return Reverted::Failed {
+                why: format!("failed to {error}; by hand: {}", by_hand(run, applied)),
+            };
+        }
+        sleep(LOOK).await;
     }
 }
 
@@ -68,18 +77,21 @@ fn by_hand(run: &str, applied: &Applied) -> String {
     format!("`kubectl --context {context} -n {namespace} delete {kinds},lease -l {RUN}={run}`")
 }
 
-async fn try_remove(run: &str, applied: &Applied) -> Result<Reverted, PlatformError> {
+async fn try_remove(
+    run: &str,
+    applied: &Applied,
+    deadline: Instant,
+) -> Result<Reverted, PlatformError> {
     let place = &applied.place;
     let client = place.reach().await?;
     if applied.namespace {
-        return remove_namespace(&client, place, run).await;
+        return remove_namespace(&client, place, run, deadline).await;
     }
     let mut removed = 0;
     // All are asked to go before any is waited for.
     for kind in &applied.kinds {
         removed += remove_kind(&client, place, kind, run).await?;
     }
-    let deadline = Instant::now() + WAIT;
     for kind in &applied.kinds {
         wait_for_kind(&client, place, kind, run, deadline).await?;
     }
@@ -99,6 +111,7 @@ async fn remove_namespace(
     client: &Client,
     place: &Place,
     run: &str,
+    deadline: Instant,
 ) -> Result<Reverted, PlatformError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let name = &place.namespace;
@@ -121,7 +134,6 @@ async fn remove_namespace(
         let parameters = only(found.metadata.uid.as_deref(), None);
         place.answer(&act, api.delete(name, &parameters)).await?;
     }
-    let deadline = Instant::now() + WAIT;
     loop {
         let Some(still) = place.answer(&act, api.get_opt(name)).await? else {
             return Ok(Reverted::Restored { proof: gone });
@@ -211,10 +223,7 @@ async fn remove_kind(
         match api.delete(name, &parameters).await {
             Ok(_) => removed += 1,
             Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => {
-                let why = place.said(&error);
-                return Err(PlatformError::Cluster { act, why });
-            }
+            Err(error) => return Err(place.failed(act, &error)),
         }
     }
     Ok(removed)
@@ -285,6 +294,33 @@ mod tests {
         assert!(how.words().contains(line), "{how:?}");
         let how = remove("r1", &applied(false, &[])).await;
         assert!(how.words().contains("delete lease chaos`"), "{how:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_never_answers_is_given_up_in_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config");
+        // Nobody listens at port 1.
+        let text = r#"{ "clusters": [{ "name": "c", "cluster": { "server": "https://127.0.0.1:1" } }],
+            "users": [{ "name": "u", "user": { "token": "s3cret" } }],
+            "contexts": [{ "name": "test", "context": { "cluster": "c", "user": "u" } }] }"#;
+        std::fs::write(&path, text).expect("ours");
+        let mut applied = applied(true, &[]);
+        applied.place.kubeconfig = vec![path];
+        applied.place.server = "https://127.0.0.1:1".to_owned();
+        let begun = Instant::now();
+        let how = remove("r1", &applied).await;
+        assert!(
+            begun.elapsed() >= WAIT && begun.elapsed() < REMOVED_WITHIN,
+            "{:?}",
+            begun.elapsed()
+        );
+        let words = how.words();
+        assert!(
+            !how.is_clean() && words.contains("delete namespace shop`"),
+            "{words}"
+        );
+        assert!(!words.contains("s3cret"), "{words}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ const LOG_LINES: i64 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Progress {
     pub(super) wanted: i32,
+    /// Pods that there are, whatever their state.
+    pub(super) made: i32,
     pub(super) ready: i32,
     /// The controller has seen the last change, and no pod of an older version is left.
     pub(super) current: bool,
@@ -158,9 +160,14 @@ impl KubernetesPlatform {
         loop {
             let mut missing = None;
             let mut ready = 0;
+            let mut short = Vec::new();
             for workload in workloads {
-                let progress = self.progress(workload).await?;
+                let told = self.progress_if_told(workload).await?;
+                let progress = told.unwrap_or_default();
                 ready += progress.ready;
+                if told.is_some() && progress.made < progress.wanted {
+                    short.push(workload.name.as_str());
+                }
                 if !progress.is_up() {
                     missing = missing.or(Some((workload, progress)));
                 }
@@ -169,7 +176,10 @@ impl KubernetesPlatform {
                 return Ok(());
             };
             if applied {
-                self.fail_if_stuck(&mut stuck).await?;
+                match self.fail_if_stuck(&mut stuck, &short).await {
+                    Ok(()) | Err(PlatformError::Unreachable { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
             if ready > last.0 {
                 tracing::info!(ready, waiting_for = %workload, "pods are ready");
@@ -179,6 +189,18 @@ impl KubernetesPlatform {
                 return Err(self.too_late(workload, progress, applied).await);
             }
             sleep(LOOK).await;
+        }
+    }
+
+    /// The same, where an API server that is away for a moment is waited for: nothing is known then.
+    pub(super) async fn progress_if_told(
+        &self,
+        workload: &Workload,
+    ) -> Result<Option<Progress>, PlatformError> {
+        match self.progress(workload).await {
+            Ok(progress) => Ok(Some(progress)),
+            Err(PlatformError::Unreachable { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -204,6 +226,7 @@ impl KubernetesPlatform {
     async fn fail_if_stuck(
         &self,
         stuck: &mut BTreeMap<String, Instant>,
+        short: &[&str],
     ) -> Result<(), PlatformError> {
         let pods = self.all_pods().await?;
         let mut found: Vec<(String, Trouble)> = pods
@@ -211,7 +234,12 @@ impl KubernetesPlatform {
             .filter_map(|pod| Some((pod.metadata.name.clone()?, trouble::of_pod(pod)?)))
             .collect();
         let events = self.warnings().await?;
-        let of_events = events.iter().filter_map(trouble::of_event);
+        // An event stays when what it tells of is long over.
+        let still = events.iter().filter(|event| {
+            let name = event.involved_object.name.as_deref().unwrap_or_default();
+            short.iter().any(|workload| name.starts_with(workload))
+        });
+        let of_events = still.filter_map(trouble::of_event);
         found.extend(of_events.map(|trouble| (trouble.why.clone(), trouble)));
         stuck.retain(|name, _| found.iter().any(|(other, _)| other == name));
         for (name, trouble) in found {
@@ -328,6 +356,7 @@ fn of_deployment(found: &Deployment) -> Progress {
     let status = found.status.clone().unwrap_or_default();
     Progress {
         wanted,
+        made: status.replicas.unwrap_or(0),
         ready: status.ready_replicas.unwrap_or(0),
         current: status.observed_generation >= found.metadata.generation
             && status.updated_replicas.unwrap_or(0) >= wanted
@@ -344,6 +373,7 @@ fn of_stateful_set(found: &StatefulSet) -> Progress {
     let status = found.status.clone().unwrap_or_default();
     Progress {
         wanted,
+        made: status.replicas,
         ready: status.ready_replicas.unwrap_or(0),
         current: status.observed_generation >= found.metadata.generation
             && status.updated_replicas.unwrap_or(0) >= wanted,

@@ -98,19 +98,34 @@ impl Place {
         act: &str,
         asking: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, PlatformError> {
-        let why = match timeout(limit, asking).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => self.said(&error),
-            Err(_) => format!(
-                "{} gave no answer within {} s",
-                self.server,
-                limit.as_secs()
-            ),
+        let act = act.to_owned();
+        match timeout(limit, asking).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(act, &error)),
+            Err(_) => {
+                let why = format!(
+                    "{} gave no answer within {} s",
+                    self.server,
+                    limit.as_secs()
+                );
+                Err(PlatformError::Unreachable { act, why })
+            }
+        }
+    }
+
+    /// An error with what was tried: one that may pass by itself, or one that will not.
+    pub(super) fn failed(&self, act: String, error: &kube::Error) -> PlatformError {
+        let why = self.said(error);
+        let stays = match error {
+            kube::Error::Api(status) => status.code < 500 && status.code != 429,
+            kube::Error::Auth(_) => true,
+            _ => false,
         };
-        Err(PlatformError::Cluster {
-            act: act.to_owned(),
-            why,
-        })
+        if stays {
+            PlatformError::Cluster { act, why }
+        } else {
+            PlatformError::Unreachable { act, why }
+        }
     }
 
     /// What an error means here, and what to try.

@@ -106,7 +106,8 @@ impl KubernetesPlatform {
         loop {
             let mut progress = Vec::new();
             for workload in workloads {
-                progress.push((workload.to_string(), self.progress(workload).await?));
+                let told = self.progress_if_told(workload).await?;
+                progress.push((workload.to_string(), told.unwrap_or_default()));
             }
             let Some((first, _)) = progress.iter().find(|(_, progress)| !progress.is_up()) else {
                 return Ok(());

@@ -197,19 +197,13 @@ fn deploy(plan: &Plan) -> String {
     }
 }
 
-/// Starting for the first time and becoming ready is part of the deployment and told once, by it.
+/// Starting for the first time and becoming ready is part of the deployment and told once, by it;
+/// unless there is something to say of where.
 fn instance_change(change: &InstanceChange) -> Option<String> {
     let text = match change {
-        InstanceChange::Started { incarnation, .. } if *incarnation <= 1 => return None,
         InstanceChange::Started {
             incarnation, place, ..
-        } => {
-            let place = place.as_ref().map(|place| format!(", {}", clean(place)));
-            format!(
-                "started again, incarnation {incarnation}{}",
-                place.unwrap_or_default()
-            )
-        }
+        } => started(*incarnation, place.as_deref())?,
         InstanceChange::Ready => "ready".to_owned(),
         InstanceChange::Unready { why } => format!("not ready: {}", clean(why)),
         InstanceChange::Exited {
@@ -225,6 +219,16 @@ fn instance_change(change: &InstanceChange) -> Option<String> {
         InstanceChange::Down => "stays down".to_owned(),
     };
     Some(text)
+}
+
+fn started(incarnation: u32, place: Option<&str>) -> Option<String> {
+    let again = format!("started again, incarnation {incarnation}");
+    match (incarnation, place.map(clean)) {
+        (0 | 1, None) => None,
+        (0 | 1, Some(place)) => Some(format!("started, {place}")),
+        (_, None) => Some(again),
+        (_, Some(place)) => Some(format!("{again}, {place}")),
+    }
 }
 
 fn load_started(plan: &Plan, workers: usize) -> String {
@@ -300,5 +304,28 @@ fn fault_change(change: &FaultChange) -> String {
         }
         FaultChange::Undone { proof: read } => format!("undone ({})", proof(read)),
         FaultChange::UndoFailed { why } => format!("UNDO FAILED: {}", clean(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_is_told_only_where_a_place_is() {
+        let check = |incarnation, place: Option<&str>, expected: Option<&str>| {
+            let change = InstanceChange::Started {
+                incarnation,
+                pid: None,
+                address: String::new(),
+                place: place.map(str::to_owned),
+            };
+            assert_eq!(instance_change(&change).as_deref(), expected);
+        };
+        check(1, None, None);
+        check(1, Some("api-x on node1"), Some("started, api-x on node1"));
+        check(2, None, Some("started again, incarnation 2"));
+        let again = "started again, incarnation 2, api-y on node2";
+        check(2, Some("api-y on node2"), Some(again));
     }
 }
