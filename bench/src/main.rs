@@ -129,7 +129,6 @@ fn sit(arguments: &Arguments) -> Result<()> {
     let heading = Heading {
         day: Timestamp::now().to_zoned(TimeZone::UTC).date(),
         command: command(),
-        load_average: proc_files::load_average(),
     };
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("..")

@@ -72,6 +72,18 @@ impl Noise {
         };
     }
 
+    /// Whether the sitting can be believed, by what its own runs saw: nothing of what was before it counts.
+    pub(crate) fn remark(&self) -> String {
+        match (self.disturbed, self.runs) {
+            (_, 0) => String::new(),
+            (0, runs) => format!(" Other programs and the host disturbed none of the {runs} runs."),
+            (disturbed, runs) => format!(
+                "\n\n**The machine was not quiet: other programs or the host disturbed {disturbed} of {runs} runs. \
+                 The notes tell which tables are to be taken again.**"
+            ),
+        }
+    }
+
     /// The footnote of a table.
     pub(crate) fn footnote(&self) -> String {
         let percent = |share: f64| format!("{:.1} %", share * 100.0);
@@ -114,9 +126,15 @@ mod tests {
         let mut all = Noise::default();
         all.add(&look(start, 100, 0, Some(0)).until(&look(end, 110, 0, Some(10))));
         assert!(!all.footnote().contains("busy"), "{}", all.footnote());
+        assert_eq!(
+            all.remark(),
+            " Other programs and the host disturbed none of the 1 runs."
+        );
         all.add(&look(start, 100, 0, Some(0)).until(&look(end, 600, 5, Some(300))));
         let text = all.footnote();
         assert!(text.contains("busy in 1 of 2 runs"), "{text}");
+        let remark = all.remark();
+        assert!(remark.contains("disturbed 1 of 2 runs"), "{remark}");
         assert!(
             text.contains("50.0 % of a core") && text.contains("30.0 %"),
             "{text}"

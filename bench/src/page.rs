@@ -14,12 +14,7 @@ pub(crate) struct Heading {
     pub day: Date,
     /// As it was typed.
     pub command: String,
-    /// Before anything of ours ran.
-    pub load_average: Option<f64>,
 }
-
-/// More waiting than this before the sitting, and somebody else is at work.
-const LOAD_MAX: f64 = 0.5;
 
 pub(crate) fn markdown(heading: &Heading, sitting: &Sitting, sections: &[Section]) -> String {
     let mut parts = vec![introduction(heading, sitting)];
@@ -30,22 +25,14 @@ pub(crate) fn markdown(heading: &Heading, sitting: &Sitting, sections: &[Section
 fn introduction(heading: &Heading, sitting: &Sitting) -> String {
     let extent = sitting.extent;
     let cores = sitting.cores;
-    let load = heading.load_average.map_or_else(
-        || "the load before it is unknown".to_owned(),
-        |load| format!("load average before it {load:.2}"),
-    );
-    let busy = if heading.load_average.is_some_and(|load| load > LOAD_MAX) {
-        "\n\n**The machine was not quiet when this began: take these figures again.**"
-    } else {
-        ""
-    };
+    let noise = sitting.all_noise.borrow().remark();
     let versions = match sitting.versions() {
         none if none.is_empty() => none,
         known => format!("\n\nVersions: {known}."),
     };
     format!(
         "Measured on {} by `{}` on {}: {} of {} s (some of {} s), everybody once a round and in turns, server pinned to core {}, \
-         generator to core {}; {load}. Figures drift from sitting to sitting: compare those of one.{busy}{versions}",
+         generator to core {}. Figures drift from sitting to sitting: compare those of one.{noise}{versions}",
         heading.day,
         heading.command,
         machine::class(),
@@ -67,12 +54,12 @@ fn rounds(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::noise::Noise;
 
-    fn heading(load: f64) -> Heading {
+    fn heading() -> Heading {
         Heading {
             day: Date::constant(2026, 11, 21),
             command: "bench closed".to_owned(),
-            load_average: Some(load),
         }
     }
 
@@ -80,11 +67,7 @@ mod tests {
     fn date_command_and_versions_stand_beside_the_figures() {
         let sitting = Sitting::for_tests();
         sitting.note_version("wrk", "4.1.0".to_owned());
-        let page = markdown(
-            &heading(0.1),
-            &sitting,
-            &[Section::new("Speed", "One core.")],
-        );
+        let page = markdown(&heading(), &sitting, &[Section::new("Speed", "One core.")]);
         for expected in [
             "on 2026-11-21 by `bench closed`",
             "Versions: wrk 4.1.0.",
@@ -96,8 +79,15 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_beginning_is_told() {
-        let page = markdown(&heading(2.0), &Sitting::for_tests(), &[]);
+    fn runs_that_were_disturbed_are_told_and_not_what_was_before() {
+        let sitting = Sitting::for_tests();
+        sitting.all_noise.replace(Noise {
+            runs: 40,
+            disturbed: 3,
+            ..Noise::default()
+        });
+        let page = markdown(&heading(), &sitting, &[]);
         assert!(page.contains("**The machine was not quiet"), "{page}");
+        assert!(page.contains("3 of 40 runs"), "{page}");
     }
 }

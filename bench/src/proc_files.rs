@@ -68,12 +68,6 @@ pub(crate) fn cpu_pressure() -> Option<Duration> {
     Some(Duration::from_micros(total.trim().parse().ok()?))
 }
 
-/// The load average of the last minute.
-pub(crate) fn load_average() -> Option<f64> {
-    let text = fs::read_to_string("/proc/loadavg").ok()?;
-    text.split_ascii_whitespace().next()?.parse().ok()
-}
-
 /// Model name of the first core.
 pub(crate) fn cpu_model() -> Option<String> {
     let text = fs::read_to_string(Path::new("/proc/cpuinfo")).ok()?;

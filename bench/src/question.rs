@@ -92,6 +92,7 @@ impl Question {
         };
         output::progress(&format!("{name}: done in {} s", began.elapsed().as_secs()));
         let noise = sitting.noise.borrow();
+        sitting.all_noise.borrow_mut().add(&noise);
         if noise.runs > 0 {
             section.notes.push(noise.footnote());
         }

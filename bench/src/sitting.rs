@@ -40,6 +40,8 @@ pub(crate) struct Sitting {
     pub toolbox: Toolbox,
     /// What disturbed the runs of the question that is being answered.
     pub noise: RefCell<Noise>,
+    /// The same of the questions that were answered.
+    pub all_noise: RefCell<Noise>,
     versions: RefCell<BTreeMap<&'static str, String>>,
     folder: TempDir,
     interrupt: Interrupt,
@@ -53,6 +55,7 @@ impl Sitting {
             cores,
             toolbox,
             noise: RefCell::default(),
+            all_noise: RefCell::default(),
             versions: RefCell::default(),
             folder: TempDir::with_prefix("chaos-bench-").context("failed to make a folder")?,
             interrupt: Interrupt::listen(&ENDING)?,
@@ -119,6 +122,7 @@ impl Sitting {
             },
             toolbox: Toolbox::default(),
             noise: RefCell::default(),
+            all_noise: RefCell::default(),
             versions: RefCell::default(),
             folder: TempDir::new().unwrap(),
             interrupt: Interrupt::listen(&[]).unwrap(),

@@ -11,6 +11,7 @@
 mod embedded;
 mod entrance;
 mod migrate;
+mod room;
 mod server;
 mod watch;
 
@@ -117,6 +118,8 @@ pub(crate) struct Database {
     dialect: Dialect,
     /// Why the tables and first rows are not there yet, or nothing if they are.
     missing: Arc<watched::Sender<Option<String>>>,
+    /// Why nothing can be written to the file now, if that is so.
+    full: Arc<watched::Sender<Option<&'static str>>>,
 }
 
 impl Database {
@@ -141,6 +144,7 @@ impl Database {
                 .await
                 .map_err(|source| DatabaseError::Seed { file, source })?;
             tasks.start(|stop| database.clone().keep_log_short(stop));
+            tasks.start(|stop| database.clone().watch_room(folder.clone(), stop));
             return Ok(database);
         };
         let options = server::options(server, schema.name);
@@ -155,6 +159,7 @@ impl Database {
             missing: Arc::new(watched::Sender::new(Some(
                 "its tables are being made".to_owned(),
             ))),
+            full: Arc::default(),
         };
         let watch = watch::Watch::new(database.clone(), options, schema);
         tasks.start(|stop| watch.run(rows, stop));
@@ -175,6 +180,7 @@ impl Database {
             writer,
             dialect: Dialect::Sqlite,
             missing: Arc::new(watched::Sender::new(None)),
+            full: Arc::default(),
         })
     }
 
@@ -229,6 +235,9 @@ impl Database {
     pub(crate) async fn trouble(&self) -> Option<String> {
         if let Some(missing) = self.missing.borrow().as_deref() {
             return Some(format!("the database is not ready: {missing}"));
+        }
+        if let Some(reason) = *self.full.borrow() {
+            return Some(reason.to_owned());
         }
         let answers = tokio::time::timeout(PROBE_WAIT, self.answers()).await;
         (!matches!(answers, Ok(Ok(())))).then(|| "the database does not answer".to_owned())

@@ -1,4 +1,4 @@
-//! JSON log lines on standard output, filtered by `LOG_LEVEL` (default `info`).
+//! JSON log lines on standard output, filtered by `LOG_LEVEL` (default: [`USUAL`]).
 //!
 //! Lines of work that a request or an event caused say which: `trace_id`, `span_id`, `correlation`.
 //!
@@ -14,12 +14,15 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::http::context::Context;
 
+/// Where `LOG_LEVEL` says nothing. What these libraries say of a part that is away, again and again, we say once.
+const USUAL: &str = "info,lapin=off,sqlx_core::pool=off,sqlx::postgres::notice=off";
+
 /// Starts logging for this process; a second call changes nothing.
 pub(crate) fn start() {
     let filter = std::env::var("LOG_LEVEL")
         .ok()
         .and_then(|level| EnvFilter::try_new(level).ok())
-        .unwrap_or_else(|| EnvFilter::new("info"));
+        .unwrap_or_else(|| EnvFilter::new(USUAL));
     if tracing::subscriber::set_global_default(lines(filter, std::io::stdout)).is_err() {
         tracing::debug!("logging was already started by the program around the store");
     }

@@ -57,6 +57,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
     );
     section.tables.push(table(&looks));
     section.goals = goals(&looks);
+    section.notes.extend(judged(&finished.stdout));
     section.is_broken = finished.code != Some(0);
     if section.is_broken {
         section
@@ -133,6 +134,16 @@ fn table(looks: &[Look]) -> Table {
     table
 }
 
+/// `judged in 2.1s: 301.2 MB resident`: what the program says of judging the record afterwards.
+fn judged(printed: &str) -> Option<String> {
+    let said = printed
+        .lines()
+        .find_map(|line| line.strip_prefix("judged in "))?;
+    Some(format!(
+        "A record of all of it was judged in {said}, what was read of it included."
+    ))
+}
+
 fn growth(looks: &[Look], look: Look) -> f64 {
     look.megabytes / looks[SETTLED].megabytes
 }
@@ -163,7 +174,10 @@ mod tests {
         let printed = "running 1 test\n\
             test a ...    100 samples,   2880 s of load: 40.0 MB resident after 3s\n\
             \u{20}  200 samples,   5760 s of load: 50.0 MB resident after 6s\n\
-            \u{20}  300 samples,   8640 s of load: 53.0 MB resident after 9s\n";
+            \u{20}  300 samples,   8640 s of load: 53.0 MB resident after 9s\n\
+            \u{20}  300 samples,   8640 s of load read: 70.0 MB resident after 9s\n\
+            judged in 2.1s: 80.0 MB resident\n";
+        assert!(judged(printed).is_some_and(|note| note.contains("2.1s: 80.0 MB")));
         let looks: Vec<_> = printed.lines().filter_map(look).collect();
         let text = table(&looks).markdown();
         assert!(text.contains("| 200 | 1.6 | 50.0 | – |"), "{text}");

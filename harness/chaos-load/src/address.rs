@@ -23,9 +23,9 @@ pub enum AddressError {
     Resolve { address: String, source: io::Error },
 }
 
-/// Where every request goes.
+/// Where every request goes; resolved once, so that all of a load goes to the same machines.
 #[derive(Debug, Clone)]
-pub(crate) struct Address {
+pub struct Address {
     /// For the `host` header.
     pub(crate) host: HeaderValue,
     /// For `:authority` of HTTP/2.
@@ -39,8 +39,12 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Parses and resolves; blocks for as long as the system's resolver takes if the host is a name.
-    pub(crate) fn resolve(address: &str) -> Result<Self, AddressError> {
+    /// Parses `http://host:port` or `https://host:port`, with an optional path, and resolves; blocks for
+    /// as long as the system's resolver takes if the host is a name.
+    ///
+    /// # Errors
+    /// It is no such address, or its host has no IP address.
+    pub fn resolve(address: &str) -> Result<Self, AddressError> {
         let not_one = || AddressError::NotAnAddress {
             address: address.to_owned(),
         };
@@ -78,6 +82,11 @@ impl Address {
             prefix: uri.path().trim_end_matches('/').to_owned(),
             sockets,
         })
+    }
+
+    /// What to connect to, in this order; never empty.
+    pub fn sockets(&self) -> &[SocketAddr] {
+        &self.sockets
     }
 }
 

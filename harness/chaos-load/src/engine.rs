@@ -18,6 +18,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::address::{Address, AddressError};
+use crate::budget::Budget;
 use crate::client::{TlsError, Transport};
 use crate::clock::length_ns;
 use crate::fault_clock::FaultClock;
@@ -40,8 +41,7 @@ const WORKERS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct EngineConfig {
     pub plan: Arc<Plan>,
-    /// Base address of the target: `http://host:port`, with an optional path before every step's.
-    pub address: String,
+    pub address: Address,
     /// Number of threads, from 1 to 64.
     pub workers: usize,
     /// Instant of load time zero, raw as [`crate::clock::now_ns`] counts; may lie shortly ahead.
@@ -94,10 +94,11 @@ pub struct Engine {
     switch: Switch,
     threads: Vec<JoinHandle<()>>,
     search: Option<Arc<SearchClock>>,
+    budget: Option<Arc<Budget>>,
 }
 
 impl Engine {
-    /// Prepares every request, then starts the workers. Blocks while a host name is resolved.
+    /// Prepares every request, then starts the workers.
     pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
         let EngineConfig {
             plan,
@@ -110,7 +111,6 @@ impl Engine {
         if !(1..=WORKERS_MAX).contains(&workers) {
             return Err(EngineError::Workers { workers });
         }
-        let address = Address::resolve(&address)?;
         let transport = Arc::new(Transport::new(&address, &plan.target, &plan.load)?);
         let prepared = Arc::new(Prepared::new(&plan, &address)?);
         // A worker without a connection could do nothing.
@@ -125,12 +125,14 @@ impl Engine {
             .as_ref()
             .map(SearchClock::new)
             .map(Arc::new);
+        let budget = Budget::of(&plan.load, start_ns).map(Arc::new);
         let mut engine = Self {
             start_ns,
             events,
             switch,
             threads: Vec::with_capacity(workers),
             search: search.clone(),
+            budget: budget.clone(),
         };
         let budget_ns = length_ns(plan.lag_budget());
         let stalls: Vec<Arc<Stalls>> = (0..workers)
@@ -148,6 +150,7 @@ impl Engine {
             halt: halt.clone(),
             stalls: Arc::clone(&stalls[worker]),
             search: search.clone(),
+            budget: budget.clone(),
         };
         for worker in 0..workers {
             // An error drops the engine, which stops the threads that were started.
@@ -195,6 +198,13 @@ impl Engine {
         let stopped_ns = self.switch.stopped_ns()?;
         Some(stopped_ns.saturating_sub(self.start_ns))
     }
+
+    /// When the last journey of a load that ends with a number of them had ended, in nanoseconds from
+    /// the start of the load. `None` if time or a stop ended it.
+    pub fn spent_at(&self) -> Option<u64> {
+        let spent_ns = self.budget.as_ref()?.spent_ns()?;
+        Some(spent_ns.saturating_sub(self.start_ns))
+    }
 }
 
 impl Drop for Engine {
@@ -203,12 +213,10 @@ impl Drop for Engine {
     }
 }
 
-/// Tells what would keep every request from being sent: an address that leads nowhere, or a
-/// certificate that is not to be believed. A target that does not answer is for the load to find.
+/// Tells what would keep every request from being sent: a certificate that is not to be believed. A target that does not answer is for the load to find.
 /// Blocks for some seconds at most.
-pub fn look(plan: &Plan, address: &str) -> Result<(), EngineError> {
-    let address = Address::resolve(address)?;
-    Transport::new(&address, &plan.target, &plan.load)?.look()?;
+pub fn look(plan: &Plan, address: &Address) -> Result<(), EngineError> {
+    Transport::new(address, &plan.target, &plan.load)?.look()?;
     Ok(())
 }
 
@@ -301,6 +309,7 @@ mod tests {
             halt,
             stalls: Arc::new(Stalls::new(0)),
             search: None,
+            budget: None,
         };
         let thread = spawn(assignment).expect("a thread");
         let mut last = None;
@@ -348,6 +357,7 @@ mod tests {
                 halt: halt.clone(),
                 stalls: Arc::new(Stalls::new(0)),
                 search: None,
+                budget: None,
             };
             spawn(assignment).expect("a thread")
         });

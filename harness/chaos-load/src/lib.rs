@@ -10,6 +10,7 @@
 
 mod address;
 mod alarm;
+mod budget;
 mod client;
 pub mod clock;
 mod engine;
@@ -31,7 +32,7 @@ mod trace;
 mod users;
 mod worker;
 
-pub use address::AddressError;
+pub use address::{Address, AddressError};
 pub use client::TlsError;
 pub use engine::{Engine, EngineConfig, EngineError, EngineEvent, default_workers, look};
 pub use fault_clock::FaultClock;

@@ -37,6 +37,7 @@ use self::openings::Openings;
 use self::spares::Spares;
 use self::turns::Turns;
 use crate::alarm::Alarms;
+use crate::budget::Budget;
 use crate::client::{Client, ClientConfig, Transport};
 use crate::clock::{self, length_ns, now_ns};
 use crate::engine::EngineEvent;
@@ -77,6 +78,7 @@ pub(crate) struct Assignment {
     /// Where the loop tells how late it came round.
     pub(crate) stalls: Arc<Stalls>,
     pub(crate) search: Option<Arc<SearchClock>>,
+    pub(crate) budget: Option<Arc<Budget>>,
 }
 
 /// What the tasks of one worker share.
@@ -85,6 +87,7 @@ struct Shared {
     prepared: Arc<Prepared>,
     operations: Option<Arc<OperationLog>>,
     halt: Halt,
+    budget: Option<Arc<Budget>>,
     seed: u64,
     start_ns: u64,
     patience_ns: u64,
@@ -160,6 +163,7 @@ impl Worker {
             prepared: Arc::clone(&assignment.prepared),
             operations: assignment.operations.clone(),
             halt: assignment.halt.clone(),
+            budget: assignment.budget.clone(),
             seed: assignment.plan.seed,
             start_ns,
             patience_ns: length_ns(load.patience),
@@ -220,7 +224,9 @@ impl Worker {
 
     /// Nothing is due any more.
     fn is_tail(&self, now_ns: u64) -> bool {
-        self.pace.next_ns().is_none() && now_ns >= self.end_ns
+        let budget = self.shared.budget.as_deref();
+        let is_over = now_ns >= self.end_ns || budget.is_some_and(Budget::is_spent);
+        self.pace.next_ns().is_none() && is_over
     }
 
     /// What each round of the loop does beside beginning journeys.

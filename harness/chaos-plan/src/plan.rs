@@ -2,7 +2,7 @@
 //!
 //! Invariant: a [`Plan`] comes from [`crate::check::check`], or back out of a record that was
 //! written from one. Its content can be read by everyone and changed by no one, but that a
-//! search adds the stages it decided on.
+//! search adds the stages it decided on, and that a load may end with a number of journeys.
 
 mod claim;
 mod fault;
@@ -58,6 +58,30 @@ impl Plan {
         last.length = last.length.min(length);
         load.stages.extend(segment.stage(&search.name));
         Ok(())
+    }
+
+    /// The plan before anything was unrolled, which had so many stages.
+    #[must_use]
+    pub fn rolled_up(&self, stages: usize) -> Self {
+        let mut plan = self.clone();
+        plan.0.load.stages.truncate(stages);
+        plan
+    }
+
+    /// Ends the last stage when so many journeys have begun in it. Nothing changes for a load that is
+    /// not of users without a cycle: there a number and a rate make a length.
+    pub fn end_after(&mut self, journeys: u64) {
+        if !self.0.load.model.is_paced() {
+            self.0.load.journeys_max = Some(journeys);
+        }
+    }
+
+    /// Notes that the last stage, which ends with a number of journeys, was over at `at` of the load.
+    pub fn ended(&mut self, at: Duration) {
+        let load = &mut self.0.load;
+        if let (Some(_), Some(last)) = (load.journeys_max, load.stages.last_mut()) {
+            last.length = last.length.min(at.saturating_sub(last.start));
+        }
     }
 }
 

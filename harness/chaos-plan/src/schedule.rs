@@ -323,6 +323,7 @@ mod tests {
             streams: None,
             traceparent: true,
             stages: stages.collect(),
+            journeys_max: None,
             search: None,
             journeys: vec![journey("a", 70.0), journey("b", 20.0), journey("c", 10.0)],
         }

@@ -14,6 +14,7 @@ use chaos_plan::schedule::users_at;
 use crate::event::Event;
 use crate::outcome::Counts;
 use crate::planned::Planned;
+use crate::quantile;
 use crate::record::Record;
 use crate::window::Cell;
 use crate::{CELL_NS, SECOND_NS};
@@ -254,6 +255,17 @@ impl<'a> Facts<'a> {
         self.record
             .windows
             .responses(seconds.start, seconds.end, keep)
+    }
+
+    /// The p95 of all requests of a second; `None` if it is infinite or nothing was asked.
+    pub(crate) fn p95_of_second(&self, second: u64) -> Option<u64> {
+        let folded = &self.record.windows.folded;
+        if folded.has(second) {
+            return folded.p95(second);
+        }
+        let one = second..second + 1;
+        let bad = self.requests(&cells_of_seconds(&one)).counts.bad();
+        quantile::response(&self.responses(None, &one), bad, 50)
     }
 
     /// Response time of answers as expected to the requests of a part in these seconds.

@@ -5,30 +5,27 @@
 
 #![cfg(test)]
 
+mod counted;
 mod plan;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{Audit, Expect, Fault, Inject, KillSignal, Limits, Role, Search, Segment};
-use chaos_plan::schedule::Schedule;
 use chaos_plan::units::{Rate, Share};
 
+use counted::{Counted, arrivals};
 use plan::{Shape, fault, plan, targets};
 
 use crate::CELL_NS;
 use crate::calibration::Calibration;
 use crate::event::{Event, FaultChange, InstanceChange, Stamped, WorkerReport};
 use crate::health::{Health, WorkerHealth};
-use crate::histogram::{MAX_US, Sparse, new_histogram, record_ns};
 use crate::line::{Header, Host, Line, VERSION};
-use crate::outcome::{Counts, FailKind, Outcome};
+use crate::outcome::{FailKind, Outcome};
 use crate::record::Record;
 use crate::search::SearchEnd;
-use crate::series::SeriesTable;
-use crate::window::{CellDelta, ClockDelta, Delta, SecondDelta, ladder};
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SEC: u64 = 1_000_000_000;
@@ -498,164 +495,6 @@ impl Run {
             plan: plan(&self.shape),
             calibration: self.calibration.clone().map(Box::new),
         }
-    }
-}
-
-/// When journeys begin, and which; without a schedule every user begins one each second.
-fn arrivals(plan: &Plan) -> Vec<(u64, usize)> {
-    if plan.load.model.is_paced() {
-        let due = Schedule::new(plan);
-        return due
-            .map(|arrival| {
-                (
-                    u64::try_from(arrival.at.as_nanos()).expect("short"),
-                    arrival.journey,
-                )
-            })
-            .collect();
-    }
-    let users = plan.load.stages[1]
-        .users()
-        .map_or(1, |(_, to)| u64::from(to));
-    let length = u64::try_from(plan.load.length().as_nanos()).expect("short");
-    let gap = SEC / users;
-    (0..length / gap)
-        .map(|number| (number * gap, usize::from(number % 5 == 4)))
-        .collect()
-}
-
-/// A run's requests, counted.
-struct Counted {
-    cells: BTreeMap<(u64, usize), (Counts, BTreeMap<u16, u64>)>,
-    seconds: BTreeMap<(u64, usize), hdrhistogram::Histogram<u64>>,
-}
-
-impl Counted {
-    fn of(run: &Run, plan: &Plan, below: u64) -> Self {
-        let table = SeriesTable::new(plan);
-        let mut counted = Self {
-            cells: BTreeMap::new(),
-            seconds: BTreeMap::new(),
-        };
-        let mut number = 0;
-        for (begin, journey) in arrivals(plan) {
-            if begin >= below {
-                break;
-            }
-            if run.is_stuck(begin) {
-                continue;
-            }
-            let steps = plan.load.journeys[journey].steps.len();
-            let (mut at, mut whole, mut late) = (begin, Answer::Ok(0), false);
-            for step in 0..steps {
-                let request = Request {
-                    number,
-                    journey,
-                    at,
-                };
-                number += 1;
-                let answer = (run.answer)(&request);
-                let request_late = (run.late)(&request);
-                late |= request_late && step == 0;
-                let series = table.of_step(journey, step);
-                counted.add(at, series, answer, request_late);
-                match answer {
-                    Answer::Ok(response) => at += response,
-                    failed => {
-                        whole = failed;
-                        for rest in step + 1..steps {
-                            let series = table.of_step(journey, rest);
-                            counted.counts(at, series).add(Outcome::NotReached);
-                        }
-                        break;
-                    }
-                }
-            }
-            if whole == Answer::Ok(0) {
-                whole = Answer::Ok(at - begin);
-            }
-            counted.add(begin, table.of_journey(journey), whole, late);
-        }
-        counted
-    }
-
-    fn counts(&mut self, at: u64, series: usize) -> &mut Counts {
-        &mut self.cells.entry((at / CELL_NS, series)).or_default().0
-    }
-
-    fn add(&mut self, at: u64, series: usize, answer: Answer, late: bool) {
-        let counts = self.counts(at, series);
-        counts.add(answer.outcome());
-        counts.written += 1;
-        counts.late += u64::from(late);
-        counts.caught[1] += u64::from(answer == Answer::Caught);
-        if let Answer::Ok(response) = answer {
-            counts.over.resize(1, 0);
-            counts.over[0] += u64::from(response > 200 * MS);
-            let us = ((response + 500) / 1_000).clamp(1, MAX_US);
-            *self
-                .cells
-                .entry((at / CELL_NS, series))
-                .or_default()
-                .1
-                .entry(ladder::rung(us))
-                .or_default() += 1;
-            record_ns(
-                self.seconds
-                    .entry((at / SEC, series))
-                    .or_insert_with(new_histogram),
-                response,
-            );
-        }
-    }
-
-    /// One delta a second, the other clocks with the last one.
-    fn deltas(self, closed: Option<u64>) -> Vec<Delta> {
-        let mut deltas: BTreeMap<u64, Delta> = BTreeMap::new();
-        for ((cell, series), (counts, rungs)) in self.cells {
-            let part = CellDelta {
-                cell,
-                series,
-                counts,
-                rungs: rungs.into_iter().collect(),
-            };
-            deltas
-                .entry(cell * CELL_NS / SEC)
-                .or_default()
-                .cells
-                .push(part);
-        }
-        for ((second, series), histogram) in self.seconds {
-            let part = SecondDelta {
-                second,
-                series,
-                response: Sparse::from(&histogram),
-            };
-            deltas.entry(second).or_default().seconds.push(part);
-        }
-        let last = deltas.keys().last().copied().unwrap_or(0);
-        for (second, delta) in &mut deltas {
-            delta.closed_cells = (second + 1) * 10;
-        }
-        let end = deltas.entry(last).or_default();
-        end.closed_cells = closed.unwrap_or((last + 1) * 10);
-        let mut lag = new_histogram();
-        record_ns(&mut lag, MS);
-        end.clocks = vec![ClockDelta {
-            stage: 1,
-            lag: Sparse::from(&lag),
-            wait: Sparse::default(),
-            first_byte: Sparse::default(),
-            service: Sparse::default(),
-        }];
-        let closed = closed.unwrap_or(u64::MAX);
-        deltas
-            .into_values()
-            .map(|delta| Delta {
-                closed_cells: delta.closed_cells.min(closed),
-                ..delta
-            })
-            .collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The run's response times as an HDR interval log, version 1.3, for `HdrHistogram`'s own tools.
 //!
-//! One interval a second: without a tag all requests together, tagged `journey` each journey as a
+//! One interval a second, and of a load longer than an hour one for each piece of half a minute or more
+//! ([`crate::window::Windows::piece_seconds`]): without a tag all requests together, tagged `journey` each journey as a
 //! whole and `journey/step` each endpoint. Values are microseconds, by intended instants.
 //! Invariant: it holds the answers as expected and nothing else: what failed has no finite response.
 
@@ -51,7 +52,8 @@ pub fn write(record: &Record, mut out: impl Write) -> io::Result<()> {
     let mut body = IntervalLogWriterBuilder::new();
     body.with_max_value_divisor(1_000.0);
     let mut log = body.begin_log_with(&mut out, &mut serializer)?;
-    for (second, series) in &record.windows.seconds {
+    for (second, length, series) in record.windows.intervals() {
+        let time = (Duration::from_secs(second), Duration::from_secs(length));
         let mut all = new_histogram();
         for (number, _) in record.series.iter().filter(|(_, one)| one.step.is_some()) {
             series
@@ -59,10 +61,10 @@ pub fn write(record: &Record, mut out: impl Write) -> io::Result<()> {
                 .into_iter()
                 .for_each(|part| part.add_to(&mut all));
         }
-        interval(&mut log, *second, None, &all)?;
+        interval(&mut log, time, None, &all)?;
         for (number, part) in series {
             if let Some(name) = tag(&facts, *number) {
-                interval(&mut log, *second, Some(&name), &dense(part))?;
+                interval(&mut log, time, Some(&name), &dense(part))?;
             }
         }
     }
@@ -71,7 +73,7 @@ pub fn write(record: &Record, mut out: impl Write) -> io::Result<()> {
 
 fn interval<W: Write>(
     log: &mut Log<'_, '_, W>,
-    second: u64,
+    (start, length): (Duration, Duration),
     name: Option<&str>,
     values: &Histogram<u64>,
 ) -> io::Result<()> {
@@ -79,13 +81,8 @@ fn interval<W: Write>(
         return Ok(());
     }
     let tag = name.and_then(Tag::new);
-    log.write_histogram(
-        values,
-        Duration::from_secs(second),
-        Duration::from_secs(1),
-        tag,
-    )
-    .map_err(|error| match error {
+    let written = log.write_histogram(values, start, length, tag);
+    written.map_err(|error| match error {
         IntervalLogWriterError::IoError(error) => error,
         IntervalLogWriterError::SerializeError(error) => io::Error::other(error),
     })

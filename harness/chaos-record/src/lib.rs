@@ -17,6 +17,7 @@ pub mod event;
 pub mod exit;
 mod facts;
 mod fixture;
+mod fold;
 mod forget;
 pub mod health;
 pub mod histogram;

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
+use std::time::Duration;
 
+use chaos_plan::Plan;
 use chaos_plan::plan::Segment;
 use serde::Deserialize;
 use thiserror::Error;
@@ -125,6 +127,18 @@ impl Record {
         self.take(line, number);
     }
 
+    /// The plan as it was given: without the stages that a search added.
+    pub fn plan_as_given(&self) -> Plan {
+        let plan = &self.header.plan;
+        let first = self.segments.first();
+        plan.rolled_up(first.map_or(plan.load.stages.len(), |(stage, _)| *stage))
+    }
+
+    /// A load that ends with a number of journeys was over at this time of the load.
+    pub fn ended(&mut self, at: Duration) {
+        self.header.plan.ended(at);
+    }
+
     /// The line that closes this record at `at` nanoseconds since the start of the run.
     pub fn end_line(&self, at: u64) -> Line {
         Line::End(End {
@@ -150,7 +164,10 @@ impl Record {
             }
             match &mut record {
                 None => record = Some(Self::new(read_header(&buffer)?)),
-                Some(record) => record.take_text(&buffer, number),
+                Some(record) => {
+                    record.take_text(&buffer, number);
+                    record.fold();
+                }
             }
         }
     }
@@ -281,6 +298,7 @@ fn read_header(text: &[u8]) -> Result<Header, RecordError> {
 mod tests {
     use super::*;
     use crate::fixture::Run;
+    use crate::search::SearchEnd;
 
     fn text_of(lines: &[Line]) -> String {
         lines.iter().map(|line| line.to_json() + "\n").collect()
@@ -351,6 +369,18 @@ mod tests {
         assert_eq!(
             (record.operations.len(), record.damaged_at_line),
             (1, Some(8))
+        );
+    }
+
+    #[test]
+    fn the_plan_as_given_is_without_what_a_search_added() {
+        let run = Run::calm().search(&[(100, 4), (200, 4)], Some(SearchEnd::Bottom));
+        let (given, record) = (run.header_only().header.plan, run.record());
+        assert!(record.header.plan.load.stages.len() > given.load.stages.len());
+        assert_eq!(record.plan_as_given(), given);
+        assert_eq!(
+            Run::calm().record().plan_as_given(),
+            Run::calm().header_only().header.plan
         );
     }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::fold::Grain;
 use crate::forget::Forgotten;
 use crate::outcome::Counts;
 use crate::series::SeriesTable;
@@ -47,6 +48,19 @@ impl Sums {
                     .merge(&part.counts);
             }
         }
+    }
+
+    /// Keeps these cells by seconds, without their rungs.
+    pub(crate) fn fold(&mut self, seconds: &Grain, within: &Range<u64>) {
+        seconds.gather(&mut self.requests, within, |sum, one: Cell| {
+            sum.counts.merge(&one.counts);
+        });
+        for (_, cell) in self.requests.range_mut(within.clone()) {
+            cell.rungs = BTreeMap::new();
+        }
+        let merge = |sum: &mut Counts, one: Counts| sum.merge(&one);
+        seconds.gather(&mut self.journeys, within, merge);
+        seconds.gather(&mut self.first_steps, within, merge);
     }
 
     /// Drops what was forgotten; the total stays.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::fold::Folded;
 use crate::forget::Forgotten;
 use crate::histogram::{Sparse, new_histogram};
 use crate::outcome::Counts;
@@ -89,6 +90,8 @@ pub struct Windows {
     pub clocks: BTreeMap<usize, Clocks>,
     /// Pairs of value and count that `seconds` holds.
     pub(crate) pairs: usize,
+    /// What of `cells` and `seconds` a long record keeps in less detail.
+    pub(crate) folded: Folded,
     closed: BTreeMap<usize, u64>,
 }
 
@@ -178,8 +181,17 @@ impl Windows {
         self.cells.retain(|cell, _| forgotten.keeps(*cell));
         self.seconds
             .retain(|second, _| forgotten.keeps_second(*second));
+        self.count_pairs();
+    }
+
+    pub(crate) fn count_pairs(&mut self) {
         let kept = self.seconds.values().flat_map(BTreeMap::values);
         self.pairs = kept.map(|responses| responses.0.len()).sum();
+    }
+
+    /// Length in seconds of what response times are kept by: 1, or more of a long load.
+    pub fn piece_seconds(&self) -> u64 {
+        self.folded.width()
     }
 
     /// Cells below this number are complete, given `workers` workers.
@@ -194,11 +206,15 @@ impl Windows {
     /// One series, or all that `keep` picks, over cells `from..until`, added up.
     pub fn sum(&self, from: u64, until: u64, keep: impl Fn(usize) -> bool) -> Cell {
         let mut sum = Cell::default();
-        for cells in self
-            .cells
-            .range(from..until.max(from))
-            .map(|(_, cells)| cells)
+        let range = from..until.max(from);
+        let seconds = self.folded.counts.range(range.clone());
+        for (_, counts) in seconds
+            .flat_map(|(_, counts)| counts)
+            .filter(|(series, _)| keep(*series))
         {
+            counts.add_to(&mut sum.counts);
+        }
+        for cells in self.cells.range(range).map(|(_, cells)| cells) {
             for (_, cell) in cells.iter().filter(|(series, _)| keep(**series)) {
                 sum.merge(cell);
             }
@@ -209,11 +225,9 @@ impl Windows {
     /// Expected responses of the series that `keep` picks over seconds `from..until`, added up.
     pub fn responses(&self, from: u64, until: u64, keep: impl Fn(usize) -> bool) -> Histogram<u64> {
         let mut sum = new_histogram();
-        for seconds in self
-            .seconds
-            .range(from..until.max(from))
-            .map(|(_, seconds)| seconds)
-        {
+        let range = from..until.max(from);
+        let pieces = self.folded.pieces.range(range.clone());
+        for (_, seconds) in pieces.chain(self.seconds.range(range)) {
             for (_, responses) in seconds.iter().filter(|(series, _)| keep(**series)) {
                 responses.add_to(&mut sum);
             }

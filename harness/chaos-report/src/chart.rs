@@ -5,6 +5,7 @@
 //! numbers (`table`), and a second sign beside colour tells lines apart. There is one y-axis.
 
 mod budget;
+mod capacity;
 mod errors;
 mod frame;
 mod ink;
@@ -21,6 +22,7 @@ use thiserror::Error;
 use crate::timeline::Timeline;
 use crate::view::Story;
 
+pub use self::capacity::searched;
 pub use self::mini::minis;
 
 /// Why a chart could not be drawn. The text completes "failed to ...".

@@ -14,7 +14,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::chart::{ChartError, Figure, Panel, figures, minis};
+use crate::chart::{ChartError, Figure, Panel, figures, minis, searched};
 use crate::timeline::Timeline;
 use crate::view::{Story, View};
 
@@ -72,7 +72,8 @@ pub fn report_html(story: &Story<'_>) -> Result<String, HtmlError> {
     let mut view = View::new(story, &timeline);
     let mut figures = figures(story, &timeline)?;
     let mut minis = minis(story)?;
-    let page = render(&view, &figures, &minis)?;
+    let searched = searched(story)?;
+    let page = render(&view, &figures, &minis, searched.as_ref())?;
     if page.len() <= SIZE_MAX {
         return Ok(page);
     }
@@ -84,18 +85,20 @@ pub fn report_html(story: &Story<'_>) -> Result<String, HtmlError> {
     {
         figure.table.rows.clear();
     }
-    render(&view, &figures, &minis)
+    render(&view, &figures, &minis, searched.as_ref())
 }
 
 fn render(
     view: &View,
     figures: &[Figure],
     minis: &[(String, Figure)],
+    searched: Option<&Figure>,
 ) -> Result<String, HtmlError> {
     let page = context! {
         anchors => anchors(view, figures),
         figures => figures.iter().map(figure_value).collect::<Vec<_>>(),
         minis => minis.iter().map(|(letter, figure)| (letter.clone(), figure_value(figure))).collect::<BTreeMap<_, _>>(),
+        searched => searched.map(figure_value),
         style => Value::from_safe_string(STYLE.to_owned()),
         style_hash => style_hash(),
         ..Value::from(Serde(view)),

@@ -100,7 +100,9 @@ impl Timeline {
         let width = WIDTHS
             .into_iter()
             .find(|width| seconds.div_ceil(*width) <= BUCKETS_MAX)
-            .unwrap_or(3_600);
+            .unwrap_or(3_600)
+            // A shorter bucket would hold none of a piece or all of it.
+            .max(story.windows.piece_seconds());
         let sums = Sums::of(story);
         let offered = offered(story, width, seconds.div_ceil(width));
         let buckets = (0..).zip(offered).map(|(i, offered)| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::{length_ns, now_ns};
-use chaos_load::{Engine, EngineConfig, EngineError, FaultClock};
+use chaos_load::{Address, AddressError, Engine, EngineConfig, EngineError, FaultClock};
 use chaos_plan::Plan;
 use chaos_plan::plan::Target;
 use chaos_record::event::{Event, Stamped};
@@ -18,7 +18,7 @@ use chaos_record::outcome::FailKind;
 use chaos_record::record::Record;
 use chaos_record::{measured, words};
 use thiserror::Error;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Interval, timeout};
 
 use crate::calibration;
@@ -70,10 +70,11 @@ pub async fn play(config: BareConfig, audience: &mut dyn Audience) -> Result<Rec
     let Target::Url(running) = &plan.target else {
         return Err(BareError::NoAddress);
     };
-    let address = &running.url;
     // Until the load begins a signal may end us: nothing was touched.
-    reach(address, plan.load.timeout.min(CONNECT_MAX)).await?;
-    chaos_load::look(&plan, address)?;
+    let address = find(&running.url).await?;
+    let within = plan.load.timeout.min(CONNECT_MAX);
+    reach(&running.url, &address, within).await?;
+    chaos_load::look(&plan, &address)?;
     let mut record = Record::new(config.header);
     // Before the first request, so that from then on a signal never ends us without a word.
     let stops = StopSignals::install().map_err(|source| BareError::Signals { source })?;
@@ -87,7 +88,7 @@ pub async fn play(config: BareConfig, audience: &mut dyn Audience) -> Result<Rec
     let start_ns = zero_ns + length_ns(HEAD_START);
     let engine = Engine::start(EngineConfig {
         plan: Arc::clone(&plan),
-        address: address.clone(),
+        address,
         workers: config.workers,
         start_ns,
         faults: Arc::new(FaultClock::new(0)),
@@ -106,16 +107,23 @@ pub async fn play(config: BareConfig, audience: &mut dyn Audience) -> Result<Rec
     Ok(load.ended(is_whole, audience))
 }
 
+/// Resolves the host, once: everything goes to what was found here.
+async fn find(url: &str) -> Result<Address, BareError> {
+    let given = url.to_owned();
+    let found = tokio::task::spawn_blocking(move || Address::resolve(&given)).await;
+    let found = found.map_err(|panicked| BareError::Resolve {
+        address: url.to_owned(),
+        source: io::Error::other(panicked),
+    })?;
+    found.map_err(|error| match error {
+        AddressError::Resolve { address, source } => BareError::Resolve { address, source },
+        other @ AddressError::NotAnAddress { .. } => BareError::Engine(other.into()),
+    })
+}
+
 /// Whether anything takes a connection there. No byte is sent.
-async fn reach(address: &str, within: Duration) -> Result<(), BareError> {
-    let found = lookup_host(host_and_port(address)).await;
-    let sockets: Vec<_> = found
-        .map_err(|source| BareError::Resolve {
-            address: address.to_owned(),
-            source,
-        })?
-        .collect();
-    match timeout(within, TcpStream::connect(sockets.as_slice())).await {
+async fn reach(address: &str, found: &Address, within: Duration) -> Result<(), BareError> {
+    match timeout(within, TcpStream::connect(found.sockets())).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(source)) => Err(BareError::Connect {
             address: address.to_owned(),
@@ -125,18 +133,6 @@ async fn reach(address: &str, within: Duration) -> Result<(), BareError> {
             address: address.to_owned(),
             within,
         }),
-    }
-}
-
-/// `host:port` of an address whose form the plan has checked.
-fn host_and_port(address: &str) -> String {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let port = if scheme == "https" { 443 } else { 80 };
-    match authority.rsplit_once(':') {
-        // The last colon of `[::1]` stands within the brackets.
-        Some((_, port)) if !port.ends_with(']') => authority.to_owned(),
-        _ => format!("{authority}:{port}"),
     }
 }
 
@@ -169,7 +165,10 @@ impl Load {
                         return false;
                     }
                 }
-                Heard::Told(Told::Delta(delta)) => self.record.apply(&Line::Delta(delta)),
+                Heard::Told(Told::Delta(delta)) => {
+                    self.record.apply(&Line::Delta(delta));
+                    self.record.fold();
+                }
                 Heard::Told(Told::Health(look)) => self.record.apply(&Line::Health(look)),
                 Heard::Told(Told::Event(event)) => self.event_now(event, audience),
                 Heard::Told(Told::Broken(event)) => {
@@ -196,6 +195,11 @@ impl Load {
 
     /// The record with its end, if everything was heard to the end.
     fn ended(mut self, is_whole: bool, audience: &mut dyn Audience) -> Record {
+        if let Some(at) = self.engine.spent_at().map(Duration::from_nanos) {
+            // How long so many requests take is known only now.
+            self.record.ended(at);
+            Arc::make_mut(&mut self.plan).ended(at);
+        }
         self.event_now(load_stopped(&self.engine, &self.plan), audience);
         // Whoever did not wait for answers is not told that there were none.
         let was_stopped = self.engine.stopped_at().is_some();
@@ -255,22 +259,4 @@ fn unanswered(record: &Record) -> Option<String> {
         words::counted(counts.bad(), "request"),
         counts.kinds_in_words()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn host_and_port_of_an_address() {
-        for (address, expected) in [
-            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
-            ("http://shop.test", "shop.test:80"),
-            ("https://shop.test/", "shop.test:443"),
-            ("http://[::1]", "[::1]:80"),
-            ("https://[::1]:8443", "[::1]:8443"),
-        ] {
-            assert_eq!(host_and_port(address), expected);
-        }
-    }
 }

@@ -40,6 +40,7 @@ impl PlanBuilder {
             traceparent: false,
             journeys: Vec::new(),
             stages: Vec::new(),
+            journeys_max: None,
             search: None,
         };
         let content = Resolved {

@@ -98,7 +98,7 @@ impl Judged {
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, Failure> {
         let report = folder.join("report.html");
         let html = chaos_report::html::report_html(&self.story()).map_err(bug)?;
-        let plan = chaos_report::plan_text::plan_yaml(&self.record.header.plan).map_err(bug)?;
+        let plan = chaos_report::plan_text::plan_yaml(&self.record.plan_as_given()).map_err(bug)?;
         let files = [
             ("plan.yaml", plan),
             ("result.json", self.result_json()),

@@ -126,6 +126,12 @@ async fn connect(file: &Path, connections: u32) -> Result<AnyPool, DatabaseError
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // SQLite itself takes back a transaction that finds the disk full. The client library still counts
+        // it, cannot take it back again, and would let none begin on this connection ever after.
+        .before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        })
         .after_connect(|connection, _| {
             Box::pin(async move {
                 sqlx::raw_sql(AssertSqlSafe(settings()))

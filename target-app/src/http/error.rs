@@ -226,6 +226,9 @@ impl Cause {
         match code & 0xff {
             5 | 6 => Self::Busy,
             13 => Self::Full,
+            // A quota or the limit of a file's size is hit, and no room for the index of the log: SQLite
+            // calls a full disk by its name only where the system does.
+            10 if matches!(code >> 8, 3 | 19) => Self::Full,
             _ => Self::Mistake,
         }
     }
@@ -245,6 +248,8 @@ mod tests {
         assert_eq!(Cause::of_state("57P03"), Cause::Away);
         assert_eq!(Cause::of_number(517), Cause::Busy);
         assert_eq!(Cause::of_number(13), Cause::Full);
+        assert_eq!(Cause::of_number(778), Cause::Full);
+        assert_eq!(Cause::of_number(266), Cause::Mistake);
         assert_eq!(Cause::of(&sqlx::Error::PoolTimedOut), Cause::Busy);
         assert_eq!(Cause::of(&sqlx::Error::RowNotFound), Cause::Mistake);
         let gone = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);

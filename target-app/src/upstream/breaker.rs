@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! closed --[`RUN`] failures in a row, or [`SHARE_PERCENT`] of at least [`CALLS_MIN`] calls--> open
-//! open --after a pause that doubles up to [`PAUSE_MAX`]--> half-open, with [`PROBES`] calls at a time
+//! open --after a [`PAUSE`]--> half-open, with [`PROBES`] calls at a time
 //! half-open --[`GOOD_PROBES`] answers--> closed        half-open --one failure--> open
 //! ```
 //!
 //! A failure is a call without an answer after all its tries; any answer, also of an error, shows that
 //! the callee lives. One instance of several that is gone makes no failures, since its calls are tried
 //! again elsewhere; one that hangs makes some, but never [`RUN`] in a row beside others that answer.
+//!
+//! The pause does not grow: [`PROBES`] calls in each cost a callee that is coming back nothing, while a
+//! longer one would keep shoppers away from a callee that answers again.
 //!
 //! Invariant: pure, time and chance are told; while open no call is admitted, and the fate of a call
 //! counts only in the state that admitted it.
@@ -26,10 +29,11 @@ const SHARE_PERCENT: u64 = 80;
 const CALLS_MIN: u64 = 20;
 /// How long calls are remembered for the share.
 const REMEMBERED: Duration = Duration::from_secs(5);
-/// The first pause.
-const PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause, and so the longest time until a callee that is back is noticed.
-pub(super) const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long nothing is asked of a callee that fails, and so, beside the limit of a call, the longest time
+/// until one that is back is noticed.
+const PAUSE: Duration = Duration::from_millis(250);
+/// By how much of itself chance may shorten a pause, so that callers do not come back in step.
+const JITTER: f64 = 0.25;
 /// Calls let through at a time to see whether the callee is back.
 pub(super) const PROBES: u32 = 2;
 /// Probes that must be answered before all calls are let through.
@@ -78,7 +82,6 @@ enum State {
 pub(super) struct Breaker {
     state: State,
     age: u64,
-    pause: Duration,
     calls: Window<2>,
 }
 
@@ -87,7 +90,6 @@ impl Breaker {
         Self {
             state: State::Closed { run: 0 },
             age: 0,
-            pause: PAUSE,
             calls: Window::new(REMEMBERED),
         }
     }
@@ -111,7 +113,8 @@ impl Breaker {
         })
     }
 
-    /// How long no call will be admitted, if one is not admitted now.
+    /// How long no call will be admitted, if one is not admitted now; a pause while probes are under way,
+    /// since the first of them that fails begins one.
     pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
         match self.state {
             State::Open { until } if now < until => Some(until.saturating_sub(now)),
@@ -120,8 +123,7 @@ impl Breaker {
         }
     }
 
-    /// Learns the fate of an admitted call; `chance`, from 0 to 1, shortens a pause by up to a quarter,
-    /// so that callers do not come back in step.
+    /// Learns the fate of an admitted call; `chance`, from 0 to 1, is how much of [`JITTER`] a pause loses.
     pub(super) fn learn(
         &mut self,
         ticket: &Ticket,
@@ -145,7 +147,6 @@ impl Breaker {
                 if run < RUN && !self.mostly_failed(now) {
                     return None;
                 }
-                self.pause = PAUSE;
                 self.open(now, chance);
                 Some(Change::Opened)
             }
@@ -160,7 +161,6 @@ impl Breaker {
                 Some(Change::Closed)
             }
             (State::HalfOpen { .. }, Fate::Failed) => {
-                self.pause = (self.pause * 2).min(PAUSE_MAX);
                 self.open(now, chance);
                 Some(Change::OpenedAgain)
             }
@@ -188,7 +188,7 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Duration, chance: f64) {
-        let until = now + self.pause.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 4.0);
+        let until = now + PAUSE.mul_f64(1.0 - chance.clamp(0.0, 1.0) * JITTER);
         self.enter(State::Open { until });
     }
 
@@ -226,42 +226,38 @@ mod tests {
     #[test]
     fn a_run_of_failures_opens_it_and_two_answers_after_a_pause_close_it() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit(ms(100)), Err(ms(400)));
-        assert_eq!(call(&mut breaker, ms(500), Fate::Answered), Ok(None));
-        let closed = call(&mut breaker, ms(501), Fate::Answered);
+        assert_eq!(breaker.admit(ms(100)).err(), PAUSE.checked_sub(ms(100)));
+        assert_eq!(call(&mut breaker, PAUSE, Fate::Answered), Ok(None));
+        let closed = call(&mut breaker, PAUSE + ms(1), Fate::Answered);
         assert_eq!(closed, Ok(Some(Change::Closed)));
         assert_eq!(breaker.level(), 0);
     }
 
     #[test]
-    fn pauses_double_up_to_their_limit_and_begin_anew() {
+    fn every_pause_is_as_long_as_the_first_and_chance_shortens_it_by_a_quarter() {
         let mut breaker = opened();
-        let mut now = ms(500);
-        for pause in [1000, 2000, 2000] {
+        let mut now = PAUSE;
+        for _ in 0..10 {
             let again = call(&mut breaker, now, Fate::Failed);
             assert_eq!(again, Ok(Some(Change::OpenedAgain)));
-            assert_eq!(breaker.wait(now), Some(ms(pause)));
-            now += ms(pause);
+            assert_eq!(breaker.wait(now), Some(PAUSE));
+            now += PAUSE;
         }
-        for _ in 0..GOOD_PROBES {
-            call(&mut breaker, now, Fate::Answered).unwrap();
-        }
-        for _ in 0..RUN {
-            call(&mut breaker, now, Fate::Failed).unwrap();
-        }
-        assert_eq!(breaker.wait(now), Some(PAUSE));
+        let probe = breaker.admit(now).unwrap();
+        breaker.learn(&probe, Fate::Failed, now, 1.0);
+        assert_eq!(breaker.wait(now), Some(PAUSE * 3 / 4));
     }
 
     #[test]
     fn only_two_probes_are_under_way_and_an_abandoned_one_makes_room() {
         let mut breaker = opened();
-        let first = breaker.admit(ms(500)).unwrap();
-        let second = breaker.admit(ms(500)).unwrap();
-        assert!(first.probe && breaker.admit(ms(500)).is_err());
-        breaker.learn(&first, Fate::Abandoned, ms(510), 0.0);
-        assert!(breaker.admit(ms(510)).is_ok());
-        assert!(breaker.admit(ms(510)).is_err());
-        let again = breaker.learn(&second, Fate::Failed, ms(520), 0.0);
+        let first = breaker.admit(PAUSE).unwrap();
+        let second = breaker.admit(PAUSE).unwrap();
+        assert!(first.probe && breaker.admit(PAUSE) == Err(PAUSE));
+        breaker.learn(&first, Fate::Abandoned, PAUSE + ms(10), 0.0);
+        assert!(breaker.admit(PAUSE + ms(10)).is_ok());
+        assert!(breaker.admit(PAUSE + ms(10)).is_err());
+        let again = breaker.learn(&second, Fate::Failed, PAUSE + ms(20), 0.0);
         assert_eq!(again, Some(Change::OpenedAgain));
     }
 
@@ -272,10 +268,19 @@ mod tests {
         for _ in 0..RUN {
             call(&mut breaker, ms(0), Fate::Failed).unwrap();
         }
-        let probe = breaker.admit(ms(500)).unwrap();
-        assert_eq!(breaker.learn(&old, Fate::Failed, ms(600), 0.0), None);
-        assert_eq!(breaker.learn(&old, Fate::Answered, ms(600), 0.0), None);
-        assert_eq!(breaker.learn(&probe, Fate::Answered, ms(600), 0.0), None);
+        let probe = breaker.admit(PAUSE).unwrap();
+        assert_eq!(
+            breaker.learn(&old, Fate::Failed, PAUSE + ms(100), 0.0),
+            None
+        );
+        assert_eq!(
+            breaker.learn(&old, Fate::Answered, PAUSE + ms(100), 0.0),
+            None
+        );
+        assert_eq!(
+            breaker.learn(&probe, Fate::Answered, PAUSE + ms(100), 0.0),
+            None
+        );
         assert_eq!(breaker.level(), 1);
     }
 
@@ -295,6 +300,9 @@ mod tests {
         assert_eq!(changes.last(), Some(Some(Change::Opened)));
     }
 
+    /// The longest time between two calls of a story.
+    const GAP_MAX_MS: u64 = 60;
+
     /// Calls at random times against a callee that answers, hangs and comes back.
     #[derive(Debug, Clone)]
     struct Story {
@@ -306,7 +314,7 @@ mod tests {
     }
 
     fn stories() -> impl Strategy<Value = Story> {
-        let gaps = prop::collection::vec(5_u64..60, 400..900);
+        let gaps = prop::collection::vec(5..=GAP_MAX_MS, 400..900);
         let silent = (500_u64..3000, 2500_u64..12_000);
         (gaps, silent, 100_u64..1200, 0.0..1.0).prop_map(
             |(gaps_ms, (from, lasts), limit_ms, chance)| Story {
@@ -355,24 +363,25 @@ mod tests {
             let end: Duration = story.gaps_ms.iter().map(|gap| ms(*gap)).sum();
             let opened = changes.iter().find(|(_, change)| *change == Change::Opened);
             let limit = ms(story.limit_ms);
-            // Ten calls at most 60 ms apart, and the limit of the tenth.
-            let latest = from + ms(60 * 11) + limit;
+            // The calls of a run, and the limit of the last.
+            let latest = from + ms(GAP_MAX_MS) * (RUN + 1) + limit;
             if until.min(end) > latest + limit {
                 let (at, _) = opened.expect("it opens");
                 prop_assert!(*at >= from && *at <= latest, "opened at {at:?}");
                 let through = admitted.iter().filter(|time| **time > *at && **time + limit <= until).count();
-                // A pause is at least 375 ms, then 750 ms, then 1.5 s, and two go at a time.
-                let bound = 2 * (3 + until.saturating_sub(*at).as_millis() / 1500);
+                // As many at a time as there are probes, each time after a pause and their limit.
+                let (silence, turn) = (until.saturating_sub(*at), PAUSE.mul_f64(1.0 - JITTER) + limit);
+                let bound = u128::from(PROBES) * (1 + silence.as_nanos() / turn.as_nanos());
                 prop_assert!(through as u128 <= bound, "{through} of {bound} until {until:?}");
             } else if opened.is_none() {
                 prop_assert!(changes.is_empty());
             }
-            if end > until + ms(2000 + 60 * 4) + limit {
+            // A pause that begins at the end, and a call for each probe that must be answered.
+            let noticed = until + PAUSE + ms(GAP_MAX_MS) * (GOOD_PROBES + 1);
+            if end > noticed + ms(GAP_MAX_MS) {
                 let last = changes.last();
                 prop_assert!(last.is_none_or(|(_, change)| *change == Change::Closed), "{changes:?}");
-                if let Some((at, _)) = last {
-                    prop_assert!(*at <= until + ms(2000 + 60 * 4) + limit, "closed at {at:?}");
-                }
+                prop_assert!(last.is_none_or(|(at, _)| *at <= noticed), "{changes:?} after {noticed:?}");
             }
         }
     }

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use crate::skipping::skip;
+
 /// The password of the only user; the tests look for it in logs.
 pub(crate) const PASSWORD: &str = "tests-only-password";
 /// How long a server may take to start.
@@ -78,12 +80,7 @@ pub(crate) fn may_use_postgres() -> bool {
     if programs().is_some() {
         return true;
     }
-    let none_may = std::env::var("CHAOS_TESTS_MAY_SKIP").is_ok_and(|may| may == "no");
-    assert!(
-        !none_may,
-        "PostgreSQL is missing (apt-get install postgresql) and nothing may be skipped"
-    );
-    println!("SKIPPED: a shop with PostgreSQL (apt-get install postgresql)");
+    skip("a shop with PostgreSQL (apt-get install postgresql)");
     false
 }
 

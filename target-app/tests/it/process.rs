@@ -43,7 +43,7 @@ async fn an_occupied_port_and_an_unwritable_folder_are_named() {
     let output = command("catalog", &wanted).output().await.unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        !output.status.success() && error.contains("(PORT)"),
+        !output.status.success() && error.contains("(LISTEN_ADDRESS, PORT)"),
         "{error}"
     );
 

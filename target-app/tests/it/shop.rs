@@ -181,10 +181,12 @@ impl Process {
 
     /// Starts a role and waits until it says that it has started.
     pub(crate) async fn launch(role: &str, settings: &Settings) -> Self {
-        let mut child = command(role, settings)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::begin(command(role, settings)).await
+    }
+
+    /// The same with a command that becomes a role.
+    pub(crate) async fn begin(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap()).lines();
         loop {
             let line = log

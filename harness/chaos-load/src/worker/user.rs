@@ -3,7 +3,8 @@
 //!
 //! What is measured is service time: a user who waits for a slow answer asks nothing meanwhile, so
 //! what others would have felt in that time is not seen.
-//! Invariant: a user has one journey at a time, begins none outside its stays and ends each it has begun.
+//! Invariant: a user has one journey at a time, begins none outside its stays or the load's budget,
+//! and ends each it has begun.
 
 use std::rc::Rc;
 
@@ -36,6 +37,10 @@ pub(super) async fn live(shared: Rc<Shared>, user: User) {
             if intended_ns >= until_ns || shared.halt.is_ordered() {
                 break;
             }
+            let budget = shared.budget.as_deref();
+            if budget.is_some_and(|budget| !budget.take(intended_ns)) {
+                return;
+            }
             let (index, journey) = next_journey();
             let due = Due {
                 index,
@@ -50,6 +55,9 @@ pub(super) async fn live(shared: Rc<Shared>, user: User) {
                 now_ns: intended_ns,
             };
             let (outcome, ended_ns) = shopping::shop(&shared, due, begin).await;
+            if let Some(budget) = budget {
+                budget.ended(ended_ns);
+            }
             ready_ns = match outcome {
                 Outcome::Ok => ended_ns,
                 Outcome::Failed(_) | Outcome::NotReached | Outcome::Shed | Outcome::Cancelled => {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use chaos_load::{Engine, EngineConfig, EngineEvent, FaultClock, clock};
+use chaos_load::{Address, Engine, EngineConfig, EngineEvent, FaultClock, clock};
 use chaos_plan::Plan;
 use chaos_plan::plan::Extract;
 use chaos_record::window::Windows;
@@ -71,7 +71,7 @@ fn answer_all(mut stream: TcpStream) {
 async fn cost(plan: Plan, url: &str) -> (u64, u64) {
     let config = EngineConfig {
         plan: Arc::new(plan),
-        address: url.to_owned(),
+        address: Address::resolve(url).expect("an address"),
         workers: 1,
         start_ns: clock::now_ns(),
         faults: Arc::new(FaultClock::new(0)),

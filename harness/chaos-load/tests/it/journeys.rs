@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos_load::{Engine, EngineConfig, EngineError, FaultClock};
+use chaos_load::{Address, Engine, EngineConfig, EngineError, FaultClock};
 use chaos_plan::plan::{Arrivals, Extract, Method, Row};
 use chaos_testkit::plan::{PlanBuilder, get, get_then_think, template};
 use chaos_testkit::server::Reply;
@@ -156,7 +156,7 @@ async fn what_cannot_be_played_is_refused_at_once() {
             .build();
         let config = EngineConfig {
             plan: Arc::new(plan),
-            address: address.to_owned(),
+            address: Address::resolve(address)?,
             workers,
             start_ns: soon_ns(),
             faults: Arc::new(FaultClock::new(0)),

@@ -1,79 +1,211 @@
-//! What the engine says of a server whose law is known, against what that server measured itself.
+//! What the engine says of servers whose law is known, against what they measured themselves.
 //!
-//! Optimised builds on a quiet machine only: the tolerance is that of the engine, and what other
-//! processes take is not loosened for but tried again.
+//! Servers keep to one core, engines to another, and a [`Meter`] runs on both: a difference beyond
+//! the tolerance is the engine's own unless the machine made threads wait just then. Optimised builds
+//! only: the tolerance is that of the engine people get.
+//! Invariant: no difference is let pass unseen. On a core that was not disturbed the first one fails;
+//! what was disturbed is played again, and must at last lie within tolerance and hiccups together.
 
+#![expect(clippy::print_stdout, reason = "it says what was seen of each law")]
+
+use std::fmt;
 use std::time::Duration;
 
 use chaos_plan::plan::HttpVersion;
 use chaos_testkit::plan::{PlanBuilder, get};
 use chaos_testkit::server::Version;
 use chaos_testkit::{Law, Server, Settings};
+use tokio::task::JoinSet;
 
+use crate::hiccup::{Hiccups, Meter, stay_on, two_cores};
 use crate::http2::target;
-use crate::ran::{Ran, play};
+use crate::ran::{Playing, Ran, soon_ns};
 use crate::truth::served_ms;
 
 const QUANTILES: [f64; 4] = [0.5, 0.95, 0.99, 0.999];
-/// Attempts until one is right: others on the machine only ever add to a delay, each time elsewhere, and
-/// what the engine gets wrong is wrong every time.
-const ATTEMPTS: usize = 8;
-/// Quantiles that differ by more than 0.2 % or 150 us, if that is more.
-fn wrong(ran: &Ran, server: &Server) -> Vec<String> {
-    let compare = |quantile: f64| {
-        let told = ran.response_ms(quantile, |series| series == 1);
-        let real = served_ms(server, quantile);
-        let tolerance = (0.002 * real).max(0.15);
-        ((told - real).abs() > tolerance).then(|| {
-            let quantile = quantile * 100.0;
-            format!("p{quantile} told {told:.3} ms, served {real:.3} ms")
-        })
-    };
-    QUANTILES.into_iter().filter_map(compare).collect()
+/// Times that a law is played while the machine is disturbed.
+const ATTEMPTS: usize = 4;
+const SECONDS: u32 = 6;
+/// Each second and law: the largest of them is not yet the p99.9.
+const RATE: u32 = 400;
+/// Hiccups up to this much are the wake-ups of an undisturbed machine, and excuse nothing.
+const CALM_MS: f64 = 0.15;
+/// Wake-ups between the server's two stamps and ours: due, arrived, answered.
+const WAKE_UPS: f64 = 3.0;
+
+/// A law, and the version of HTTP it is asked by.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    law: Law,
+    version: Version,
 }
 
-async fn attempt(law: Law, version: Version, http: HttpVersion) -> (Vec<String>, f64) {
-    let server = Server::start(Settings::new(law).version(version));
-    let plan = PlanBuilder::new()
-        .target(target(&server, http, false))
-        .timeout_ms(5_000)
-        .stage("steady", 6.0, 100.0)
-        .journey("j", 1.0, vec![get("g", "/g")])
-        .build();
-    let ran = play(plan, &server.url(), 1).await;
-    ran.assert_conserved();
-    assert_eq!(ran.step(0, 0).ok, 600);
-    (wrong(&ran, &server), ran.own_delay_ms())
-}
-
-async fn check(law: Law) {
-    for (version, http) in [
-        (Version::Http1, HttpVersion::Http1),
-        (Version::Http2, HttpVersion::Http2),
-    ] {
-        let mut said = Vec::new();
-        for _ in 0..ATTEMPTS {
-            let (wrong, lag_ms) = attempt(law, version, http).await;
-            if wrong.is_empty() {
-                said.clear();
-                break;
-            }
-            said.push(format!("{wrong:?} with a lag of {lag_ms} ms"));
+impl Known {
+    fn http(self) -> HttpVersion {
+        if self.version == Version::Http2 {
+            HttpVersion::Http2
+        } else {
+            HttpVersion::Http1
         }
-        assert!(
-            said.is_empty(),
-            "{law:?} by {http:?}, or too busy a machine: {said:#?}"
-        );
     }
 }
 
-#[tokio::test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "the tolerance is that of the optimised engine"
-)]
-async fn known_a_fixed_delay() {
-    check(Law::Fixed(Duration::from_millis(200))).await;
+fn all() -> Vec<Known> {
+    let ms = Duration::from_millis;
+    let laws = [
+        Law::Fixed(ms(200)),
+        Law::TwoPoint {
+            fast: ms(200),
+            slow: ms(600),
+            slow_share: 0.08,
+        },
+        Law::LogNormal {
+            median: ms(200),
+            sigma: 0.4,
+        },
+    ];
+    let versions = [Version::Http1, Version::Http2];
+    let both = |law| versions.map(|version| Known { law, version });
+    laws.into_iter().flat_map(both).collect()
+}
+
+/// One quantile of one attempt, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    quantile: f64,
+    told: f64,
+    served: f64,
+    /// What one wake-up adds to this quantile by the machine's doing.
+    hiccups: f64,
+}
+
+/// What is to be said of one quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Right,
+    /// Wrong, while the machine made threads wait.
+    Disturbed,
+    Wrong,
+}
+
+impl Seen {
+    fn new(quantile: f64, (ran, server): (&Ran, &Server), hiccups: &Hiccups) -> Self {
+        // Each of the wake-ups is late beyond this for a sixth of those above the quantile: together
+        // they move at most half of them.
+        let share = (1.0 - quantile) / (2.0 * WAKE_UPS);
+        Self {
+            quantile,
+            told: ran.response_ms(quantile, |series| series == 1),
+            served: served_ms(server, quantile),
+            // Where a law is smooth, those delayed past a quantile move it by what all wait on average.
+            hiccups: hiccups.beyond_ms(share).max(hiccups.mean_ms()),
+        }
+    }
+
+    fn error(&self) -> f64 {
+        (self.told - self.served).abs()
+    }
+
+    fn tolerance(&self) -> f64 {
+        (0.002 * self.served).max(0.15)
+    }
+
+    fn say(&self) -> Said {
+        if self.error() <= self.tolerance() {
+            Said::Right
+        } else if self.hiccups <= CALM_MS {
+            Said::Wrong
+        } else {
+            Said::Disturbed
+        }
+    }
+
+    /// The same where nothing is left to be tried.
+    fn say_at_last(&self) -> Said {
+        let explained = self.tolerance() + WAKE_UPS * self.hiccups;
+        match self.say() {
+            Said::Disturbed if self.error() <= explained => Said::Right,
+            Said::Disturbed => Said::Wrong,
+            said => said,
+        }
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "p{} told {:.3} ms, served {:.3} ms, off by {:.3} of {:.3} ms, hiccups {:.3} ms",
+            self.quantile * 100.0,
+            self.told,
+            self.served,
+            self.error(),
+            self.tolerance(),
+            self.hiccups
+        )
+    }
+}
+
+/// Plays these laws side by side and tells each quantile of each.
+async fn attempt(known: &[Known], cores: [usize; 2]) -> Vec<(Known, Vec<Seen>)> {
+    let [of_servers, of_engines] = cores;
+    stay_on(of_servers);
+    let start = |known: &Known| Server::start(Settings::new(known.law).version(known.version));
+    let servers: Vec<Server> = known.iter().map(start).collect();
+    stay_on(of_engines);
+    let meter = Meter::start(cores);
+    let begin_ns = soon_ns();
+    let mut playing = JoinSet::new();
+    for (number, (known, server)) in (0_u64..).zip(known.iter().zip(&servers)) {
+        let plan = PlanBuilder::new()
+            .target(target(server, known.http(), false))
+            .timeout_ms(5_000)
+            .stage("steady", f64::from(SECONDS), f64::from(RATE))
+            .journey("j", 1.0, vec![get("g", "/g")])
+            .build();
+        // Not all due at the same instants, where they would wait for each other.
+        let start_ns = begin_ns + number * 300_000;
+        let one = Playing::start(start_ns, plan, &server.url(), 1);
+        playing.spawn(async move { (number, one.end().await) });
+    }
+    let mut ran = playing.join_all().await;
+    ran.sort_by_key(|(number, _)| *number);
+    let hiccups = meter.end();
+    let told = ran.iter().zip(&servers).map(|((_, ran), server)| {
+        ran.assert_conserved();
+        assert_eq!(ran.step(0, 0).ok, u64::from(SECONDS * RATE));
+        let seen = |quantile| Seen::new(quantile, (ran, server), &hiccups);
+        QUANTILES.map(seen).to_vec()
+    });
+    known.iter().copied().zip(told).collect()
+}
+
+/// Prints what was seen of each law, fails if any of it is wrong, and leaves those to be played again.
+fn left(attempts: usize, told: Vec<(Known, Vec<Seen>)>) -> Vec<Known> {
+    let is_last = attempts == ATTEMPTS;
+    let mut wrong = Vec::new();
+    let mut left = Vec::new();
+    for (known, seen) in told {
+        let mut disturbed = false;
+        for seen in seen {
+            let said = if is_last {
+                seen.say_at_last()
+            } else {
+                seen.say()
+            };
+            let line = format!("{attempts}. {known:?}: {seen}: {said:?}");
+            println!("{line}");
+            disturbed |= said == Said::Disturbed;
+            if said == Said::Wrong {
+                wrong.push(line);
+            }
+        }
+        if disturbed {
+            left.push(known);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    left
 }
 
 #[tokio::test]
@@ -81,24 +213,32 @@ async fn known_a_fixed_delay() {
     debug_assertions,
     ignore = "the tolerance is that of the optimised engine"
 )]
-async fn known_two_delays() {
-    let law = Law::TwoPoint {
-        fast: Duration::from_millis(200),
-        slow: Duration::from_millis(600),
-        slow_share: 0.08,
-    };
-    check(law).await;
+async fn known_latencies_are_told_as_the_server_measured_them() {
+    let cores = two_cores();
+    let mut known = all();
+    for attempts in 1..=ATTEMPTS {
+        known = left(attempts, attempt(&known, cores).await);
+        if known.is_empty() {
+            return;
+        }
+    }
+    unreachable!("at last nothing is disturbed: {known:?}");
 }
 
-#[tokio::test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "the tolerance is that of the optimised engine"
-)]
-async fn known_a_log_normal_delay() {
-    let law = Law::LogNormal {
-        median: Duration::from_millis(200),
-        sigma: 0.4,
+#[test]
+fn what_the_machine_did_not_do_is_wrong_at_once() {
+    let check = |(off, hiccups), expected| {
+        let seen = Seen {
+            quantile: 0.99,
+            told: 200.0 + off,
+            served: 200.0,
+            hiccups,
+        };
+        assert_eq!((seen.say(), seen.say_at_last()), expected, "{seen}");
     };
-    check(law).await;
+    check((0.39, 0.0), (Said::Right, Said::Right));
+    check((-0.41, 0.1), (Said::Wrong, Said::Wrong));
+    check((0.5, CALM_MS), (Said::Wrong, Said::Wrong));
+    check((0.7, 0.2), (Said::Disturbed, Said::Right));
+    check((1.1, 0.2), (Said::Disturbed, Said::Wrong));
 }

@@ -6,6 +6,7 @@
 mod conformance;
 mod conservation;
 mod failures;
+mod hiccup;
 mod hostile;
 mod http2;
 mod journeys;

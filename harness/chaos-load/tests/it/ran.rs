@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos_load::{Engine, EngineConfig, EngineEvent, FaultClock, clock};
+use chaos_load::{Address, Engine, EngineConfig, EngineEvent, FaultClock, clock};
 use chaos_plan::Plan;
 use chaos_plan::plan::Model;
 use chaos_plan::schedule::Schedule;
@@ -66,7 +66,7 @@ impl Playing {
         let faults = Arc::new(FaultClock::new(plan.faults.len()));
         let config = EngineConfig {
             plan: Arc::clone(&plan),
-            address: url.to_owned(),
+            address: Address::resolve(url).expect("an address"),
             workers,
             start_ns,
             faults: Arc::clone(&faults),

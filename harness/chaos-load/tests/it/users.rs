@@ -45,6 +45,27 @@ fn most_at_once(log: &[Served], from_ns: u64, until_ns: u64) -> usize {
     there.max().unwrap_or(0)
 }
 
+/// However many users and workers: what was begun before the last stage does not count.
+#[tokio::test]
+async fn a_load_of_a_number_of_journeys_begins_exactly_so_many() {
+    for (journeys, users, before) in [(500, 8, 0), (3, 8, 0), (40, 5, 2)] {
+        let server = slow(2);
+        let mut plan = plan_of(None, &[(0.2, before), (3_600.0, users)])
+            .journey("j", 1.0, vec![get("a", "/a"), get("b", "/b")])
+            .build();
+        plan.end_after(journeys);
+        let mut playing = Playing::start(soon_ns(), plan, &server.url(), 2);
+        playing.until(|_| false).await;
+        let spent_ns = playing.engine.spent_at().expect("all have begun");
+        assert!((200 * MS..20_000 * MS).contains(&spent_ns), "{spent_ns} ns");
+        let ran = playing.end().await;
+        ran.assert_conserved();
+        let counted = ran.windows.sum(2, u64::MAX, |series| series == 0).counts;
+        assert_eq!(counted.total(), journeys);
+        assert_eq!(ran.requests().written, server.seen());
+    }
+}
+
 #[tokio::test]
 async fn there_are_as_many_users_as_the_stage_says() {
     let server = slow(40);

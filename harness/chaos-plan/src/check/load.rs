@@ -224,6 +224,7 @@ fn plan(
             .iter()
             .map(StageFacts::plan)
             .collect::<Option<_>>()?,
+        journeys_max: None,
         search: match &facts.search {
             Some(search) => Some(search.plan.clone()?),
             None => None,

@@ -38,6 +38,10 @@ pub struct Load {
     pub traceparent: bool,
     pub journeys: Vec<Journey>,
     pub stages: Vec<Stage>,
+    /// The last stage ends when so many journeys have begun in it, and is at most as long as it says.
+    /// Only of users without a cycle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journeys_max: Option<u64>,
     /// What follows the stages: rates that the run itself decides on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,

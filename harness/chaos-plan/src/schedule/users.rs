@@ -168,6 +168,7 @@ mod tests {
             streams: None,
             traceparent: true,
             stages: stages.collect(),
+            journeys_max: None,
             search: None,
             journeys: vec![Journey {
                 name: "a".to_owned(),

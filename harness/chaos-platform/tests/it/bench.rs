@@ -212,6 +212,7 @@ fn plan(description: Description) -> Plan {
             connections: None,
             streams: None,
             traceparent: true,
+            journeys_max: None,
             search: None,
             name: "shoppers".to_owned(),
             model: Model::default(),

@@ -10,8 +10,7 @@ use chaos_plan::units::duration_to_text;
 use super::claims::Ground;
 use super::resources::unseen;
 use crate::consumption::{self, Track, services};
-use crate::facts::{Facts, cells_of_seconds, ns};
-use crate::quantile;
+use crate::facts::{Facts, ns};
 use crate::slope;
 use crate::usage::InstanceUsage;
 use crate::verdict::{Finding, Status};
@@ -171,9 +170,7 @@ fn p95_points(facts: &Facts<'_>, stages: &[usize]) -> Vec<(f64, f64)> {
         seconds.start..seconds.end.min(last)
     });
     let point = |second: u64| {
-        let one = second..second + 1;
-        let bad = facts.requests(&cells_of_seconds(&one)).counts.bad();
-        let p95 = quantile::response(&facts.responses(None, &one), bad, 50)?;
+        let p95 = facts.p95_of_second(second)?;
         Some(((second * crate::SECOND_NS) as f64 / HOUR_NS, p95 as f64))
     };
     seconds.filter_map(point).collect()

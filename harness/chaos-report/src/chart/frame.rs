@@ -1,6 +1,6 @@
-//! The frame every chart over time shares: axes, the row of stages, fault windows with their flags.
+//! The frame all charts share: axes, and over time the row of stages, fault windows with their flags.
 //!
-//! Invariant: the same instant lies at the same place in every chart of one paper.
+//! Invariant: the same instant lies at the same place in every chart over time of one paper.
 
 mod lanes;
 mod scenery;
@@ -19,7 +19,7 @@ use plotters::style::{IntoTextStyle, TextStyle};
 pub(super) use self::lanes::Shape;
 use super::ChartError;
 use super::ink::Ink;
-use super::scale::{Axis, clock_marks};
+use super::scale::{Axis, clock_marks, marks};
 use super::svg::{Svg, TENTHS};
 use crate::clean::clean_to;
 use crate::view::{FaultSpan, Story, spans};
@@ -107,9 +107,18 @@ pub(super) struct Axes<'a> {
     pub(super) windows: bool,
 }
 
+/// What the axis across counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Across {
+    /// Seconds of the load.
+    Time,
+    /// Journeys a second.
+    Rate,
+}
+
 /// Stages and faults of a run, with their names made clean.
 pub(super) struct Scene {
-    /// Seconds of the load.
+    across: Across,
     from: f64,
     until: f64,
     stages: Vec<(String, f64, f64)>,
@@ -117,6 +126,17 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    /// Rates from 0 to `until`; without anything that happened at an instant.
+    pub(super) fn of_rates(until: f64) -> Self {
+        Self {
+            across: Across::Rate,
+            from: 0.0,
+            until,
+            stages: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
     pub(super) fn of(story: &Story<'_>) -> Self {
         Self::span(story, 0, story.verdict.load_length)
     }
@@ -135,6 +155,7 @@ impl Scene {
             )
         });
         Self {
+            across: Across::Time,
             from: from_s,
             until: until_s,
             stages: stages.filter(|(_, start, end)| start < end).collect(),
@@ -146,6 +167,18 @@ impl Scene {
                     ..fault
                 })
                 .collect(),
+        }
+    }
+
+    /// Marks of the axis across, about `most` of them.
+    fn marks(&self, most: usize) -> Vec<f64> {
+        match self.across {
+            Across::Time => clock_marks((self.from, self.until), most),
+            Across::Rate => {
+                let mut marks = marks(self.until, most);
+                marks.retain(|mark| *mark <= self.until);
+                marks
+            }
         }
     }
 
@@ -195,7 +228,8 @@ pub(super) fn draw(
 
 impl Frame {
     fn new(scene: &Scene, paper: Paper, axes: &Axes<'_>) -> Drawn<Self> {
-        let rows = 1 + i32::from(scene.has_faults()) + i32::from(axes.cap_row);
+        let row_of_stages = i32::from(scene.across == Across::Time);
+        let rows = row_of_stages + i32::from(scene.has_faults()) + i32::from(axes.cap_row);
         let top = rows * (ROW + ROW_GAP) + 3;
         let bottom = 26;
         let height = top + axes.height + bottom;
@@ -215,7 +249,7 @@ impl Frame {
         let time = Axis {
             from: scene.from,
             until: scene.until.max(scene.from + 0.1),
-            marks: clock_marks((scene.from, scene.until), paper.time_marks),
+            marks: scene.marks(paper.time_marks),
         };
         let values = Axis {
             from: axes.values.0,

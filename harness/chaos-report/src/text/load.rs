@@ -48,10 +48,25 @@ fn asked(plan: &Plan) -> String {
         format!(", after {length} of warm-up that is not counted")
     });
     format!(
-        "{model}{} for {}{warmup}",
+        "{model}{} {}{warmup}",
         level_words(plan),
-        words::duration(length)
+        match plan.load.journeys_max {
+            Some(most) => format!("until {} are answered", words::counted(most, "request")),
+            None => format!("for {}", words::duration(length)),
+        }
     )
+}
+
+/// How far it is, of so much time or of so many requests.
+fn progress(plan: &Plan, pulse: &Pulse) -> String {
+    let now = words::clock_seconds(pulse.now);
+    match plan.load.journeys_max {
+        Some(most) => format!(
+            "{now} of as long as {} take",
+            words::counted(most, "request")
+        ),
+        None => format!("{now} of {}", words::clock_seconds(pulse.length)),
+    }
 }
 
 /// The live block of one load: it remembers the last minute for its sketches.
@@ -81,7 +96,10 @@ impl LoadLive {
             fit(
                 &format!(
                     "{}{}",
-                    bar((pulse.now, pulse.length), width),
+                    match plan.load.journeys_max {
+                        Some(_) => progress(plan, pulse),
+                        None => bar((pulse.now, pulse.length), width),
+                    },
                     stage(plan, pulse)
                 ),
                 width,
@@ -107,9 +125,8 @@ impl LoadLive {
 /// One line for logs, without colour: every 10 s where there is no terminal.
 pub fn load_status_line(plan: &Plan, pulse: &Pulse) -> String {
     format!(
-        "T+{} of {}{}  {}  {}  failed {}",
-        words::clock_seconds(pulse.now),
-        words::clock_seconds(pulse.length),
+        "T+{}{}  {}  {}  failed {}",
+        progress(plan, pulse),
         stage(plan, pulse),
         requests(pulse),
         latency(pulse),
@@ -265,6 +282,17 @@ mod tests {
         assert_eq!(
             load_opening(&sample::closed(), 1),
             "GET http://127.0.0.1:8080/\nclosed model: 64 connections for 10 s; 1 worker"
+        );
+        let mut counted = sample::closed();
+        counted.end_after(2_000);
+        assert_eq!(
+            load_opening(&counted, 1),
+            "GET http://127.0.0.1:8080/\nclosed model: 64 connections until 2,000 requests are answered; 1 worker"
+        );
+        let line = load_status_line(&counted, &pulse());
+        assert!(
+            line.starts_with("T+00:04 of as long as 2,000 requests take  5,000/s"),
+            "{line}"
         );
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use chaos_load::clock::now_ns;
-use chaos_load::{Engine, EngineConfig, EngineError, EngineEvent, FaultClock, NullServer};
+use chaos_load::{Address, Engine, EngineConfig, EngineError, EngineEvent, FaultClock, NullServer};
 use chaos_plan::Plan;
 use chaos_plan::check::{Library, Options, Sources, examine};
 use chaos_plan::diagnostic::SourceFile;
@@ -182,7 +182,7 @@ struct Played {
 async fn play(plan: &Plan, address: &str, workers: usize) -> Result<Played, MeasureError> {
     let mut engine = Engine::start(EngineConfig {
         plan: Arc::new(plan.clone()),
-        address: address.to_owned(),
+        address: Address::resolve(address).map_err(EngineError::from)?,
         workers,
         start_ns: now_ns() + HEAD_START_NS,
         faults: Arc::new(FaultClock::new(0)),

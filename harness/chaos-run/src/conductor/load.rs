@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::{length_ns, now_ns};
-use chaos_load::{Engine, EngineConfig, EngineEvent};
+use chaos_load::{Address, Engine, EngineConfig, EngineEvent};
 use chaos_plan::plan::Moment;
 use chaos_record::event::Event;
 
@@ -16,15 +16,20 @@ impl Conductor<'_> {
     /// Preparing every request, and a resolver that takes its time, are waited for beside the loop.
     pub(super) async fn start_load(&mut self) -> Vec<Action> {
         let start_ns = now_ns() + length_ns(HEAD_START);
-        let config = EngineConfig {
-            plan: Arc::clone(&self.plan),
-            address: self.address.clone(),
-            workers: self.workers,
-            start_ns,
-            faults: Arc::clone(&self.fault_clock),
-            operations: self.operations_path(),
-        };
-        let start = tokio::task::spawn_blocking(move || Engine::start(config));
+        let address = self.address.clone();
+        let (plan, workers) = (Arc::clone(&self.plan), self.workers);
+        let faults = Arc::clone(&self.fault_clock);
+        let operations = self.operations_path();
+        let start = tokio::task::spawn_blocking(move || {
+            Engine::start(EngineConfig {
+                plan,
+                address: Address::resolve(&address)?,
+                workers,
+                start_ns,
+                faults,
+                operations,
+            })
+        });
         match Box::pin(self.meanwhile(start)).await {
             Ok(Ok(engine)) => {
                 self.load_started(engine, start_ns);

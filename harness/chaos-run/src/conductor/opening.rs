@@ -8,7 +8,7 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chaos_load::{EngineError, FaultClock};
+use chaos_load::{Address, EngineError, FaultClock};
 use chaos_plan::Plan;
 use chaos_plan::plan::{PlatformName, Running, Target};
 use chaos_platform::kubernetes::{Chosen, KubernetesConfig, KubernetesPlatform, Manifests};
@@ -101,7 +101,8 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
     // where nothing was touched yet.
     let address = address(&config.plan.target)?;
     if let Target::Url(_) = config.plan.target {
-        chaos_load::look(&config.plan, &address)?;
+        let found = Address::resolve(&address).map_err(EngineError::from)?;
+        chaos_load::look(&config.plan, &found)?;
     }
     let cluster = cluster(&config).await?;
     let mut record = Record::new(header(&config));

@@ -1,9 +1,11 @@
 //! Memory over a long run: hours of load in simulated time through the real recorder, the real
-//! record on disk and everything that the conductor asks meanwhile.
+//! record on disk and everything that the conductor asks meanwhile; and then of judging it.
 //!
 //! `CHAOS_SOAK_SAMPLES=1000000000 cargo test --release -p chaos-run --test soak -- --nocapture` plays
-//! 8 hours of 35,000 requests a second; without the variable it is an hour of 2,800, and of 500 where
+//! 24 hours of 11,600 requests a second; without the variable it is two hours of 1,400, and of 250 where
 //! the program is not optimised. A binary of its own, so that the memory it measures is nobody else's.
+
+#![expect(clippy::print_stdout, reason = "it says how memory went")]
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,9 @@ use std::time::{Duration, Instant};
 use chaos_load::Rehearsal;
 use chaos_plan::Plan;
 use chaos_plan::schedule::Schedule;
-use chaos_record::event::Event;
-use chaos_record::line::{Header, Host, VERSION};
+use chaos_record::event::{Event, Stamped};
+use chaos_record::judge::judge;
+use chaos_record::line::{Header, Host, Line, VERSION};
 use chaos_record::record::Record;
 use chaos_record::{CELL_NS, SECOND_NS, abort, live};
 use chaos_run::writer::Writer;
@@ -32,16 +35,17 @@ const STEPS: [usize; 3] = [2, 3, 2];
 const LOOKS: u64 = 10;
 /// The look that later ones are compared with: by then everything has been kept once.
 const SETTLED: usize = 1;
-/// Most resident memory, in bytes.
+/// Most resident memory of the run and of who judges its record, in bytes.
 const RESIDENT_MAX: u64 = 200_000_000;
+const JUDGING_MAX: u64 = 1_500_000_000;
 
 fn samples() -> u64 {
     std::env::var("CHAOS_SOAK_SAMPLES").map_or(SAMPLES, |text| text.parse().expect("a number"))
 }
 
-/// So many requests, spread over one hour or over eight.
+/// So many requests, spread over two hours or over a day.
 fn plan(samples: u64) -> Arc<Plan> {
-    let hours = if samples > SAMPLES { 8.0 } else { 1.0 };
+    let hours = if samples > SAMPLES { 24.0 } else { 2.0 };
     let each = STEPS.iter().sum::<usize>() as f64 / STEPS.len() as f64;
     let rate = samples as f64 / each / (hours * 3_600.0);
     let names = ["a", "b", "c"];
@@ -133,39 +137,106 @@ impl Consumer {
     }
 }
 
-#[test]
-fn a_soak_takes_no_more_memory_the_longer_it_lasts() {
-    let (samples, began) = (samples(), Instant::now());
-    let folder = tempfile::tempdir().expect("a folder");
-    let plan = plan(samples);
-    let mut consumer = Consumer::new(&plan, folder.path());
-    let mut rehearsal = Rehearsal::new(&plan);
-    let (mut law, mut cells, mut played) = (Law(1), 0, 0);
-    let mut resident = Vec::new();
-    for arrival in Schedule::new(&plan) {
+/// Plays the whole load: every cell that is over is handed to `cell_over`, and every tenth of the samples
+/// to `look`, with the second of the load. Gives what is not handed over yet, and the cells that are.
+fn play(
+    plan: &Plan,
+    samples: u64,
+    mut cell_over: impl FnMut(&mut Rehearsal, u64),
+    mut look: impl FnMut(u64, u64),
+) -> (Rehearsal, u64) {
+    let mut rehearsal = Rehearsal::new(plan);
+    let (mut law, mut cells, mut played, mut looks) = (Law(1), 0, 0, 0);
+    for arrival in Schedule::new(plan) {
         let at_ns = u64::try_from(arrival.at.as_nanos()).expect("hours");
         while at_ns >= (cells + 1) * CELL_NS {
             cells += 1;
-            consumer.cell_over(&mut rehearsal, cells);
+            cell_over(&mut rehearsal, cells);
         }
         let responses = [law.draw_ns(), law.draw_ns(), law.draw_ns()];
         let steps = STEPS[arrival.journey];
         rehearsal.journey(arrival.journey, at_ns, &responses[..steps]);
         played += steps as u64;
-        if played >= (resident.len() as u64 + 1) * samples / LOOKS {
-            resident.push(resident_bytes());
-            println!(
-                "{played:>13} samples, {:>6} s of load: {:.1} MB resident after {:.0?}",
-                at_ns / SECOND_NS,
-                resident[resident.len() - 1] as f64 / 1e6,
-                began.elapsed()
-            );
+        if played >= (looks + 1) * samples / LOOKS {
+            looks += 1;
+            look(played, at_ns / SECOND_NS);
         }
     }
+    (rehearsal, cells)
+}
+
+/// One after the other, since what is measured is the memory of the whole process.
+#[test]
+fn a_soak_takes_no_more_memory_the_longer_it_lasts() {
+    let samples = samples();
+    let plan = plan(samples);
+    running(&plan, samples);
+    judging(&plan, samples);
+}
+
+fn running(plan: &Arc<Plan>, samples: u64) {
+    let began = Instant::now();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut consumer = Consumer::new(plan, folder.path());
+    let mut resident = Vec::new();
+    let cell_over = |rehearsal: &mut Rehearsal, cells| consumer.cell_over(rehearsal, cells);
+    play(plan, samples, cell_over, |played, second| {
+        resident.push(resident_bytes());
+        println!(
+            "{played:>13} samples, {second:>6} s of load: {:.1} MB resident after {:.0?}",
+            resident[resident.len() - 1] as f64 / 1e6,
+            began.elapsed()
+        );
+    });
     let settled = resident[SETTLED] as f64;
     let most = *resident[SETTLED..].iter().max().expect("looks") as f64;
     assert!(most <= settled * 1.05, "memory grew: {resident:?}");
     assert!(most < RESIDENT_MAX as f64, "{resident:?}");
+}
+
+/// Adds the lines up as somebody does who reads the record's file, and judges it.
+fn judging(plan: &Arc<Plan>, samples: u64) {
+    let began = Instant::now();
+    let mut record = record(plan);
+    let event = |at, what| Line::Event(Stamped { at, what });
+    record.apply(&event(0, Event::LoadStarted { workers: 1 }));
+    let mut cell_over = |rehearsal: &mut Rehearsal, cells: u64| {
+        let second_over = cells.is_multiple_of(SECOND_NS / CELL_NS);
+        record.apply(&Line::Delta(rehearsal.hand_over(cells, second_over)));
+        record.fold();
+    };
+    let (mut rest, cells) = play(plan, samples, &mut cell_over, |played, second| {
+        println!(
+            "{played:>13} samples, {second:>6} s of load read: {:.1} MB resident after {:.0?}",
+            resident_bytes() as f64 / 1e6,
+            began.elapsed()
+        );
+    });
+    // What was under way at the end belongs to the cells behind it.
+    cell_over(&mut rest, cells.next_multiple_of(10) + 100);
+    let until = u64::try_from(plan.load.length().as_nanos()).expect("hours");
+    let cut_short = false;
+    record.apply(&event(until, Event::LoadStopped { until, cut_short }));
+    let end = record.end_line(until);
+    record.apply(&end);
+    let judging = Instant::now();
+    let verdict = judge(&record);
+    let resident = resident_bytes();
+    println!(
+        "judged in {:.1?}: {:.1} MB resident",
+        judging.elapsed(),
+        resident as f64 / 1e6
+    );
+    assert!(
+        verdict.conservation.exact,
+        "{:?}",
+        verdict.conservation.differences
+    );
+    assert_eq!(
+        verdict.conservation.requests.ok,
+        verdict.conservation.planned_requests
+    );
+    assert!(resident < JUDGING_MAX, "{resident} bytes");
 }
 
 /// Resident memory of this process in bytes.

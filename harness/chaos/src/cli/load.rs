@@ -14,6 +14,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
     chaos load http://127.0.0.1:8080/                            closed: 64 connections for 10 s
     chaos load URL -c 100 -d 30s                                 as wrk, hey or oha would
+    chaos load URL -c 100 -n 100000                              until so many requests were sent
     chaos load URL --rate 5000/s --warmup 2s                     open: 5,000 a second, whatever the answers
     chaos load URL --rate 500/s --expect 'p95<=200ms' --expect 'errors<=0.1%'
     chaos load URL -X POST -H 'content-type: application/json' --body @order.json
@@ -37,8 +38,8 @@ pub(crate) struct LoadArgs {
     /// How long it is measured.
     #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub duration: Duration,
-    /// With --rate: end after this many requests instead of --duration.
-    #[arg(short = 'n', long, value_name = "N", requires = "rate", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    /// End after this many requests instead of --duration; in the closed model within 24 h.
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub requests: Option<u64>,
     /// Open model: so many requests are due, such as `5000/s`, whatever the answers. Without it the
     /// model is closed: each connection sends its next request when it has its answer.

@@ -82,10 +82,11 @@ fn status_line(address: &str, path: &str) -> std::io::Result<String> {
 
 #[test]
 fn the_proxy_can_be_started_alone() {
-    let server = Server::prompt();
+    let (place, server) = (Place::new(), Server::prompt());
     let mut proxy = Command::new(crate::program::chaos())
         .args(["proxy", "--listen", "127.0.0.1:0", "--to"])
         .arg(server.url().trim_start_matches("http://"))
+        .env("XDG_STATE_HOME", place.state())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");

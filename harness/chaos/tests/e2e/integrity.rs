@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::leftovers;
 use crate::program::{Ended, Place, measured, scenario};
-use crate::verdicts::assert_sound;
+use crate::verdicts::{assert_sound, planned};
 
 /// A run that could measure, and of which nothing is left.
 fn run(name: &str) -> (Place, Ended) {
@@ -107,14 +107,42 @@ fn a_history_that_runs_backwards_is_seen() {
     check_bug("bug-reorder", "states_forward");
 }
 
-/// What no rule can see, a journey sees that expects to be sent away.
-#[test]
-fn an_old_token_that_opens_the_door_fails_its_journey() {
-    let (_place, ended) = run("bug-expired-token");
+/// The setting that takes a scenario's mistake out of the service that has it.
+fn without_its_bug(name: &str) -> String {
+    let plan = planned(&scenario(name));
+    let services = plan["target"]["deploy"]["services"].as_array();
+    let mut of = services.expect("services").iter();
+    let of = of.find(|service| service["env"]["BUG"].is_string());
+    let of = of.and_then(|service| service["name"].as_str());
+    format!("target.env.{}.BUG=''", of.expect("a mistake is planted"))
+}
+
+/// What no rule can see, a check of a journey sees: without the mistake the claim holds.
+#[track_caller]
+fn check_journey(name: &str, why: &str) {
+    let (_place, ended) = run(name);
     ended.assert_code(1);
     assert_sound(&ended);
-    let result = ended.result();
-    assert_eq!(result["claims"][0]["status"], "not-held", "{result:#}");
+    let claim = &ended.result()["claims"][0];
+    assert_eq!(claim["status"], "not-held", "{claim:#}");
+    let said = claim["why"].as_str().unwrap_or_default();
+    assert!(said.contains(why), "{said}");
+    let (_place, ended) = measured(|| {
+        let place = Place::new();
+        let ended = place.run(&["run", &scenario(name), "--set", &without_its_bug(name)]);
+        (place, ended)
+    });
+    ended.assert_code(0);
+}
+
+#[test]
+fn an_old_token_that_opens_the_door_fails_its_journey() {
+    check_journey("bug-expired-token", "unexpected status");
+}
+
+#[test]
+fn a_price_of_before_is_seen_by_who_pays_it() {
+    check_journey("bug-stale-price", "failed check");
 }
 
 /// Kills and a pause, of the one who moves the money as well.

@@ -1,4 +1,6 @@
 //! Looking, from outside, for anything a run left on the machine.
+//!
+//! Other tests may have runs at the same time, so what is found must belong to the run of this place.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -52,7 +54,8 @@ fn is_zombie(process: &Path) -> bool {
         .is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
-/// Ports of the run's instances, by its own record, that somebody still listens on.
+/// Ports of the run's instances, by its own record, that somebody still listens on who is not known to
+/// belong to another test: such a one may have got the port since.
 pub(crate) fn listening(place: &Place) -> Vec<u16> {
     let record = place
         .out()
@@ -63,15 +66,40 @@ pub(crate) fn listening(place: &Place) -> Vec<u16> {
         .filter_map(|rest| rest.split('"').next()?.parse().ok())
         .collect();
     let table = fs::read_to_string("/proc/net/tcp").expect("procfs");
-    // Columns: slot, local address, remote address, state; 0A is LISTEN.
+    // Columns: slot, local address, remote address, state; 0A is LISTEN; the tenth is the socket's inode.
     let open = table.lines().filter_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        let port = columns.get(1)?.split_once(':')?.1;
-        (*columns.get(3)? == "0A")
-            .then(|| u16::from_str_radix(port, 16).ok())
-            .flatten()
+        let port = u16::from_str_radix(columns.get(1)?.split_once(':')?.1, 16).ok()?;
+        let left = *columns.get(3)? == "0A" && used.contains(&port);
+        (left && !is_of_another_test(columns.get(9)?, place)).then_some(port)
     });
-    open.filter(|port| used.contains(port)).collect()
+    open.collect()
+}
+
+/// Whether a socket is held by this process or by one that was started with another test's folders.
+fn is_of_another_test(inode: &str, place: &Place) -> bool {
+    let socket = format!("socket:[{inode}]");
+    let holds = |process: &Path| {
+        let files = fs::read_dir(process.join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        files
+            .filter_map(|file| fs::read_link(file.path()).ok())
+            .any(|target| target.as_os_str() == socket.as_str())
+    };
+    let is_others = |process: &Path| {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment);
+        process.ends_with(std::process::id().to_string())
+            || environment.contains("XDG_STATE_HOME=")
+                && !environment.contains(&place.path().display().to_string())
+    };
+    let processes = fs::read_dir("/proc").expect("procfs").flatten();
+    let mut holders = processes
+        .map(|entry| entry.path())
+        .filter(|path| holds(path));
+    holders.next().is_some_and(|holder| is_others(&holder))
 }
 
 /// Folders of state that are still there.

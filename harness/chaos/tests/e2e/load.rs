@@ -54,6 +54,31 @@ fn nobody() -> String {
 }
 
 #[test]
+fn a_number_of_requests_is_sent_exactly_whatever_the_model() {
+    for flags in [
+        &["-n", "1000", "-c", "7", "-t", "2"][..],
+        &["-n", "3", "-c", "7", "-t", "2"],
+        &["-n", "500", "-c", "7", "-t", "2", "--warmup", "200ms"],
+        &["-n", "600", "-c", "7", "--rate", "1000/s"],
+    ] {
+        let server = slow(2);
+        let url = server.url();
+        let all: Vec<&str> = [url.as_str()].iter().chain(flags).copied().collect();
+        let ended = load(&[&all[..], &["--json"]].concat());
+        ended.assert_code(0);
+        let result = json(&ended);
+        let asked: u64 = flags[1].parse().expect("a number");
+        assert_eq!(result["measured"]["counts"]["ok"], asked, "{flags:?}");
+        assert_eq!(result["conservation"]["exact"], true, "{flags:?}");
+        let length = result["measured"]["length"].as_u64().expect("a length");
+        assert!(length < 5_000_000_000, "{flags:?}: {length} ns, not 24 h");
+        if !flags.contains(&"--warmup") {
+            assert_eq!(server.seen(), asked, "{flags:?}");
+        }
+    }
+}
+
+#[test]
 fn closed_load_counts_what_the_server_counts_and_ends_with_zero() {
     let server = Server::prompt();
     let place = Place::new();
@@ -357,7 +382,7 @@ fn bad_input_is_refused_before_anything_is_sent() {
         (vec!["--rate", "500"], "500/s"),
         (vec!["--rate", "0/s"], "--rate"),
         (vec!["-c", "0"], "--connections"),
-        (vec!["-n", "100"], "--rate"),
+        (vec!["-n", "0"], "--requests"),
         (vec!["-H", "nonsense"], "--header"),
         (vec!["--insecure"], "--insecure"),
         (vec!["--expect", "p95<=fast"], "--expect"),

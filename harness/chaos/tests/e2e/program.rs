@@ -180,7 +180,8 @@ impl Ended {
 
     /// Whether the run says that this machine was too busy to measure anything.
     pub(crate) fn was_too_noisy(&self) -> bool {
-        self.status.code() == Some(3) && self.stderr.contains("load generator was too slow")
+        let busy = ["load generator was too slow", "not steady before"];
+        self.status.code() == Some(3) && busy.iter().any(|why| self.stderr.contains(why))
     }
 
     /// Fails with everything that was said unless the exit code is `code`.
@@ -211,7 +212,8 @@ impl Ended {
 }
 
 /// Runs until something could be measured, at most three times: other work on the machine may make
-/// the load generator late, which a run says of itself and which is no finding about the program.
+/// the load generator late or the target unsteady before a fault, which a run says of itself and which
+/// is no finding about the program.
 pub(crate) fn measured<T>(mut attempt: impl FnMut() -> (T, Ended)) -> (T, Ended) {
     for _ in 0..2 {
         let told = attempt();

@@ -8,7 +8,7 @@ use crate::program::{Ended, Place, measured, scenario};
 /// Resolution of recovery.
 const CELL_NS: u64 = 100_000_000;
 
-fn planned(scenario: &str) -> Value {
+pub(crate) fn planned(scenario: &str) -> Value {
     let ended = Place::new().run(&["plan", scenario, "--json"]);
     serde_json::from_str(&ended.assert_code(0).stdout).expect("a plan")
 }

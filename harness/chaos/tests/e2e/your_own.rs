@@ -1,7 +1,7 @@
 //! Somebody's own programs as the target, by a description alone.
 
 use crate::leftovers;
-use crate::program::{Ended, Place};
+use crate::program::{Ended, Place, measured};
 
 const SERVER: &str = r#"
 import http.server, os, sys, urllib.request
@@ -91,6 +91,15 @@ fn run() -> Option<(Place, Ended)> {
     if !has_python() {
         return None;
     }
+    Some(measured(|| {
+        let place = mine();
+        let ended = place.run(&["run", "mine.yaml"]);
+        (place, ended)
+    }))
+}
+
+/// A place with the two programs, their description and a scenario.
+fn mine() -> Place {
     let place = Place::new();
     let write = |name: &str, text: &str| {
         let path = place.path().join(name);
@@ -102,8 +111,7 @@ fn run() -> Option<(Place, Ended)> {
     write("targets/mine.yaml", TARGET);
     write("journeys/look.yaml", JOURNEY);
     write("mine.yaml", SCENARIO);
-    let ended = place.run(&["run", "mine.yaml"]);
-    Some((place, ended))
+    place
 }
 
 #[test]

@@ -77,7 +77,15 @@ impl Frame {
 
     /// A sign with its middle at an instant and a height.
     pub(in crate::chart) fn sign(&self, at: f64, middle: i32, shape: Shape, ink: Ink) -> Drawn {
-        let (x, y) = (self.x(at), self.y(middle));
+        self.shape((self.x(at), self.y(middle)), shape, ink)
+    }
+
+    /// A sign with its middle at a place across and a value.
+    pub(in crate::chart) fn sign_at(&self, point: (f64, f64), shape: Shape, ink: Ink) -> Drawn {
+        self.shape(self.plot.backend_coord(&point), shape, ink)
+    }
+
+    fn shape(&self, (x, y): (i32, i32), shape: Shape, ink: Ink) -> Drawn {
         let r = 9 * TENTHS / 2;
         match shape {
             Shape::Dot => self.sheet.draw(&Circle::new((x, y), r * 4 / 5, ink.fill())),
@@ -94,6 +102,19 @@ impl Frame {
                 ink.fill(),
             )),
         }
+    }
+
+    /// A line from top to bottom at a place across, with words beside its upper end.
+    pub(in crate::chart) fn here(&self, at: f64, text: &str) -> Drawn {
+        let (x, (ceiling, floor)) = (self.x(at), self.plot_edges());
+        self.svg.begin_group("here", Some(text));
+        self.sheet.draw(&PathElement::new(
+            vec![(x, ceiling), (x, floor)],
+            Ink::Flag.line(),
+        ))?;
+        self.words_at(at, 9, text, Ink::Title)?;
+        self.svg.end_group();
+        Ok(())
     }
 
     /// A numbered disc.

@@ -2,11 +2,12 @@
 //!
 //! Invariant: fault windows lie behind the data and flags in front of it, so neither hides the other.
 
+use chaos_plan::units::Rate;
 use plotters::element::{Circle, PathElement, Rectangle};
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Axes, Drawn, Frame, ROW, ROW_GAP, Scene, seconds};
+use super::{Across, Axes, Drawn, Frame, ROW, ROW_GAP, Scene, seconds};
 use crate::chart::ink::Ink;
 use crate::chart::svg::{TENTHS, text_width};
 use crate::view::FaultSpan;
@@ -29,7 +30,7 @@ impl Frame {
             .light_line_style(Ink::Grid.mix(0.0))
             .label_style(label)
             .set_all_tick_mark_size(4 * TENTHS)
-            .x_label_formatter(&|at| clock_label(*at))
+            .x_label_formatter(&|at| scene.label(*at))
             .y_label_formatter(axes.label)
             .draw()?;
         self.svg.end_group();
@@ -137,6 +138,16 @@ impl Frame {
             self.svg.end_group();
         }
         Ok(())
+    }
+}
+
+impl Scene {
+    /// A place on the axis across, in words.
+    fn label(&self, at: f64) -> String {
+        match self.across {
+            Across::Time => clock_label(at),
+            Across::Rate => Rate::new(at).to_string(),
+        }
     }
 }
 

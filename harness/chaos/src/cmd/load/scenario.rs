@@ -20,6 +20,8 @@ use crate::output::Failure;
 const STAGE: &str = "load";
 const WARMUP: &str = "warmup";
 const STEP: &str = "request";
+/// The longest load that a plan may have.
+const LONGEST: Duration = Duration::from_hours(24);
 /// The claim of a load of which nothing is expected: it says which stage counts and is shown to no one.
 const NO_CLAIM: &str = "goodput: { at_least: 0.000001/s, during: [load] }";
 
@@ -69,7 +71,7 @@ pub(super) fn checked(args: &LoadArgs, body: Option<&str>) -> Result<Checked, Fa
     };
     match plan {
         Some(plan) => Ok(Checked {
-            plan,
+            plan: limited(plan, args),
             warnings: told(Severity::Warning),
         }),
         None => Err(Failure::new(
@@ -77,6 +79,14 @@ pub(super) fn checked(args: &LoadArgs, body: Option<&str>) -> Result<Checked, Fa
             told(Severity::Error).join("\n"),
         )),
     }
+}
+
+/// In the closed model a number of requests is not a length: it is counted while they are sent.
+fn limited(mut plan: Plan, args: &LoadArgs) -> Plan {
+    if let Some(requests) = args.requests {
+        plan.end_after(requests);
+    }
+    plan
 }
 
 /// `http://host:port` and `/path?query`.
@@ -229,12 +239,16 @@ fn users(args: &LoadArgs) -> u32 {
     args.connections.saturating_mul(args.streams.unwrap_or(1))
 }
 
-/// `--duration`, or as long as `--requests` take at `--rate`.
+/// `--duration`, or as long as `--requests` take at `--rate`, or may take without it.
 fn length(args: &LoadArgs) -> Duration {
-    let of_requests = args.requests.zip(args.rate).and_then(|(requests, rate)| {
-        Duration::try_from_secs_f64(requests as f64 / rate.per_second()).ok()
-    });
-    of_requests.unwrap_or(args.duration)
+    match (args.requests, args.rate) {
+        (Some(requests), Some(rate)) => {
+            let taken = Duration::try_from_secs_f64(requests as f64 / rate.per_second());
+            taken.unwrap_or(args.duration)
+        }
+        (Some(_), None) => LONGEST.saturating_sub(args.warmup.unwrap_or_default()),
+        (None, _) => args.duration,
+    }
 }
 
 fn journey(args: &LoadArgs, address: Address<'_>, body: Option<&str>) -> Result<Text, Failure> {
@@ -319,6 +333,10 @@ mod tests {
         assert_eq!(closed.load.stages[0].users(), Some((64, 64)));
         assert_eq!(closed.load.connections, Some(64));
         assert_eq!(closed.load.length(), Duration::from_secs(10));
+        assert_eq!(closed.load.journeys_max, None);
+        let counted = plan(&["http://127.0.0.1:1", "-n", "500", "--warmup", "1m"]);
+        assert_eq!(counted.load.journeys_max, Some(500));
+        assert_eq!(counted.load.length(), LONGEST);
         let open = plan(&[
             "http://127.0.0.1:1/a?b=%7B1}",
             "--rate",
@@ -339,6 +357,7 @@ mod tests {
             "p95<=200ms",
         ]);
         assert_eq!(open.load.length(), Duration::from_secs(3));
+        assert_eq!(open.load.journeys_max, None);
         assert_eq!(open.claims[0].name, "p95<=200ms");
         let step = &open.load.journeys[0].steps[0];
         let plain = |text: &chaos_plan::template::Template| text.fill(|_| None).expect("no slots");
