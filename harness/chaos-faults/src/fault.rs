@@ -6,7 +6,7 @@ use chaos_plan::plan::{Fault, Inject, PlatformName};
 use chaos_platform::{Act, Capability, InstanceRef, Probe};
 use serde::Serialize;
 
-use crate::{kill, pause, restart, stop};
+use crate::{cpu, drift, evict, kill, pause, restart, rollout, scale, service_lost, stop};
 
 /// A fault for drawn targets: its acts, and the questions that prove effect and undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,11 +30,18 @@ pub struct Description {
 
 /// What a fault is made of once its targets are known.
 pub fn breakage(fault: &Fault, platform: PlatformName, targets: &[InstanceRef]) -> Breakage {
+    let service = &fault.inject.targets().service;
     match &fault.inject {
         Inject::Kill { signal, .. } => kill::breakage(*signal, platform, targets),
         Inject::Pause { .. } => pause::breakage(targets),
         Inject::Stop { .. } => stop::breakage(targets),
         Inject::Restart { pause_between, .. } => restart::breakage(*pause_between, targets),
+        Inject::Evict { .. } => evict::breakage(targets),
+        Inject::Scale { replicas, .. } => scale::breakage(service, *replicas),
+        Inject::Drift { replicas, .. } => drift::breakage(service, *replicas),
+        Inject::Rollout { to, .. } => rollout::breakage(service, to),
+        Inject::ServiceLost { name, .. } => service_lost::breakage(service, name),
+        Inject::Cpu { millicores, .. } => cpu::breakage(*millicores, targets),
     }
 }
 
@@ -45,6 +52,12 @@ pub fn needs(inject: &Inject) -> &'static [Capability] {
         Inject::Pause { .. } => pause::NEEDS,
         Inject::Stop { .. } => stop::NEEDS,
         Inject::Restart { .. } => restart::NEEDS,
+        Inject::Evict { .. } => evict::NEEDS,
+        Inject::Scale { .. } => scale::NEEDS,
+        Inject::Drift { .. } => drift::NEEDS,
+        Inject::Rollout { .. } => rollout::NEEDS,
+        Inject::ServiceLost { .. } => service_lost::NEEDS,
+        Inject::Cpu { .. } => cpu::NEEDS,
     }
 }
 
@@ -56,5 +69,11 @@ pub fn describe(inject: &Inject, platform: PlatformName) -> Description {
         Inject::Pause { .. } => pause::DESCRIPTION,
         Inject::Stop { .. } => stop::DESCRIPTION,
         Inject::Restart { .. } => restart::DESCRIPTION,
+        Inject::Evict { .. } => evict::DESCRIPTION,
+        Inject::Scale { .. } => scale::DESCRIPTION,
+        Inject::Drift { .. } => drift::DESCRIPTION,
+        Inject::Rollout { .. } => rollout::DESCRIPTION,
+        Inject::ServiceLost { .. } => service_lost::DESCRIPTION,
+        Inject::Cpu { .. } => cpu::DESCRIPTION,
     }
 }

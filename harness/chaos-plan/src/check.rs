@@ -8,6 +8,7 @@ mod audit;
 mod claims;
 mod cluster;
 mod faults;
+mod inject;
 mod journeys;
 mod load;
 mod moments;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{self, Share};
 
 pub use claim::{Claim, Expect, LatencyLimit, Part, Quantile, Rule, Scope};
-pub use fault::{Fault, HowMany, Inject, KillSignal, Moment, Targets, When};
+pub use fault::{Fault, HowMany, Inject, KillSignal, Moment, Rollout, Targets, When};
 pub use load::{
     Acknowledges, Arrivals, Check, Extract, Journey, Level, Load, Method, Model, Must, Row, Stage,
     StatusRange, Step,

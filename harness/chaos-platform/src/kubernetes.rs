@@ -5,17 +5,26 @@
 //! that is opted in. `prepare_deploy` and `connect` only read.
 //! Invariant: a pod is deleted only by its UID; an object is removed only if it bears the mark of the run.
 
+mod acts;
 mod applied;
+mod changed;
 mod deploy;
 mod door;
+mod evict;
+mod field;
 mod ground;
 mod lease;
+mod lost;
 mod manifests;
 mod place;
 mod pod;
 mod pods;
+mod resize;
 mod restart;
+mod restore;
 mod rights;
+mod rollout;
+mod scale;
 mod secrets;
 mod slots;
 mod trouble;
@@ -23,7 +32,7 @@ mod watch;
 mod words;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,10 +49,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use applied::{Applied, REMOVED_WITHIN};
+pub use changed::Changed;
+pub use lost::Lost;
 pub use manifests::{Image, MAX_BYTES as MANIFEST_BYTES_MAX, ManifestError, Manifests};
 pub use place::{Chosen, Place};
+pub use restore::RESTORED_WITHIN;
 
 pub(crate) use applied::remove;
+pub(crate) use lost::recreate;
+pub(crate) use restore::restore;
 
 use self::ground::Ground;
 use self::manifests::{kind, text};
@@ -107,6 +121,8 @@ struct ServicePods {
 /// What the tasks use.
 struct Shared {
     client: Client,
+    /// One that repeats nothing by itself.
+    once: Client,
     place: Place,
     run: String,
     /// In the order of the description.
@@ -119,6 +135,8 @@ struct Shared {
     stop: CancellationToken,
     /// Ends the renewals of the lease.
     release: CancellationToken,
+    /// What was prepared and not applied yet: at most one undo an act.
+    prepared: Mutex<Vec<(Act, Undo)>>,
 }
 
 impl Shared {
@@ -153,6 +171,7 @@ impl KubernetesPlatform {
         };
         ground::refuse_system(&config.chosen.namespace)?;
         let (place, kubeconfig) = Place::find(&config.chosen)?;
+        let once = place.client_once(kubeconfig.clone()).await?;
         let client = place.client(kubeconfig).await?;
         let makes = config.manifests.is_some();
         let ground = ground::look(&client, &place, makes).await?;
@@ -184,7 +203,7 @@ impl KubernetesPlatform {
                     why: error.to_string(),
                 })?,
         };
-        let (shared, observations) = shared(client, place, config.run, &description);
+        let (shared, observations) = shared((client, once), place, config.run, &description);
         Ok(Self {
             shared: Arc::new(shared),
             description,
@@ -231,7 +250,7 @@ impl KubernetesPlatform {
 }
 
 fn shared(
-    client: Client,
+    (client, once): (Client, Client),
     place: Place,
     run: String,
     description: &Description,
@@ -256,6 +275,7 @@ fn shared(
         .max();
     let shared = Shared {
         client,
+        once,
         place,
         run,
         services: services.collect(),
@@ -264,6 +284,7 @@ fn shared(
         observer,
         stop: CancellationToken::new(),
         release: CancellationToken::new(),
+        prepared: Mutex::default(),
     };
     (shared, observations)
 }
@@ -327,7 +348,14 @@ impl Drop for KubernetesPlatform {
 #[async_trait]
 impl Platform for KubernetesPlatform {
     fn capabilities(&self) -> Vec<Capability> {
-        vec![Capability::Kill]
+        vec![
+            Capability::Kill,
+            Capability::Evict,
+            Capability::LimitCpu,
+            Capability::Scale,
+            Capability::RollOut,
+            Capability::Lose,
+        ]
     }
 
     fn observe(&mut self) -> Option<mpsc::Receiver<Observation>> {
@@ -351,34 +379,15 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError> {
-        let Act::Delete { target, .. } = act else {
-            return Err(unable(act));
-        };
-        self.replaceable(target).await?;
-        Ok(Undo {
-            version: undo::VERSION,
-            mark: self.shared.run.clone(),
-            step: UndoStep::Nothing {
-                instance: target.instance.clone(),
-            },
-        })
+        Box::pin(self.prepare_act(act)).await
     }
 
     async fn apply(&self, act: &Act) -> Result<u64, PlatformError> {
-        match act {
-            Act::Delete { target, grace_s } => self.delete(target, *grace_s).await,
-            other => Err(unable(other)),
-        }
+        Box::pin(self.apply_act(act)).await
     }
 
     async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError> {
-        match probe {
-            Probe::Gone { target } => self.is_gone(target).await,
-            Probe::Back { target } => self.is_back(target).await,
-            Probe::Frozen { target } | Probe::Thawed { target } => Err(PlatformError::Unable {
-                act: format!("see whether `{}` is stopped", target.instance),
-            }),
-        }
+        Box::pin(self.read_probe(probe)).await
     }
 
     async fn undo(&self, undo: &Undo) -> Reverted {
@@ -443,7 +452,7 @@ impl Platform for KubernetesPlatform {
 
 fn unable(act: &Act) -> PlatformError {
     PlatformError::Unable {
-        act: format!("do that to `{}`", act.target().instance),
+        act: format!("do that to `{}`", act.on()),
     }
 }
 

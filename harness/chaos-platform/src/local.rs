@@ -265,7 +265,7 @@ impl Platform for LocalPlatform {
     }
 
     async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError> {
-        let target = act.target();
+        let target = act.target().ok_or_else(|| unable(act))?;
         let process = self.living(target)?;
         let instance = target.instance.clone();
         let step = match act {
@@ -275,7 +275,7 @@ impl Platform for LocalPlatform {
             } => UndoStep::Resume { instance, process },
             Act::Hold { .. } => UndoStep::Release { instance },
             Act::Signal { .. } | Act::Restart { .. } => UndoStep::Nothing { instance },
-            Act::Delete { .. } => return Err(no_object(target)),
+            _ => return Err(unable(act)),
         };
         Ok(Undo {
             version: undo::VERSION,
@@ -289,7 +289,7 @@ impl Platform for LocalPlatform {
             Act::Signal { target, signal } => self.send(target, *signal),
             Act::Hold { target } => self.hold(target),
             Act::Restart { target } => self.restart_one(target).await,
-            Act::Delete { target, .. } => Err(no_object(target)),
+            _ => Err(unable(act)),
         }
     }
 
@@ -297,6 +297,12 @@ impl Platform for LocalPlatform {
         let target = match probe {
             Probe::Gone { target } | Probe::Frozen { target } | Probe::Thawed { target } => target,
             Probe::Back { target } => return self.back(target),
+            // What only a cluster can do is asked only of one.
+            _ => {
+                return Err(PlatformError::Unable {
+                    act: "look into a cluster".to_owned(),
+                });
+            }
         };
         let (process, until) = self.lived(target)?;
         read(probe, self.family(target, &process, until)).map_err(|source| PlatformError::Io {
@@ -338,10 +344,10 @@ impl Platform for LocalPlatform {
     }
 }
 
-/// A process has no object that somebody else would replace.
-fn no_object(target: &InstanceRef) -> PlatformError {
+/// What needs an object of a cluster: a process has none.
+fn unable(act: &Act) -> PlatformError {
     PlatformError::Unable {
-        act: format!("delete `{}`", target.instance),
+        act: format!("do that to `{}`", act.on()),
     }
 }
 
@@ -353,8 +359,8 @@ fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
         return Ok(Reading {
             holds: match probe {
                 Probe::Gone { .. } => left.is_empty(),
-                Probe::Frozen { .. } | Probe::Back { .. } => false,
                 Probe::Thawed { .. } => !signal::any_stopped(&left)?,
+                _ => false,
             },
             seen: left.first().map_or_else(
                 || format!("{leader} is gone"),
@@ -365,9 +371,9 @@ fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
     let members = signal::members(family)?;
     let running = signal::first_running(&members)?;
     let holds = match probe {
-        Probe::Gone { .. } | Probe::Back { .. } => false,
         Probe::Frozen { .. } => running.is_none() && leader.is_stopped()?,
         Probe::Thawed { .. } => !signal::any_stopped(&members)?,
+        _ => false,
     };
     let seen = match running {
         None => format!("{leader} is stopped"),

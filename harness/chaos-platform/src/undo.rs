@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kubernetes::Applied;
+use crate::kubernetes::{Applied, Changed, Lost};
 use crate::local::process::ProcessId;
 
 /// Version of the data; a reader refuses any other.
@@ -36,6 +36,10 @@ pub enum UndoStep {
     Release { instance: String },
     /// Remove from a cluster what was applied for a run.
     Remove(Applied),
+    /// Give an object of a cluster the values back that it had.
+    Restore(Changed),
+    /// Make an object of a cluster again that was removed.
+    Recreate(Lost),
 }
 
 /// Limit of an undo that only has to be asked for.
@@ -49,6 +53,8 @@ impl Undo {
             | UndoStep::Resume { instance, .. }
             | UndoStep::Release { instance } => instance,
             UndoStep::Remove(applied) => &applied.place.namespace,
+            UndoStep::Restore(changed) => &changed.object.uid,
+            UndoStep::Recreate(lost) => &lost.name,
         }
     }
 
@@ -61,6 +67,7 @@ impl Undo {
     pub fn limit(&self) -> Duration {
         match &self.step {
             UndoStep::Remove(_) => crate::kubernetes::REMOVED_WITHIN,
+            UndoStep::Restore(_) | UndoStep::Recreate(_) => crate::kubernetes::RESTORED_WITHIN,
             UndoStep::Nothing { .. } | UndoStep::Resume { .. } | UndoStep::Release { .. } => ASKED,
         }
     }
@@ -118,5 +125,7 @@ pub async fn revert(undo: &Undo) -> Reverted {
             proof: format!("whoever kept {instance} away is gone"),
         },
         UndoStep::Remove(applied) => crate::kubernetes::remove(&undo.mark, applied).await,
+        UndoStep::Restore(changed) => crate::kubernetes::restore(&undo.mark, changed).await,
+        UndoStep::Recreate(lost) => crate::kubernetes::recreate(&undo.mark, lost).await,
     }
 }

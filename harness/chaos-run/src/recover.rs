@@ -210,7 +210,17 @@ async fn forget(ledger: &Ledger) -> Option<String> {
 }
 
 /// Targets in parallel, newest first within one; each undo has its limit.
+/// What faults changed comes before what a deploy made: that may be what it stands on.
 pub(crate) async fn revert_all(outstanding: Vec<Outstanding>) -> Vec<(Outstanding, Reverted)> {
+    let (deploys, faults): (Vec<_>, Vec<_>) = outstanding
+        .into_iter()
+        .partition(|item| item.undo.is_of_deploy());
+    let mut results = revert_targets(faults).await;
+    results.extend(revert_targets(deploys).await);
+    results
+}
+
+async fn revert_targets(outstanding: Vec<Outstanding>) -> Vec<(Outstanding, Reverted)> {
     let mut by_target: std::collections::BTreeMap<String, Vec<Outstanding>> =
         std::collections::BTreeMap::new();
     for item in outstanding {

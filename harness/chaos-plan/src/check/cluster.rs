@@ -1,7 +1,6 @@
 //! How a target stands in a Kubernetes cluster: its `kubernetes:` parts with defaults filled in.
 //!
-//! Invariant: every service of a plan for Kubernetes says how its pods are found, and every fault of
-//! it is one that can be done to a pod.
+//! Invariant: every service of a plan for Kubernetes says how its pods are found.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +9,7 @@ use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
 use crate::file::{cluster as form, scenario, target};
 use crate::plan::{
-    Cluster, Door, Find, Inject, KillSignal, PlatformName, Pods, RANDOM, Workload, WorkloadKind,
-    is_object_name,
+    Cluster, Door, Find, PlatformName, Pods, RANDOM, Workload, WorkloadKind, is_object_name,
 };
 use crate::template::Template;
 
@@ -187,25 +185,6 @@ fn find(name: &Located<String>, given: &form::Pods, problems: &mut Diagnostics) 
         kind: WorkloadKind::Deployment,
         name: text.clone(),
     }))
-}
-
-/// Refuses a fault that cannot be done to a pod through the API.
-pub(super) fn check_fault(inject: &Inject, span: Span, problems: &mut Diagnostics) {
-    let (what, help) = match inject {
-        Inject::Kill {
-            signal: KillSignal::Kill | KillSignal::Term,
-            ..
-        } => return,
-        Inject::Kill { .. } => (
-            "only `KILL` and `TERM` can be asked for through the API of Kubernetes",
-            "write `signal: KILL` (no grace) or `signal: TERM` (the pod's own grace)",
-        ),
-        Inject::Pause { .. } | Inject::Stop { .. } | Inject::Restart { .. } => (
-            "this fault is not built in for platform `kubernetes` yet",
-            "use `kill`, or run it with `--platform local`",
-        ),
-    };
-    problems.add(codes::NOT_ON_PLATFORM.at(span, what).help(help));
 }
 
 fn both((first, one): (Span, &str), (second, other): (Span, &str), problems: &mut Diagnostics) {

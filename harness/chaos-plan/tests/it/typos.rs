@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::folder::Folder;
 
 /// Files that use every key there is, between them.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "breakpoint.yaml",
+    "cluster-faults.yaml",
     "every-key.yaml",
     "market-day.yaml",
     "address-good.yaml",

@@ -69,6 +69,22 @@ impl Place {
     }
 
     pub(super) async fn client(&self, kubeconfig: Kubeconfig) -> Result<Client, PlatformError> {
+        self.client_that(true, kubeconfig).await
+    }
+
+    /// One that asks once: a refusal that names a time to wait is an answer, not to be waited out in silence.
+    pub(super) async fn client_once(
+        &self,
+        kubeconfig: Kubeconfig,
+    ) -> Result<Client, PlatformError> {
+        self.client_that(false, kubeconfig).await
+    }
+
+    async fn client_that(
+        &self,
+        retries: bool,
+        kubeconfig: Kubeconfig,
+    ) -> Result<Client, PlatformError> {
         let options = KubeConfigOptions {
             context: Some(self.context.clone()),
             ..KubeConfigOptions::default()
@@ -80,6 +96,7 @@ impl Place {
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config = config.map_err(|error| failed(unusable(&error)))?;
         config.connect_timeout = Some(CONNECT);
+        config.default_retry = retries;
         Client::try_from(config).map_err(|error| failed(words::of(&error)))
     }
 

@@ -80,7 +80,7 @@ impl KubernetesPlatform {
         states
     }
 
-    fn life(&self, target: &InstanceRef) -> Result<Life, PlatformError> {
+    pub(super) fn life(&self, target: &InstanceRef) -> Result<Life, PlatformError> {
         let slots = self.shared.slots.borrow();
         slots.life(target).cloned().ok_or_else(|| {
             let why = match slots.last(target) {
@@ -92,7 +92,7 @@ impl KubernetesPlatform {
     }
 
     /// The pod of exactly this life, which must not be leaving.
-    async fn living(&self, target: &InstanceRef) -> Result<(Life, Pod), PlatformError> {
+    pub(super) async fn living(&self, target: &InstanceRef) -> Result<(Life, Pod), PlatformError> {
         let life = self.life(target)?;
         if let Some(last) = self.shared.slots.borrow().last(target)
             && last.incarnation != life.incarnation
@@ -114,7 +114,7 @@ impl KubernetesPlatform {
     }
 
     /// The pod of a life, if its object is still there.
-    async fn find(&self, life: &Life) -> Result<Option<Pod>, PlatformError> {
+    pub(super) async fn find(&self, life: &Life) -> Result<Option<Pod>, PlatformError> {
         let api = self.pods();
         let act = format!("look at pod {}", life.pod);
         let found = self

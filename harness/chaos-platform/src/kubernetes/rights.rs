@@ -4,7 +4,7 @@
 //! room makes is covered by a right that is asked about before the run begins.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Expect, Find, Inject, Target, WorkloadKind};
+use chaos_plan::plan::{Description, Expect, Find, Inject, Target, WorkloadKind};
 use futures_util::future::join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -67,12 +67,8 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)]) -> Vec<Right> {
     if audited {
         rights.push(Right::new("", "pods/proxy", &["get"]));
     }
-    if plan
-        .faults
-        .iter()
-        .any(|fault| matches!(fault.inject, Inject::Kill { .. }))
-    {
-        rights.push(Right::new("", "pods", &["delete"]));
+    for fault in &plan.faults {
+        rights.extend(of_fault(&fault.inject, description));
     }
     if !applied.is_empty() {
         rights.push(Right::new("", "pods/log", &["get"]));
@@ -83,6 +79,41 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)]) -> Vec<Right> {
         rights.push(Right::new(group, resource, verbs));
     }
     merged(rights)
+}
+
+/// What one fault and its undo need beside what every run does.
+fn of_fault(inject: &Inject, description: &Description) -> Vec<Right> {
+    let workload = || {
+        let service = description.service(&inject.targets().service);
+        match &service.and_then(|service| service.pods.as_ref())?.find {
+            Find::Workload(workload) => Some(plural(workload.kind)),
+            Find::Labels(_) => None,
+        }
+    };
+    let patch = |resource| Right::new("apps", resource, &["get", "patch"]);
+    match inject {
+        Inject::Kill { .. } => vec![Right::new("", "pods", &["delete"])],
+        Inject::Evict { .. } => vec![Right::new("", "pods/eviction", &["create"])],
+        Inject::Scale { .. } | Inject::Drift { .. } => {
+            let autoscalers = ("autoscaling", "horizontalpodautoscalers");
+            let autoscalers = Right::new(autoscalers.0, autoscalers.1, &["get", "list"]);
+            workload()
+                .map(patch)
+                .into_iter()
+                .chain([autoscalers])
+                .collect()
+        }
+        Inject::Rollout { .. } => workload().map(patch).into_iter().collect(),
+        Inject::ServiceLost { .. } => vec![
+            Right::new("", "services", &["create", "delete"]),
+            Right::new("discovery.k8s.io", "endpointslices", &["list"]),
+        ],
+        Inject::Cpu { .. } => vec![
+            Right::new("", "pods", &["patch"]),
+            Right::new("", "pods/resize", &["patch"]),
+        ],
+        Inject::Pause { .. } | Inject::Stop { .. } | Inject::Restart { .. } => Vec::new(),
+    }
 }
 
 pub(super) fn plural(kind: WorkloadKind) -> &'static str {

@@ -4,6 +4,7 @@
 //! `CHAOS_TEST_CLUSTER=yes` forbid that.
 
 mod bench;
+mod faults;
 
 use std::time::{Duration, Instant};
 

@@ -16,6 +16,8 @@ use crate::state::{Action, Input};
 const POD_GRACE: Duration = Duration::from_secs(90);
 /// What a process may take to go after SIGKILL.
 const KILLED: Duration = Duration::from_secs(3);
+/// What the controllers of a cluster may take to follow a change.
+const CONTROLLERS: Duration = Duration::from_secs(30);
 
 impl Conductor<'_> {
     /// One that was queued when the run began to stop is not begun any more.
@@ -69,7 +71,8 @@ impl Conductor<'_> {
         self.fault_event_now(fault, FaultChange::Requested { targets: names });
         self.check_steady(fault)?;
         let first_id = self.next_undo;
-        self.next_undo += targets.len() as u64;
+        // At most one act for each target, or one for the service.
+        self.next_undo += targets.len().max(1) as u64;
         let ledger = self.ledger.clone();
         let apply = inject::apply(tools, &ledger, planned, targets, first_id);
         Box::pin(self.meanwhile(apply)).await
@@ -99,6 +102,12 @@ impl Conductor<'_> {
             Inject::Kill { .. } if self.plan.platform == PlatformName::Kubernetes => POD_GRACE,
             Inject::Kill { .. } => service.stop,
             Inject::Stop { .. } => service.stop + KILLED,
+            Inject::Evict { .. } => POD_GRACE,
+            Inject::Scale { .. }
+            | Inject::Drift { .. }
+            | Inject::Rollout { .. }
+            | Inject::ServiceLost { .. }
+            | Inject::Cpu { .. } => CONTROLLERS,
             Inject::Restart { pause_between, .. } => {
                 let one = service.stop + KILLED + service.ready.within + *pause_between;
                 one * service.replicas
@@ -110,6 +119,12 @@ impl Conductor<'_> {
     fn comeback(&self, fault: usize) -> Duration {
         match (&self.plan.faults[fault].inject, self.service(fault)) {
             (Inject::Stop { .. }, Some(service)) => service.stop + KILLED + service.ready.within,
+            // All pods may be replaced, one after the other, each with its own grace.
+            (
+                Inject::Scale { .. } | Inject::Drift { .. } | Inject::Rollout { .. },
+                Some(service),
+            ) => CONTROLLERS + POD_GRACE + service.ready.within * service.replicas,
+            (Inject::ServiceLost { .. } | Inject::Cpu { .. }, _) => CONTROLLERS,
             _ => Duration::ZERO,
         }
     }

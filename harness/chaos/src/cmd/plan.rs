@@ -33,6 +33,11 @@ fn detail(fault: &Fault, platform: PlatformName) -> FaultDetail {
         Capability::Kill => "end an instance at once",
         Capability::Freeze => "stop an instance without ending it",
         Capability::Hold => "end an instance in order and decide when it starts again",
+        Capability::Evict => "ask for an instance to be moved away",
+        Capability::LimitCpu => "limit the CPU of a running instance",
+        Capability::Scale => "set how many instances a service has",
+        Capability::RollOut => "change the version of a service",
+        Capability::Lose => "remove the object through which a service is found",
     });
     FaultDetail {
         fault: fault.name.clone(),
