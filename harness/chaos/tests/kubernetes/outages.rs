@@ -83,7 +83,7 @@ fn what_harness_and_guardian_left_is_removed_by_recover() {
 #[test]
 fn a_run_outlives_an_api_server_that_is_away() {
     let cluster = cluster!();
-    let (_, ended) = measured(|| {
+    let (_place, ended) = measured(|| {
         let place = cluster.place(45, &[("before", 7), ("meanwhile", 24)]);
         let way = Way::to(cluster.server());
         let kubeconfig = cluster.changed(&place, |config| {
