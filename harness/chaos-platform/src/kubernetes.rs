@@ -174,10 +174,6 @@ impl KubernetesPlatform {
         let once = place.client_once(kubeconfig.clone()).await?;
         let client = place.client(kubeconfig).await?;
         let makes = config.manifests.is_some();
-        let ground = ground::look(&client, &place, makes).await?;
-        if let Some(holder) = lease::held_by(&client, &place, &config.run).await? {
-            return Err(lease::refuse(&holder, &place));
-        }
         let manifests = match (config.manifests, &description.kubernetes) {
             (Some(manifests), Some(cluster)) => {
                 Some(manifests.with_secrets(secrets::make(cluster)?))
@@ -194,6 +190,13 @@ impl KubernetesPlatform {
             .collect();
         let needed = rights::needed(&config.plan, &applied);
         rights::check(&client, &place, &needed).await?;
+        let ground = ground::look(&client, &place, makes).await?;
+        if ground == Ground::Free {
+            rights::may_make(&client, &place).await?;
+        }
+        if let Some(holder) = lease::held_by(&client, &place, &config.run).await? {
+            return Err(lease::refuse(&holder, &place));
+        }
         let objects = match manifests {
             None => Vec::new(),
             Some(manifests) => manifests

@@ -19,6 +19,8 @@ pub(super) struct Seen {
     pub(super) ready: bool,
     /// Its object is marked for deletion, or all of it has ended for good.
     pub(super) leaving: bool,
+    /// It is being deleted without grace: nothing is to be seen of it but its end.
+    pub(super) at_once: bool,
     /// Why it is not ready, or about to go.
     pub(super) why: String,
     /// How the container ended last, if it did.
@@ -59,6 +61,7 @@ impl Seen {
             running: now.is_some_and(|now| now.running.is_some()),
             ready: !deleted && !is_over && condition(pod, "Ready").is_some_and(|(holds, _)| holds),
             leaving: deleted || is_over,
+            at_once: deleted && pod.metadata.deletion_grace_period_seconds == Some(0),
             why: why_not(pod, now, deleted),
             ended: [now, last]
                 .into_iter()

@@ -12,6 +12,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client};
 
+use super::manifests::ALLOW;
 use super::place::Place;
 use crate::platform::PlatformError;
 
@@ -152,7 +153,8 @@ pub(super) async fn check(
         .iter()
         .flat_map(|right| right.verbs.iter().map(move |verb| (right, *verb)));
     let answers = join_all(asked.map(|(right, verb)| async move {
-        let allowed = is_allowed(client, place, right, verb).await?;
+        let inside = Some(place.namespace.clone());
+        let allowed = is_allowed(client, place, inside, right, verb).await?;
         Ok::<_, PlatformError>((!allowed).then(|| words(right, verb)))
     }));
     let mut missing = Vec::new();
@@ -182,9 +184,28 @@ fn words(right: &Right, verb: &str) -> String {
     }
 }
 
+/// Whether the namespace of the run may be made, which no Role grants.
+pub(super) async fn may_make(client: &Client, place: &Place) -> Result<(), PlatformError> {
+    let right = Right::new("", "namespaces", &["create"]);
+    if is_allowed(client, place, None, &right, "create").await? {
+        return Ok(());
+    }
+    let Place {
+        context, namespace, ..
+    } = place;
+    Err(PlatformError::Cluster {
+        act: format!("make namespace `{namespace}`"),
+        why: format!(
+            "you may not create namespaces; have somebody make it: `kubectl --context {context} create namespace {namespace}` and `kubectl --context {context} label namespace {namespace} {ALLOW}=true`"
+        ),
+    })
+}
+
+/// `inside` is the namespace; `None` asks about the whole cluster.
 async fn is_allowed(
     client: &Client,
     place: &Place,
+    inside: Option<String>,
     right: &Right,
     verb: &str,
 ) -> Result<bool, PlatformError> {
@@ -196,7 +217,7 @@ async fn is_allowed(
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
                 group: Some(right.group.clone()),
-                namespace: Some(place.namespace.clone()),
+                namespace: inside,
                 resource: Some(resource.to_owned()),
                 subresource,
                 verb: Some(verb.to_owned()),
@@ -216,7 +237,7 @@ async fn is_allowed(
 /// The Role that grants exactly these rights, as YAML for `kubectl apply`.
 pub(super) fn role(namespace: &str, rights: &[Right]) -> String {
     let head = format!(
-        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{ name: chaos, namespace: {namespace} }}\nrules:\n"
+        "# What chaos may do. To whom it is given: kubectl -n {namespace} create rolebinding chaos --role=chaos --serviceaccount={namespace}:NAME\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{ name: chaos, namespace: {namespace} }}\nrules:\n"
     );
     let rules = rights.iter().map(|right| {
         let (group, resource) = (&right.group, &right.resource);

@@ -232,14 +232,19 @@ fn follow(slot: &mut Slot, pod: &Seen, asked: bool, seen: &mut Vec<Observed>) {
     }
     life.leaving |= pod.leaving;
     let ready = pod.ready && life.up;
-    if ready != life.ready {
-        life.ready = ready;
-        seen.push(if ready {
-            Observed::Ready
-        } else {
-            Observed::Unready {
-                why: pod.why.clone(),
-            }
+    if ready == life.ready {
+        return;
+    }
+    life.ready = ready;
+    if ready {
+        seen.push(Observed::Ready);
+        return;
+    }
+    // Of a pod that goes at once, or that the run takes down, the end is told and says it all.
+    let is_said_by_its_end = pod.at_once || (asked && pod.leaving);
+    if !is_said_by_its_end {
+        seen.push(Observed::Unready {
+            why: pod.why.clone(),
         });
     }
 }
@@ -368,12 +373,28 @@ mod tests {
     }
 
     #[test]
-    fn what_the_run_takes_down_is_asked_for() {
+    fn what_the_run_takes_down_is_asked_for_and_told_once() {
         let mut slots = two();
         slots.asked = true;
+        assert!(slots.take("api", &view("b", &[leaving()])).is_empty());
         assert_eq!(
             words(&slots.gone("api", "uid-b", None)),
             ["api-2 exited true"]
+        );
+    }
+
+    #[test]
+    fn of_a_pod_that_goes_at_once_only_the_end_is_told() {
+        let mut slots = two();
+        let grace = ("/metadata/deletionGracePeriodSeconds", json!(0));
+        assert!(
+            slots
+                .take("api", &view("a", &[leaving(), grace]))
+                .is_empty()
+        );
+        assert_eq!(
+            words(&slots.gone("api", "uid-a", None)),
+            ["api-1 exited false"]
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Watches the pods of the namespace and the lease, and tells what is seen.
 //!
 //! Invariant: ends with the platform. A watch that breaks begins again with a list, so nothing stays
-//! unseen for longer than the API server was away; that it was is told once.
+//! unseen for longer than the API server was away; that it was is told once, by whoever renews the lease.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,19 +38,12 @@ async fn watch_pods(shared: &Shared) {
     let config = watcher::Config::default().timeout(WATCH_S);
     let mut events = Box::pin(watcher(api, config));
     let mut listed = None;
-    let mut away = false;
     while let Some(event) = events.next().await {
         match event {
-            Ok(event) => {
-                if std::mem::take(&mut away) {
-                    tracing::warn!(server = shared.place.server, "the API server answers again");
-                }
-                take(shared, event, &mut listed).await;
-            }
+            Ok(event) => take(shared, event, &mut listed).await,
+            // The lease tells that the API server is away; a watch that has nothing to tell says nothing.
             Err(error) => {
-                if !std::mem::replace(&mut away, true) {
-                    tracing::warn!(%error, "pods are not seen: the API server does not answer");
-                }
+                tracing::debug!(%error, "pods are not seen");
                 sleep(RETRY).await;
             }
         }
@@ -119,13 +112,22 @@ pub(super) async fn lease(shared: Arc<Shared>) {
 async fn renew(shared: &Shared) {
     let mut beat = interval(lease::RENEW);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut away = false;
     loop {
         beat.tick().await;
         match lease::renew(&shared.client, &shared.place, &shared.run).await {
-            Ok(true) => {}
+            Ok(true) => {
+                if std::mem::take(&mut away) {
+                    tracing::warn!(server = shared.place.server, "the API server answers again");
+                }
+            }
             Ok(false) => break,
             // Nobody else can take it without the API server either.
-            Err(error) => tracing::warn!(%error, "the lease was not renewed"),
+            Err(error) => {
+                if !std::mem::replace(&mut away, true) {
+                    tracing::warn!("pods are not seen for now: failed to {error}");
+                }
+            }
         }
     }
     let why = format!(

@@ -3,7 +3,7 @@
 //! Invariant: a line says who and what in words; measurements of the engine about itself have none.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Level, Role, Segment, Target};
+use chaos_plan::plan::{Level, PlatformName, Role, Segment, Target};
 use chaos_record::audit::Reading;
 use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSignal};
 use chaos_record::search::SearchEnd;
@@ -188,8 +188,13 @@ fn deploy(plan: &Plan) -> String {
                 .map(|service| u64::from(service.replicas))
                 .sum();
             let services = words::counted(description.services.len() as u64, "service");
+            // In a cluster they may run already.
+            let act = match plan.platform {
+                PlatformName::Kubernetes => "waiting for",
+                PlatformName::Local | PlatformName::Compose => "starting",
+            };
             format!(
-                "{}: starting {} of {services}",
+                "{}: {act} {} of {services}",
                 clean(&description.name),
                 words::counted(instances, "instance")
             )

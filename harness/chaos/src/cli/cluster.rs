@@ -39,8 +39,15 @@ pub(crate) struct ClusterArgs {
 pub(crate) struct RbacArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
+    /// Namespace; otherwise what the target description says.
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The run applies the target too, and so makes all that it is made of. Otherwise: `chaos run --existing`.
+    #[arg(long)]
+    pub deploy: bool,
+    /// What is applied, in place of what the target description says.
+    #[arg(long, value_name = "FILE", requires = "deploy")]
+    pub manifests: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

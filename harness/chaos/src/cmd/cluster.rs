@@ -44,16 +44,36 @@ pub(super) fn of(plan: &Plan, args: &ClusterArgs) -> Result<Option<Cluster>, Fai
     }))
 }
 
+/// Says where a run happens, before anything is asked there.
+pub(super) fn tell(cluster: Option<&Cluster>, output: &Output) {
+    let Some(Cluster { chosen, manifests }) = cluster else {
+        return;
+    };
+    let Chosen {
+        context, namespace, ..
+    } = chosen;
+    let what = match manifests {
+        Some(_) => "the target is applied and removed",
+        None => "the target runs already and stays",
+    };
+    output.tell(&format!(
+        "on Kubernetes: context {context}, namespace {namespace}; {what}"
+    ));
+}
+
 /// `chaos rbac`: the Role, on standard output.
 pub(super) fn rbac(args: RbacArgs, output: &Output) -> Result<u8, Failure> {
-    let RbacArgs {
-        mut scenario,
-        mut cluster,
-    } = args;
+    let mut scenario = args.scenario;
     scenario.platform = Some(Platform::Kubernetes);
     let plan = super::plan_of(&scenario, output)?;
-    // No cluster is asked, so any will do.
-    cluster.context.get_or_insert_default();
+    let cluster = ClusterArgs {
+        // No cluster is asked, so any will do.
+        context: Some(String::new()),
+        namespace: args.namespace,
+        manifests: args.manifests,
+        existing: !args.deploy,
+        ..ClusterArgs::default()
+    };
     let Some(found) = of(&plan, &cluster)? else {
         return Err(bad("a target that is only an address needs no Role"));
     };

@@ -29,6 +29,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<u8, Failure> {
     let out = config.out.clone();
     let mut progress = Progress::new(output.clone(), plan, args.json);
     progress.opening(&config.run);
+    super::cluster::tell(config.cluster.as_ref(), output);
     // One thread: the processes of the target die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
