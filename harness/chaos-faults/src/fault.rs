@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chaos_plan::plan::{Fault, Inject};
+use chaos_plan::plan::{Fault, Inject, PlatformName};
 use chaos_platform::{Act, Capability, InstanceRef, Probe};
 use serde::Serialize;
 
-use crate::{kill, pause, restart, stop};
+use crate::{cpu, drift, evict, kill, pause, restart, rollout, scale, service_lost, stop};
 
 /// A fault for drawn targets: its acts, and the questions that prove effect and undo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,12 +29,19 @@ pub struct Description {
 }
 
 /// What a fault is made of once its targets are known.
-pub fn breakage(fault: &Fault, targets: &[InstanceRef]) -> Breakage {
+pub fn breakage(fault: &Fault, platform: PlatformName, targets: &[InstanceRef]) -> Breakage {
+    let service = &fault.inject.targets().service;
     match &fault.inject {
-        Inject::Kill { signal, .. } => kill::breakage(*signal, targets),
+        Inject::Kill { signal, .. } => kill::breakage(*signal, platform, targets),
         Inject::Pause { .. } => pause::breakage(targets),
         Inject::Stop { .. } => stop::breakage(targets),
         Inject::Restart { pause_between, .. } => restart::breakage(*pause_between, targets),
+        Inject::Evict { .. } => evict::breakage(targets),
+        Inject::Scale { replicas, .. } => scale::breakage(service, *replicas),
+        Inject::Drift { replicas, .. } => drift::breakage(service, *replicas),
+        Inject::Rollout { to, .. } => rollout::breakage(service, to),
+        Inject::ServiceLost { name, .. } => service_lost::breakage(service, name),
+        Inject::Cpu { millicores, .. } => cpu::breakage(*millicores, targets),
     }
 }
 
@@ -45,15 +52,28 @@ pub fn needs(inject: &Inject) -> &'static [Capability] {
         Inject::Pause { .. } => pause::NEEDS,
         Inject::Stop { .. } => stop::NEEDS,
         Inject::Restart { .. } => restart::NEEDS,
+        Inject::Evict { .. } => evict::NEEDS,
+        Inject::Scale { .. } => scale::NEEDS,
+        Inject::Drift { .. } => drift::NEEDS,
+        Inject::Rollout { .. } => rollout::NEEDS,
+        Inject::ServiceLost { .. } => service_lost::NEEDS,
+        Inject::Cpu { .. } => cpu::NEEDS,
     }
 }
 
-/// How it works, in words.
-pub fn describe(inject: &Inject) -> Description {
+/// How it works on a platform, in words.
+pub fn describe(inject: &Inject, platform: PlatformName) -> Description {
     match inject {
+        Inject::Kill { .. } if platform == PlatformName::Kubernetes => kill::OF_A_POD,
         Inject::Kill { .. } => kill::DESCRIPTION,
         Inject::Pause { .. } => pause::DESCRIPTION,
         Inject::Stop { .. } => stop::DESCRIPTION,
         Inject::Restart { .. } => restart::DESCRIPTION,
+        Inject::Evict { .. } => evict::DESCRIPTION,
+        Inject::Scale { .. } => scale::DESCRIPTION,
+        Inject::Drift { .. } => drift::DESCRIPTION,
+        Inject::Rollout { .. } => rollout::DESCRIPTION,
+        Inject::ServiceLost { .. } => service_lost::DESCRIPTION,
+        Inject::Cpu { .. } => cpu::DESCRIPTION,
     }
 }

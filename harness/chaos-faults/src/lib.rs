@@ -3,10 +3,16 @@
 //! Invariant: a fault is data. Nothing here acts; the conductor carries the acts out, in the order
 //! prepare, write ahead, apply, prove.
 
+pub mod cpu;
+pub mod drift;
+pub mod evict;
 pub mod fault;
 pub mod kill;
 pub mod pause;
 pub mod restart;
+pub mod rollout;
+pub mod scale;
+pub mod service_lost;
 pub mod stop;
 pub mod targets;
 

@@ -58,8 +58,9 @@ pub fn choose(
         .collect();
     healthy.retain(|target| !hurt.iter().any(|other| other.instance == target.instance));
     let all = of_service.len();
-    let count = wanted.how_many.of(u32::try_from(all).unwrap_or(u32::MAX)) as usize;
-    if count > healthy.len() || count == 0 {
+    let count = fault.inject.takes(u32::try_from(all).unwrap_or(u32::MAX)) as usize;
+    let whole = fault.inject.is_of_service();
+    if count > healthy.len() || count == 0 && !whole {
         return Err(Refusal::TooFew {
             service: service(),
             healthy: healthy.len(),
@@ -77,9 +78,14 @@ pub fn choose(
                 limit: safety.max_share.to_string(),
             });
         }
-        if count == healthy.len() {
+        if count == healthy.len() && count > 0 {
             return Err(Refusal::LastHealthy { service: service() });
         }
+    }
+    if whole {
+        // Which of them go is for the platform to say.
+        healthy.sort();
+        return Ok(healthy.into_iter().cloned().collect());
     }
     if let Inject::Restart { .. } = fault.inject {
         return all_in_turn(&wanted.service, all, healthy);

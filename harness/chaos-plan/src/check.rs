@@ -6,7 +6,9 @@
 
 mod audit;
 mod claims;
+mod cluster;
 mod faults;
+mod inject;
 mod journeys;
 mod load;
 mod moments;
@@ -174,6 +176,7 @@ fn resolve(
             safety: safety.as_ref(),
             claims: claims.as_deref(),
             options,
+            platform,
         },
         problems,
     );
@@ -243,16 +246,15 @@ fn platform(scenario: &Scenario, options: &Options, problems: &mut Diagnostics) 
         .unwrap_or(PlatformName::Local);
     let platform = options.platform.unwrap_or(written);
     let name = match platform {
-        PlatformName::Local => return platform,
+        PlatformName::Local | PlatformName::Kubernetes => return platform,
         PlatformName::Compose => "compose",
-        PlatformName::Kubernetes => "kubernetes",
     };
     let message = format!("platform `{name}` is not built in yet");
     let problem = match (options.platform, scenario.platform.given()) {
         (None, Some(given)) => codes::PLATFORM.at(given.span, message),
         _ => codes::PLATFORM.nowhere(message),
     };
-    problems.add(problem.help("use `local`"));
+    problems.add(problem.help("use `local` or `kubernetes`"));
     platform
 }
 

@@ -9,6 +9,8 @@
 
 pub(crate) mod amount;
 pub(crate) mod claim;
+pub(crate) mod cluster;
+pub(crate) mod cluster_fault;
 pub(crate) mod format;
 pub(crate) mod journey;
 mod json;

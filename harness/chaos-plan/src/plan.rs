@@ -19,15 +19,16 @@ use serde::{Deserialize, Serialize};
 use crate::units::{self, Share};
 
 pub use claim::{Claim, Expect, LatencyLimit, Part, Quantile, Rule, Scope};
-pub use fault::{Fault, HowMany, Inject, KillSignal, Moment, Targets, When};
+pub use fault::{Fault, HowMany, Inject, KillSignal, Moment, Rollout, Targets, When};
 pub use load::{
     Acknowledges, Arrivals, Check, Extract, Journey, Level, Load, Method, Model, Must, Row, Stage,
     StatusRange, Step,
 };
 pub use search::{Role, Search, Segment};
 pub use target::{
-    Audit, AuditSource, Description, Holding, HttpVersion, Limits, Ready, Restart, RestartPolicy,
-    Running, Service, StopSignal, Target,
+    Audit, AuditSource, Cluster, Description, Door, Find, Holding, HttpVersion, Limits, Pods,
+    RANDOM, Ready, Restart, RestartPolicy, Running, Service, StopSignal, Target, Workload,
+    WorkloadKind, is_object_name,
 };
 
 /// A proven scenario; dereferences to its [`Resolved`] content.

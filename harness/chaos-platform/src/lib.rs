@@ -5,9 +5,12 @@
 //! read from the world, never from our own flags.
 
 pub mod act;
+mod clock;
 mod http;
+pub mod kubernetes;
 pub mod local;
 pub mod observation;
+mod observer;
 pub mod platform;
 pub mod undo;
 

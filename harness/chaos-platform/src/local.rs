@@ -5,7 +5,6 @@
 //! `limits` of a service are not enforced here: they are what its use is compared with.
 //! Invariant: a process is signalled only after it was identified as the life that was meant.
 
-mod clock;
 mod deploy;
 mod family;
 mod group;
@@ -14,7 +13,6 @@ mod instance;
 mod launch;
 mod logs;
 mod mark;
-mod observer;
 mod ports;
 mod power;
 pub mod process;
@@ -44,13 +42,13 @@ use tokio_util::task::TaskTracker;
 pub use mark::{INSTANCE, RUN};
 
 use self::family::Family;
-use self::observer::Observer;
 use self::ports::Ports;
 use self::power::Power;
 use self::process::ProcessId;
 use self::supervisor::{Shared, Status};
 use crate::act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
 use crate::observation::Observation;
+use crate::observer::Observer;
 use crate::platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
@@ -253,7 +251,7 @@ impl Platform for LocalPlatform {
         self.deploy_all().await
     }
 
-    async fn instances(&self) -> Vec<InstanceState> {
+    async fn instances(&self) -> Result<Vec<InstanceState>, PlatformError> {
         let state = |member: &Member| {
             let target = member.target();
             let status = member.status.borrow();
@@ -263,11 +261,11 @@ impl Platform for LocalPlatform {
                 pid: status.process.as_ref().map(|process| process.pid),
             }
         };
-        self.members.iter().map(state).collect()
+        Ok(self.members.iter().map(state).collect())
     }
 
     async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError> {
-        let (Act::Signal { target, .. } | Act::Hold { target } | Act::Restart { target }) = act;
+        let target = act.target().ok_or_else(|| unable(act))?;
         let process = self.living(target)?;
         let instance = target.instance.clone();
         let step = match act {
@@ -277,6 +275,7 @@ impl Platform for LocalPlatform {
             } => UndoStep::Resume { instance, process },
             Act::Hold { .. } => UndoStep::Release { instance },
             Act::Signal { .. } | Act::Restart { .. } => UndoStep::Nothing { instance },
+            _ => return Err(unable(act)),
         };
         Ok(Undo {
             version: undo::VERSION,
@@ -290,6 +289,7 @@ impl Platform for LocalPlatform {
             Act::Signal { target, signal } => self.send(target, *signal),
             Act::Hold { target } => self.hold(target),
             Act::Restart { target } => self.restart_one(target).await,
+            _ => Err(unable(act)),
         }
     }
 
@@ -297,6 +297,12 @@ impl Platform for LocalPlatform {
         let target = match probe {
             Probe::Gone { target } | Probe::Frozen { target } | Probe::Thawed { target } => target,
             Probe::Back { target } => return self.back(target),
+            // What only a cluster can do is asked only of one.
+            _ => {
+                return Err(PlatformError::Unable {
+                    act: "look into a cluster".to_owned(),
+                });
+            }
         };
         let (process, until) = self.lived(target)?;
         read(probe, self.family(target, &process, until)).map_err(|source| PlatformError::Io {
@@ -338,6 +344,13 @@ impl Platform for LocalPlatform {
     }
 }
 
+/// What needs an object of a cluster: a process has none.
+fn unable(act: &Act) -> PlatformError {
+    PlatformError::Unable {
+        act: format!("do that to `{}`", act.on()),
+    }
+}
+
 /// A life is gone, frozen or thawed only if every process of it is.
 fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
     let leader = family.leader;
@@ -346,8 +359,8 @@ fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
         return Ok(Reading {
             holds: match probe {
                 Probe::Gone { .. } => left.is_empty(),
-                Probe::Frozen { .. } | Probe::Back { .. } => false,
                 Probe::Thawed { .. } => !signal::any_stopped(&left)?,
+                _ => false,
             },
             seen: left.first().map_or_else(
                 || format!("{leader} is gone"),
@@ -358,9 +371,9 @@ fn read(probe: &Probe, family: Family<'_>) -> std::io::Result<Reading> {
     let members = signal::members(family)?;
     let running = signal::first_running(&members)?;
     let holds = match probe {
-        Probe::Gone { .. } | Probe::Back { .. } => false,
         Probe::Frozen { .. } => running.is_none() && leader.is_stopped()?,
         Probe::Thawed { .. } => !signal::any_stopped(&members)?,
+        _ => false,
     };
     let seen = match running {
         None => format!("{leader} is stopped"),

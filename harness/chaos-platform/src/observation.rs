@@ -17,6 +17,8 @@ pub enum Seen {
         incarnation: u32,
         pid: Option<u32>,
         address: String,
+        /// What it runs in and where, in words, if that is not this machine.
+        place: Option<String>,
     },
     Ready,
     Unready {

@@ -21,11 +21,17 @@ pub trait Platform: Send + Sync {
     /// The stream of observations; the first caller gets it, a second one gets `None`.
     fn observe(&mut self) -> Option<mpsc::Receiver<Observation>>;
 
+    /// What deploying will change that outlives this process, as the undos that take it back. Reads only;
+    /// whoever calls it writes them ahead. Empty where everything dies with the harness.
+    async fn prepare_deploy(&mut self) -> Result<Vec<Undo>, PlatformError> {
+        Ok(Vec::new())
+    }
+
     /// Starts everything and waits until each instance is ready.
     async fn deploy(&mut self) -> Result<Deployment, PlatformError>;
 
-    /// How every instance is right now.
-    async fn instances(&self) -> Vec<InstanceState>;
+    /// How every instance is right now, read from the world; one that is missing is not ready.
+    async fn instances(&self) -> Result<Vec<InstanceState>, PlatformError>;
 
     /// Works out how `act` will be undone. Reads only.
     async fn prepare(&self, act: &Act) -> Result<Undo, PlatformError>;
@@ -76,10 +82,11 @@ pub trait Platform: Send + Sync {
     /// cannot be read is left out.
     async fn usage(&self) -> Vec<InstanceUse>;
 
-    /// Ends every instance, gracefully first, then starts them all and waits until each is ready. None
-    /// begins its new life before all have ended their old one, so that only what was stored outlives
-    /// it. What was left down comes back too, and earlier restarts are forgotten. Bounded in time;
-    /// given up halfway, the instances that ended come back all the same.
+    /// Ends every instance, gracefully first, then starts them all and waits until each is ready, so that
+    /// only what was stored outlives it. Where the platform decides, none begins its new life before all
+    /// have ended their old one; Kubernetes replaces them in the order its workloads ask for. What was
+    /// left down comes back too, and earlier restarts are forgotten. Bounded in time; given up halfway,
+    /// the instances that ended come back all the same.
     async fn restart_all(&mut self) -> Result<(), PlatformError>;
 
     /// Ends everything, gracefully first, and names what is left behind. Bounded in time.
@@ -140,6 +147,11 @@ pub enum PlatformError {
     Proxy { why: String },
     #[error("ask `{service}`: {why}")]
     NoAnswer { service: String, why: String },
+    #[error("{act}: {why}")]
+    Cluster { act: String, why: String },
+    /// Nobody answered, or only to say that it cannot now: the same may succeed later.
+    #[error("{act}: {why}")]
+    Unreachable { act: String, why: String },
     #[error("{act}: this platform cannot do that")]
     Unable { act: String },
 }

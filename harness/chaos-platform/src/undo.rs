@@ -3,8 +3,11 @@
 //! Invariant: reverting is idempotent and compare-and-swap. It restores only what is still as we
 //! set it and bears nobody else's mark; anything else is left and said so.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use crate::kubernetes::{Applied, Changed, Lost};
 use crate::local::process::ProcessId;
 
 /// Version of the data; a reader refuses any other.
@@ -31,7 +34,16 @@ pub enum UndoStep {
     },
     /// Let an instance that is kept away start again.
     Release { instance: String },
+    /// Remove from a cluster what was applied for a run.
+    Remove(Applied),
+    /// Give an object of a cluster the values back that it had.
+    Restore(Changed),
+    /// Make an object of a cluster again that was removed.
+    Recreate(Lost),
 }
+
+/// Limit of an undo that only has to be asked for.
+const ASKED: Duration = Duration::from_secs(5);
 
 impl Undo {
     /// The instance it is about: undos of one target must run newest first.
@@ -40,6 +52,23 @@ impl Undo {
             UndoStep::Nothing { instance }
             | UndoStep::Resume { instance, .. }
             | UndoStep::Release { instance } => instance,
+            UndoStep::Remove(applied) => &applied.place.namespace,
+            UndoStep::Restore(changed) => &changed.object.uid,
+            UndoStep::Recreate(lost) => &lost.name,
+        }
+    }
+
+    /// Whether it takes back a deploy, not a fault.
+    pub fn is_of_deploy(&self) -> bool {
+        matches!(self.step, UndoStep::Remove(_))
+    }
+
+    /// Longest time it may take.
+    pub fn limit(&self) -> Duration {
+        match &self.step {
+            UndoStep::Remove(_) => crate::kubernetes::REMOVED_WITHIN,
+            UndoStep::Restore(_) | UndoStep::Recreate(_) => crate::kubernetes::RESTORED_WITHIN,
+            UndoStep::Nothing { .. } | UndoStep::Resume { .. } | UndoStep::Release { .. } => ASKED,
         }
     }
 }
@@ -95,5 +124,8 @@ pub async fn revert(undo: &Undo) -> Reverted {
         UndoStep::Release { instance } => Reverted::Clean {
             proof: format!("whoever kept {instance} away is gone"),
         },
+        UndoStep::Remove(applied) => crate::kubernetes::remove(&undo.mark, applied).await,
+        UndoStep::Restore(changed) => crate::kubernetes::restore(&undo.mark, changed).await,
+        UndoStep::Recreate(lost) => crate::kubernetes::recreate(&undo.mark, lost).await,
     }
 }

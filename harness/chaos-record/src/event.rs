@@ -134,6 +134,9 @@ pub enum InstanceChange {
         incarnation: u32,
         pid: Option<u32>,
         address: String,
+        /// What it runs in and where, such as a pod and its node, if that is not this machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
     },
     Ready,
     /// Its readiness probe failed too often in a row.

@@ -41,7 +41,7 @@ use crate::writer::Writer;
 use queue::Queue;
 use waiting::{next_event, next_observation, next_request, sleep_until_ns, ticking};
 
-pub use opening::{RunConfig, RunError, run};
+pub use opening::{Cluster, RunConfig, RunError, run};
 pub use wind_up::Finished;
 
 /// Time between two looks at abort limits, waiting faults and the terminal.
@@ -289,10 +289,12 @@ impl Conductor<'_> {
                 incarnation,
                 pid,
                 address,
+                place,
             } => InstanceChange::Started {
                 incarnation,
                 pid,
                 address,
+                place,
             },
             Seen::Ready => InstanceChange::Ready,
             Seen::Unready { why } => InstanceChange::Unready { why },

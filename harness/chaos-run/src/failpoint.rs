@@ -7,10 +7,11 @@
 use rustix::process::{Signal, getpid, kill_process};
 
 /// Everywhere a test may stop the harness, in the order a run passes them.
-pub const POINTS: [&str; 11] = [
+pub const POINTS: [&str; 12] = [
     "ledger.opened",
     "guardian.started",
     "deploy.started",
+    "deploy.announced",
     "deploy.done",
     "ledger.written",
     "fault.applied",

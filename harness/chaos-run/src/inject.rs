@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chaos_faults::fault::{Breakage, breakage};
 use chaos_load::clock::now_ns;
-use chaos_plan::plan::{Fault, Safety};
+use chaos_plan::plan::{Fault, PlatformName, Safety};
 use chaos_platform::{InstanceRef, Platform, Probe, Reverted, Undo};
 use chaos_record::event::NotInjected;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,8 @@ pub struct Tools<'a> {
     pub platform: &'a dyn Platform,
     pub safety: &'a Safety,
     pub seed: u64,
+    /// What kind of platform it is: some faults are other acts there.
+    pub runs_on: PlatformName,
     /// Longest the targets may take to show the effect beyond a moment: to end when they are asked to
     /// (SIGTERM), or for a restart to end and be ready again.
     pub grace: Duration,
@@ -96,6 +98,9 @@ pub async fn choose(
     hurt: &[InstanceRef],
 ) -> Result<Vec<InstanceRef>, NotApplied> {
     let instances = tools.platform.instances().await;
+    let instances = instances.map_err(|error| {
+        NotApplied::before_any_act(NotInjected::Failed, &format!("failed to {error}"))
+    })?;
     chaos_faults::choose(fault, tools.safety, tools.seed, &instances, hurt)
         .map_err(|refusal| NotApplied::before_any_act(NotInjected::BlastRadius, &refusal))
 }
@@ -108,7 +113,7 @@ pub async fn apply(
     targets: Vec<InstanceRef>,
     first_id: u64,
 ) -> Result<Applied, NotApplied> {
-    let breakage = breakage(fault, &targets);
+    let breakage = breakage(fault, tools.runs_on, &targets);
     let undos = prepare(tools, &breakage, first_id).await?;
     write_ahead(ledger, fault, &undos, tools.grace).await?;
     failpoint::reach("ledger.written");

@@ -19,8 +19,6 @@ use crate::state_folder::{self, RootLock};
 
 pub(crate) use epilogue::keep_log;
 
-/// Limit of one undo.
-const UNDO_LIMIT: Duration = Duration::from_secs(5);
 /// Limit for the processes of the run to be gone after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -212,7 +210,17 @@ async fn forget(ledger: &Ledger) -> Option<String> {
 }
 
 /// Targets in parallel, newest first within one; each undo has its limit.
+/// What faults changed comes before what a deploy made: that may be what it stands on.
 pub(crate) async fn revert_all(outstanding: Vec<Outstanding>) -> Vec<(Outstanding, Reverted)> {
+    let (deploys, faults): (Vec<_>, Vec<_>) = outstanding
+        .into_iter()
+        .partition(|item| item.undo.is_of_deploy());
+    let mut results = revert_targets(faults).await;
+    results.extend(revert_targets(deploys).await);
+    results
+}
+
+async fn revert_targets(outstanding: Vec<Outstanding>) -> Vec<(Outstanding, Reverted)> {
     let mut by_target: std::collections::BTreeMap<String, Vec<Outstanding>> =
         std::collections::BTreeMap::new();
     for item in outstanding {
@@ -226,12 +234,13 @@ pub(crate) async fn revert_all(outstanding: Vec<Outstanding>) -> Vec<(Outstandin
         tasks.spawn(async move {
             let mut results = Vec::new();
             for item in items {
-                let limit = || Reverted::Failed {
-                    why: format!("not done within {} s", UNDO_LIMIT.as_secs()),
+                let limit = item.undo.limit();
+                let late = || Reverted::Failed {
+                    why: format!("not done within {} s", limit.as_secs()),
                 };
-                let how = tokio::time::timeout(UNDO_LIMIT, undo::revert(&item.undo))
+                let how = tokio::time::timeout(limit, undo::revert(&item.undo))
                     .await
-                    .unwrap_or_else(|_| limit());
+                    .unwrap_or_else(|_| late());
                 results.push((item, how));
             }
             results

@@ -16,6 +16,12 @@ pub(crate) const SCENARIOS: Files = files!(
 pub(crate) const TARGETS: Files = files!("targets/": "store");
 pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cancel", "cart", "checkout");
 
+/// By the path from the folder of the target description that names it.
+pub(crate) const MANIFESTS: Files = &[(
+    "../../k8s/rendered/small.yaml",
+    include_str!("../../../k8s/rendered/small.yaml"),
+)];
+
 /// The text of the file with this name.
 pub(crate) fn find(files: Files, name: &str) -> Option<&'static str> {
     files

@@ -1,5 +1,6 @@
 //! The command line. Every command opens its help with an example.
 
+pub(crate) mod cluster;
 pub(crate) mod load;
 
 use std::net::SocketAddr;
@@ -79,6 +80,11 @@ pub(crate) enum Command {
     /// End what `chaos deploy --detach` left running; returns when nothing of it is left.
     #[command(before_help = "Example: chaos teardown")]
     Teardown(TeardownArgs),
+    /// Print the least Role that a run on Kubernetes needs. Asks no cluster.
+    #[command(
+        before_help = "Example: chaos rbac spike-with-podkill --namespace shop | kubectl apply -f -"
+    )]
+    Rbac(cluster::RbacArgs),
     /// Stamp the timeline of a live run with something seen, surprising, decided or to be done.
     #[command(before_help = "Example: chaos note latest \"carts are slow\" --kind surprise")]
     Note(NoteArgs),
@@ -196,6 +202,8 @@ pub(crate) enum Platform {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
+    #[command(flatten)]
+    pub cluster: cluster::ClusterArgs,
     /// Folder under which the run's own folder is made.
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     pub out: PathBuf,
@@ -267,6 +275,8 @@ pub(crate) struct RecoverArgs {
 pub(crate) struct DeployArgs {
     #[command(flatten)]
     pub scenario: ScenarioArgs,
+    #[command(flatten)]
+    pub cluster: cluster::ClusterArgs,
     /// Folder under which its own folder, with the logs, is made.
     #[arg(long, value_name = "DIR", default_value = "reports/runs")]
     pub out: PathBuf,

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod cluster;
 mod deploy;
 mod doctor;
 mod explain;
@@ -39,6 +40,7 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::Recover(args) => recover::recover(&args, output),
         Command::Deploy(args) => deploy::deploy(&args, output),
         Command::Teardown(args) => deploy::teardown(&args, output),
+        Command::Rbac(args) => cluster::rbac(args, output),
         Command::Note(args) => game_day::note(&args, output),
         Command::Halt(args) => game_day::halt(&args, output),
         Command::Go(args) => game_day::go(&args, output),

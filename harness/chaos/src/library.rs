@@ -139,7 +139,32 @@ fn bundled_file(name: &str, text: &str) -> SourceFile {
     }
 }
 
+/// Manifests that a target description names: beside it, or bundled with it.
+pub(crate) fn manifests(folder: &str, name: &str) -> Result<String, Failure> {
+    if folder.is_empty()
+        && let Some(text) = bundled::find(bundled::MANIFESTS, name)
+    {
+        return Ok(text.to_owned());
+    }
+    text(&Path::new(folder).join(name), MAX_BYTES)
+}
+
 fn read(path: &Path) -> Result<SourceFile, Failure> {
+    let text = text(path, MAX_BYTES)?;
+    let name = path.display().to_string();
+    let folder = path
+        .parent()
+        .and_then(|folder| folder_of(folder).canonicalize().ok())
+        .unwrap_or_default();
+    Ok(SourceFile {
+        name,
+        folder: folder.display().to_string(),
+        text,
+    })
+}
+
+/// The text of a file of at most `most` bytes.
+pub(crate) fn text(path: &Path, most: usize) -> Result<String, Failure> {
     let name = path.display().to_string();
     let bad = |why: String| {
         Failure::new(
@@ -150,26 +175,15 @@ fn read(path: &Path) -> Result<SourceFile, Failure> {
     let size = fs::metadata(path)
         .map_err(|error| bad(error.to_string()))?
         .len();
-    if size > MAX_BYTES as u64 {
-        return Err(bad(format!(
-            "it has {size} bytes, a scenario may have {MAX_BYTES}"
-        )));
+    if size > most as u64 {
+        return Err(bad(format!("it has {size} bytes, and may have {most}")));
     }
     let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         bad(format!(
             "it is not UTF-8 text (byte {})",
             error.utf8_error().valid_up_to()
         ))
-    })?;
-    let folder = path
-        .parent()
-        .and_then(|folder| folder_of(folder).canonicalize().ok())
-        .unwrap_or_default();
-    Ok(SourceFile {
-        name,
-        folder: folder.display().to_string(),
-        text,
     })
 }
 

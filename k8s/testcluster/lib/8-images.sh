@@ -15,6 +15,12 @@ rootfs() { # NAME:TAG FOLDER [COMMAND]
     pack "$1" "$2" "[${3:+\"$3\"}]"
 }
 
+# NAME:TAG OTHER:TAG: another name of the same image.
+tag() {
+    local n
+    for n in 1 2; do on_node "$n" images tag --force "$1" "$2" >/dev/null; done
+}
+
 load_program() { # NODE NAME:TAG PROGRAM
     local n=$1 name=$2 folder archive && shift 2
     folder=$(program_folder "$@") archive=$(archive "$name" "$folder" "[\"/$(basename "$1")\"]")

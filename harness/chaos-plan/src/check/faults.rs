@@ -10,14 +10,12 @@ use super::moments;
 use super::names::Unknown;
 use super::radius::{self, Hit};
 use super::target::Reach;
-use super::{Options, claims, names};
+use super::{Options, claims, inject, names};
 use crate::diagnostic::{Diagnostics, SourceFile, Span, codes, quote};
 use crate::file::format::After;
 use crate::file::located::Located;
 use crate::file::scenario::{self, Scenario};
-use crate::plan::{
-    Claim, Expect, Fault, HowMany, Inject, KillSignal, Moment, Safety, Targets, When,
-};
+use crate::plan::{Claim, Expect, Fault, HowMany, Inject, Moment, PlatformName, Safety, When};
 use crate::units::duration_to_text;
 
 /// Least stretch after a fault when no recovery is claimed.
@@ -30,6 +28,7 @@ pub(super) struct Setting<'a> {
     pub(super) safety: Option<&'a Safety>,
     pub(super) claims: Option<&'a [Claim]>,
     pub(super) options: &'a Options,
+    pub(super) platform: PlatformName,
 }
 
 impl Setting<'_> {
@@ -116,7 +115,11 @@ fn draft<'a>(
     let inject = given
         .inject
         .get()
-        .map(|inject| injection(inject, setting.reach, problems));
+        .map(|given| inject::planned(given, setting.reach, problems));
+    if let Some(Some(planned)) = &inject {
+        let on = (setting.platform, setting.reach);
+        inject::check_platform(planned, on, given.inject.span, problems);
+    }
     let lasts = lasts(given, problems);
     let scale = setting.options.time_scale;
     let at = given
@@ -157,47 +160,9 @@ fn draft<'a>(
     })
 }
 
-fn injection(
-    inject: &scenario::Inject,
-    reach: &Reach,
-    problems: &mut Diagnostics,
-) -> Option<Inject> {
-    let service = reach.service(inject.service(), problems).cloned();
-    let how_many = match inject {
-        scenario::Inject::Kill(kill) => radius::how_many(&kill.count, &kill.share, problems),
-        scenario::Inject::Pause(pause) => radius::how_many(&pause.count, &pause.share, problems),
-        scenario::Inject::Stop(stop) => radius::how_many(&stop.count, &stop.share, problems),
-        scenario::Inject::Restart(_) => Some(HowMany::Count(1)),
-    };
-    let targets = Targets {
-        service: service?,
-        how_many: how_many?,
-    };
-    match inject {
-        scenario::Inject::Kill(kill) => Some(Inject::Kill {
-            targets,
-            signal: kill.signal.or(KillSignal::Kill)?,
-        }),
-        scenario::Inject::Pause(_) => Some(Inject::Pause { targets }),
-        scenario::Inject::Stop(_) => Some(Inject::Stop { targets }),
-        scenario::Inject::Restart(restart) => Some(Inject::Restart {
-            targets,
-            pause_between: restart.pause_between.or_text(scenario::PAUSE_BETWEEN)?,
-        }),
-    }
-}
-
 fn lasts(fault: &scenario::Fault, problems: &mut Diagnostics) -> Result<Option<Duration>, Unknown> {
-    // What a fault is called, and why it has no length if it has none.
-    let (kind, one_shot) = match fault.inject.get().ok_or(Unknown)? {
-        scenario::Inject::Kill(_) => ("kill", Some("the restart policy brings the instances back")),
-        scenario::Inject::Pause(_) => ("pause", None),
-        scenario::Inject::Stop(_) => ("stop", None),
-        scenario::Inject::Restart(_) => (
-            "restart",
-            Some("it takes as long as the instances need, one after the other"),
-        ),
-    };
+    let inject = fault.inject.get().ok_or(Unknown)?;
+    let (kind, one_shot) = (inject.kind(), inject::one_shot(inject));
     match (one_shot, fault.lasts.given()) {
         (Some(_), None) => Ok(None),
         (Some(why), Some(lasts)) => {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::names;
+use super::{cluster, names};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, codes, quote};
 use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
@@ -17,10 +17,27 @@ use crate::template::Template;
 type Env = Located<Map<Text<Template>>>;
 
 /// Slots that have a value in every service, beside `calls.NAME`.
-const SLOTS: [&str; 6] = ["port", "address", "instance", "data", "chaos", "here"];
+static SLOTS: [&str; 6] = ["port", "address", "instance", "data", "chaos", "here"];
 
 /// Least memory limit of an instance, in bytes.
 const LEAST_MEMORY: u64 = 1 << 20;
+
+/// What has a value in a template.
+#[derive(Clone, Copy)]
+struct Filled<'a> {
+    slots: &'static [&'static str],
+    calls: &'a [String],
+}
+
+impl<'a> Filled<'a> {
+    /// What a process of this machine is told, and the addresses of these services.
+    fn beside(calls: &'a [String]) -> Self {
+        Self {
+            slots: &SLOTS,
+            calls,
+        }
+    }
+}
 
 /// Checks the services of one description.
 pub(super) struct Checker<'a> {
@@ -46,18 +63,26 @@ impl Checker<'_> {
             (calls, added_env) = self.add(addition, calls);
         }
         let known_calls = calls.clone().unwrap_or_default();
-        let asked_env = self.env(asked_env, &known_calls);
+        let asked_env = self.asked_env(asked_env, &known_calls);
         let ready = self.ready(&service.ready);
         let restart = self.restart(&service.restart);
         let stop = service.stop.or_text(form::STOP);
         let stop_signal = service.stop_signal.or(StopSignal::default());
         let labels = plain(&service.labels);
         let limits = self.limits(&service.limits);
-        let (command, local_env) = self.local(name, service, &known_calls)?;
-        let mut env = env?;
-        env.extend(local_env);
-        env.extend(added_env?);
-        env.extend(asked_env?);
+        let local = self.local(name, service, &known_calls);
+        let pods = cluster::pods(name, &service.kubernetes, self.platform, self.problems);
+        let (command, env, pods) = if self.platform == PlatformName::Kubernetes {
+            // Its pods have an environment of their own; only what the scenario wants goes before it.
+            (Vec::new(), asked_env?, Some(pods?))
+        } else {
+            let (command, local_env) = local?;
+            let mut env = env?;
+            env.extend(local_env);
+            env.extend(added_env?);
+            env.extend(asked_env?);
+            (command, env, None)
+        };
         Some(Service {
             name: name.get()?.clone(),
             replicas: replicas?,
@@ -70,7 +95,24 @@ impl Checker<'_> {
             env,
             labels: labels?,
             limits: limits?,
+            pods,
         })
+    }
+
+    /// What the scenario wants of the environment: in a cluster nothing fills in a slot.
+    fn asked_env(
+        &mut self,
+        env: Option<&Env>,
+        calls: &[String],
+    ) -> Option<BTreeMap<String, String>> {
+        if self.platform == PlatformName::Kubernetes {
+            let nothing = Filled {
+                slots: &[],
+                calls: &[],
+            };
+            return self.settings(env, nothing);
+        }
+        self.env(env, calls)
     }
 
     /// What a set of parts adds to a service with these calls: all its calls then, and the environment.
@@ -248,12 +290,20 @@ impl Checker<'_> {
         }
         let command: Option<Vec<String>> = words
             .iter()
-            .map(|word| self.template(word, calls))
+            .map(|word| self.template(word, Filled::beside(calls)))
             .collect();
         Some((command?, env?))
     }
 
     fn env(&mut self, env: Option<&Env>, calls: &[String]) -> Option<BTreeMap<String, String>> {
+        self.settings(env, Filled::beside(calls))
+    }
+
+    fn settings(
+        &mut self,
+        env: Option<&Env>,
+        filled: Filled<'_>,
+    ) -> Option<BTreeMap<String, String>> {
         let Some(env) = env else {
             return Some(BTreeMap::new());
         };
@@ -275,18 +325,18 @@ impl Checker<'_> {
                             .help("write a name that is not empty and holds no `=`"),
                     );
                 }
-                Some((key_text.clone(), self.template(value, calls)?))
+                Some((key_text.clone(), self.template(value, filled)?))
             })
             .collect();
         pairs.into_iter().collect()
     }
 
-    fn template(&mut self, text: &Located<Text<Template>>, calls: &[String]) -> Option<String> {
+    fn template(&mut self, text: &Located<Text<Template>>, filled: Filled<'_>) -> Option<String> {
         let template = &text.get()?.0;
         for slot in template.slots() {
             let is_known = match slot.strip_prefix("calls.") {
-                Some(service) => calls.iter().any(|call| call == service),
-                None => SLOTS.contains(&slot),
+                Some(service) => filled.calls.iter().any(|call| call == service),
+                None => filled.slots.contains(&slot),
             };
             if is_known {
                 continue;
@@ -294,7 +344,7 @@ impl Checker<'_> {
             if self.problems.is_full() {
                 self.problems.add_unseen();
             } else {
-                self.problems.add(unknown_slot(slot, text.span, calls));
+                self.problems.add(unknown_slot(slot, text.span, filled));
             }
         }
         let words = template.to_string();
@@ -308,7 +358,12 @@ impl Checker<'_> {
     }
 }
 
-fn unknown_slot(slot: &str, span: Span, calls: &[String]) -> Diagnostic {
+fn unknown_slot(slot: &str, span: Span, Filled { slots, calls }: Filled<'_>) -> Diagnostic {
+    if slots.is_empty() {
+        let message = format!("slot `{{{slot}}}` has no value on platform `kubernetes`");
+        let problem = codes::UNKNOWN_SLOT.at(span, message);
+        return problem.help("write the value itself: nothing is filled in for a pod");
+    }
     if let Some(service) = slot.strip_prefix("calls.") {
         let problem = codes::NOT_CALLED.at(
             span,
@@ -317,8 +372,9 @@ fn unknown_slot(slot: &str, span: Span, calls: &[String]) -> Diagnostic {
         return problem.choices(service, "its calls", calls.iter().map(String::as_str));
     }
     let addresses: Vec<String> = calls.iter().map(|call| format!("calls.{call}")).collect();
-    let known = SLOTS
-        .into_iter()
+    let known = slots
+        .iter()
+        .copied()
         .chain(addresses.iter().map(String::as_str));
     codes::UNKNOWN_SLOT
         .at(span, format!("slot `{{{slot}}}` has no value here"))

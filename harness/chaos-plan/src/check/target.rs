@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 
 use super::parts::{self, Taken};
 use super::services::Checker;
-use super::{Library, SourceFile, audit, names};
+use super::{Library, SourceFile, audit, cluster, names};
 use crate::diagnostic::{Code, Diagnostics, Span, codes, quote};
 use crate::file::format::{Text, Url};
 use crate::file::located::{Located, Map, Optional};
 use crate::file::scenario;
 use crate::file::target as form;
 use crate::file::{self};
-use crate::plan::{Audit, Description, HttpVersion, PlatformName, RestartPolicy, Running, Target};
+use crate::plan::{
+    Audit, Description, HttpVersion, PlatformName, RestartPolicy, Running, Target, WorkloadKind,
+};
 
 /// What can be reached and broken, as far as it is known.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub(super) struct Role {
     /// Where that number was written, or else the service's name.
     pub(super) written: Span,
     pub(super) restarts: bool,
+    /// What makes its pods, if that is known by name.
+    pub(super) workload: Option<WorkloadKind>,
 }
 
 impl Reach {
@@ -222,6 +226,7 @@ pub(super) fn describe(
     }
     parts::check(&target.parts, (services, taken), platform, problems);
     let audit = audit::resolve(&target.audit, &known, problems);
+    let cluster = cluster::of_target(&target, asked, platform, problems);
     let plan = || {
         Some(Target::Deploy(Description {
             name: name?.to_owned(),
@@ -230,6 +235,7 @@ pub(super) fn describe(
             parts: taken.map(|taken| taken.name.to_owned()),
             services: plans?,
             audit: audit.clone()?,
+            kubernetes: cluster.clone()?,
         }))
     };
     Reach {
@@ -259,6 +265,17 @@ fn role(
         replicas,
         written,
         restarts: policy != Some(RestartPolicy::Never),
+        workload: given.and_then(workload),
+    }
+}
+
+/// The kind of object that makes the pods of a service; a Deployment unless it says otherwise.
+fn workload(service: &form::Service) -> Option<WorkloadKind> {
+    let pods = service.kubernetes.given()?.get()?;
+    match (pods.workload.given(), pods.selector.given()) {
+        (Some(workload), _) => Some(workload.get()?.0.kind),
+        (None, Some(_)) => None,
+        (None, None) => Some(WorkloadKind::Deployment),
     }
 }
 

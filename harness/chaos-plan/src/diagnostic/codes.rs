@@ -93,6 +93,8 @@ codes! {
     OVERLAP "E172" Error "Faults that overlap would together hit more of a service than allowed."
     TOO_MANY "E173" Error "A fault is to hit more instances than the service has."
     NEVER_UNDONE "E174" Error "A one-shot fault is never undone, so nothing can wait for that."
+    NOT_ON_PLATFORM "E175" Error "The chosen platform cannot do this fault."
+    NO_CHANGE "E176" Error "A fault would leave everything as it is."
 
     NO_CLAIM "E180" Error "The hypothesis claims nothing, so every run would pass."
     EMPTY_SCOPE "E181" Error "A claim is judged on no stage at all."

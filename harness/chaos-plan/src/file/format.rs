@@ -11,10 +11,12 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use super::amount::{Bytes, BytesAnHour, CountAnHour, TimeAnHour};
 use super::claim::AllRules;
+use super::cluster::ObjectName;
+use super::cluster_fault::ImageName;
 use super::located::Optional;
 use super::range::TextRange;
 use crate::diagnostic::quote;
-use crate::plan::{HttpVersion, Moment, StatusRange};
+use crate::plan::{HttpVersion, Moment, StatusRange, Workload};
 use crate::template::Template;
 use crate::units::{self, Rate, Share};
 
@@ -75,7 +77,7 @@ type Validator = fn(&str) -> Result<(), String>;
 
 /// The validator of a form by its name in the schema; unknown names are no business of ours.
 pub(super) fn validator(name: &str) -> Option<Validator> {
-    const ALL: [(&str, Validator); 19] = [
+    const ALL: [(&str, Validator); 22] = [
         entry::<Duration>(),
         entry::<Rate>(),
         entry::<Share>(),
@@ -95,6 +97,9 @@ pub(super) fn validator(name: &str) -> Option<Validator> {
         entry::<TimeAnHour>(),
         entry::<AllRules>(),
         entry::<TextRange>(),
+        entry::<ObjectName>(),
+        entry::<Workload>(),
+        entry::<ImageName>(),
     ];
     ALL.iter()
         .find(|(known, _)| *known == name)

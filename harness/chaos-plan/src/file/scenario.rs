@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::claim::Claim;
+use super::cluster_fault;
 use super::format::{After, Instant, Text, Url};
 use super::located::{Located, Map, Optional};
 use crate::plan::{Arrivals, HttpVersion, KillSignal, Level, Load, PlatformName};
@@ -250,6 +251,18 @@ pub(crate) enum Inject {
     Stop(Stop),
     /// Ends every instance in order and starts it again, one after the other.
     Restart(Restart),
+    /// Asks the cluster to move pods away; that a PodDisruptionBudget refuses it is a result, not an error.
+    Evict(cluster_fault::Evict),
+    /// Sets how many instances a service has, and back after `for`; only on Kubernetes.
+    Scale(cluster_fault::Scale),
+    /// The same behind everybody's back: what else keeps the number may put it back before; only on Kubernetes.
+    Drift(cluster_fault::Scale),
+    /// Rolls out another version, or the same one again, and back after `for`; only on Kubernetes.
+    Rollout(cluster_fault::Rollout),
+    /// Deletes a Service, and makes it again as it was after `for`; only on Kubernetes.
+    ServiceLost(cluster_fault::ServiceLost),
+    /// Lowers or raises the CPU limit of running instances, and back after `for`; only on Kubernetes.
+    Cpu(cluster_fault::Cpu),
 }
 
 /// Which processes are ended, and how.
@@ -314,6 +327,22 @@ pub(crate) struct Restart {
 }
 
 impl Inject {
+    /// As it is written.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill(_) => "kill",
+            Self::Pause(_) => "pause",
+            Self::Stop(_) => "stop",
+            Self::Restart(_) => "restart",
+            Self::Evict(_) => "evict",
+            Self::Scale(_) => "scale",
+            Self::Drift(_) => "drift",
+            Self::Rollout(_) => "rollout",
+            Self::ServiceLost(_) => "service_lost",
+            Self::Cpu(_) => "cpu",
+        }
+    }
+
     /// The service that is hit.
     pub(crate) fn service(&self) -> &Located<String> {
         match self {
@@ -321,6 +350,11 @@ impl Inject {
             Self::Pause(pause) => &pause.service,
             Self::Stop(stop) => &stop.service,
             Self::Restart(restart) => &restart.service,
+            Self::Evict(evict) => &evict.service,
+            Self::Scale(scale) | Self::Drift(scale) => &scale.service,
+            Self::Rollout(rollout) => &rollout.service,
+            Self::ServiceLost(lost) => &lost.service,
+            Self::Cpu(cpu) => &cpu.service,
         }
     }
 }

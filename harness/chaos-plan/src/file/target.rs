@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amount::Bytes;
+use super::cluster::{Cluster, Pods};
 use super::format::{Path, Text};
 use super::located::{Located, Map, Optional};
 use super::scenario::Replicas;
@@ -49,6 +50,9 @@ pub(crate) struct Target {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 20))]
     pub(crate) parts: Optional<Map<Parts>>,
+    /// How it stands in a Kubernetes cluster. Default: the load comes in through a Service of the entry service's name.
+    #[serde(default)]
+    pub(crate) kubernetes: Optional<Cluster>,
 }
 
 /// Services that are there only when this set is taken, and what the others are told of them.
@@ -156,6 +160,9 @@ pub(crate) struct Service {
     /// How it runs as a process of this machine.
     #[serde(default)]
     pub(crate) local: Optional<Local>,
+    /// How its pods are found in a Kubernetes cluster.
+    #[serde(default)]
+    pub(crate) kubernetes: Optional<Pods>,
 }
 
 /// An instance is ready when `GET path` answers 2xx, or for one that does not speak HTTP: when it takes connections.

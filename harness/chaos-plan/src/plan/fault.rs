@@ -2,6 +2,7 @@
 //!
 //! Invariant: times are those of the load; which instances are hit is drawn in the run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -82,6 +83,38 @@ pub enum Inject {
         #[serde(with = "units::duration_text")]
         pause_between: Duration,
     },
+    /// Sets how many instances a service has, and back when the fault's time is over; the number of its
+    /// targets is how many that takes away.
+    Scale { targets: Targets, replicas: u32 },
+    /// The same, done as somebody would whom nobody asked: what else keeps that number may put it back.
+    Drift { targets: Targets, replicas: u32 },
+    /// Asks the cluster to move instances away, which a budget of theirs may refuse.
+    Evict { targets: Targets },
+    /// Gives a service another version, its instances one after the other, and the old one back when the
+    /// fault's time is over.
+    Rollout { targets: Targets, to: Rollout },
+    /// Removes the object through which others find a service, and makes it again as it was.
+    ServiceLost {
+        targets: Targets,
+        /// Name of the object.
+        name: String,
+    },
+    /// Limits what instances get of the CPU.
+    Cpu {
+        targets: Targets,
+        /// Thousandths of a core.
+        millicores: u32,
+    },
+}
+
+/// What a version differs in; nothing is the same version in new instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Variables that are set, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
 }
 
 impl Inject {
@@ -90,8 +123,40 @@ impl Inject {
             Self::Kill { targets, .. }
             | Self::Pause { targets }
             | Self::Stop { targets }
-            | Self::Restart { targets, .. } => targets,
+            | Self::Restart { targets, .. }
+            | Self::Scale { targets, .. }
+            | Self::Drift { targets, .. }
+            | Self::Evict { targets }
+            | Self::Rollout { targets, .. }
+            | Self::ServiceLost { targets, .. }
+            | Self::Cpu { targets, .. } => targets,
         }
+    }
+
+    /// How many of `all` instances it may take away at a time.
+    pub fn takes(&self, all: u32) -> u32 {
+        match self {
+            Self::Scale { replicas, .. } | Self::Drift { replicas, .. } => {
+                all.saturating_sub(*replicas)
+            }
+            _ => self.targets().how_many.of(all),
+        }
+    }
+
+    /// Whether it is done to a service as a whole, not to instances that are drawn.
+    pub fn is_of_service(&self) -> bool {
+        matches!(
+            self,
+            Self::Scale { .. }
+                | Self::Drift { .. }
+                | Self::Rollout { .. }
+                | Self::ServiceLost { .. }
+        )
+    }
+
+    /// Whether only the API of a cluster can do it.
+    pub fn is_of_cluster(&self) -> bool {
+        self.is_of_service() || matches!(self, Self::Evict { .. } | Self::Cpu { .. })
     }
 
     /// The word the scenario uses.
@@ -101,6 +166,12 @@ impl Inject {
             Self::Pause { .. } => "pause",
             Self::Stop { .. } => "stop",
             Self::Restart { .. } => "restart",
+            Self::Scale { .. } => "scale",
+            Self::Drift { .. } => "drift",
+            Self::Evict { .. } => "evict",
+            Self::Rollout { .. } => "rollout",
+            Self::ServiceLost { .. } => "service_lost",
+            Self::Cpu { .. } => "cpu",
         }
     }
 }

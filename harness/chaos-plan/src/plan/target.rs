@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here knows a particular target; names of services are the description's own.
 
+mod cluster;
 mod running;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{Cluster, Door, Find, Pods, RANDOM, Workload, WorkloadKind, is_object_name};
 pub use running::{HttpVersion, Running};
 
 use super::claim::Rule;
@@ -41,6 +43,9 @@ pub struct Description {
     /// How the target can be asked what it holds; without it integrity cannot be judged.
     #[serde(default)]
     pub audit: Option<Audit>,
+    /// How it stands in a cluster; on another platform `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<Cluster>,
 }
 
 impl Description {
@@ -63,13 +68,16 @@ pub struct Service {
     pub stop: Duration,
     #[serde(default, skip_serializing_if = "StopSignal::is_default")]
     pub stop_signal: StopSignal,
-    /// Program and arguments, templates not yet filled in.
+    /// Program and arguments, templates not yet filled in; empty where its pods say what they run.
     pub command: Vec<String>,
-    /// Environment, templates not yet filled in.
+    /// Environment, templates not yet filled in; in a cluster what its pods get beside their own.
     pub env: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
     pub limits: Limits,
+    /// How its pods are found in a cluster; on another platform `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Pods>,
 }
 
 /// What one instance may use; `None` is as much as the machine has.

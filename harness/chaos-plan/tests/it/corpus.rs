@@ -16,6 +16,7 @@ const ADDRESS: &str = "address-good.yaml";
 const STOPS: &str = "parts.yaml";
 const RATES: &str = "good.yaml";
 const TARGET: &str = "targets/market.yaml";
+const WEB: &str = "targets/web.yaml";
 const JOURNEY: &str = "journeys/purchase.yaml";
 const TABLE: &str = "journeys/shoppers.csv";
 
@@ -90,7 +91,16 @@ const SCENARIOS: [Broken; 63] = [
 ];
 
 #[rustfmt::skip]
-const PARTS: [Broken; 45] = [
+const PARTS: [Broken; 54] = [
+    (WEB, "url: \"http", "service: web, url: \"http", "E111"),
+    (WEB, "namespace: web", "namespace: Web", "E108"),
+    (WEB, "namespace: web", "secrets: { web: { a: \"{b}\" } }", "E128"),
+    (WEB, "namespace: web", "secrets: { Web: { a: b } }", "E121"),
+    (WEB, "deployment/web-server", "pod/web-server", "E108"),
+    (WEB, "deployment/web-server", "deployment/web_server", "E108"),
+    (WEB, "port: 8080 }", "port: 0 }", "E110"),
+    (WEB, "selector: { app: db }", "selector: {}", "E112"),
+    (WEB, "selector: { app: db }", "selector: { app: db }, workload: statefulset/db", "E111"),
     (TARGET, "audit:\n", "audits:\n", "E105"),
     (TARGET, "quiet_within", "quiet_wihtin", "E105"),
     (TARGET, "  sold: done\n", "", "E106"),
@@ -147,6 +157,7 @@ fn examine(broken: &Broken) -> Diagnostics {
     file.text = file.text.replacen(from, to, 1);
     match *path {
         TARGET => check_target(&file, PlatformName::Local),
+        WEB => check_target(&file, PlatformName::Kubernetes),
         JOURNEY => check_journey(&file, &folder),
         TABLE => {
             let journey = folder.read(JOURNEY).expect("a journey");

@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::folder::Folder;
 
 /// Files that use every key there is, between them.
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     "breakpoint.yaml",
+    "cluster-faults.yaml",
     "every-key.yaml",
     "market-day.yaml",
     "address-good.yaml",
@@ -20,6 +21,8 @@ const FILES: [&str; 11] = [
     "settings.yaml",
     "targets/market.yaml",
     "targets/shop.yaml",
+    "targets/web.yaml",
+    "targets/applied.yaml",
     "journeys/purchase.yaml",
     "journeys/browse.yaml",
     "journeys/checkout.yaml",

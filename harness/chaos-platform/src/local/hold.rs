@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::clock::monotonic_ns;
 use super::instance::KILLED;
 use super::process::ProcessId;
 use super::supervisor::Status;
 use super::teardown::SLACK;
 use super::{LocalPlatform, Member};
 use crate::act::{InstanceRef, Reading};
+use crate::clock::monotonic_ns;
 use crate::platform::PlatformError;
 use crate::undo::Reverted;
 

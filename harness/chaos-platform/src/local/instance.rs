@@ -19,7 +19,6 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::clock::monotonic_ns;
 use super::family::Family;
 use super::group;
 use super::launch::{self, Slots, Streams};
@@ -30,6 +29,7 @@ use super::restart::Backoff;
 use super::routes::Routes;
 use super::supervisor::{Shared, Status};
 use super::{logs, signal};
+use crate::clock::monotonic_ns;
 use crate::observation::Seen;
 
 /// Longest wait for a killed process to end.
@@ -168,6 +168,7 @@ impl Instance {
             incarnation,
             pid: Some(life.process.pid),
             address,
+            place: None,
         })
         .await;
         let mut readiness = Readiness::default();

@@ -151,6 +151,7 @@ pub(super) async fn start(
         incarnation: 1,
         pid: Some(pid),
         address: String::new(),
+        place: None,
     };
     shared.observer.tell(NAME, NAME, seen).await;
     Ok(ProxyClient { calls })

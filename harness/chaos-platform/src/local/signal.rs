@@ -11,11 +11,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
-use super::clock::monotonic_ns;
 use super::family::Family;
 use super::group::Group;
 use super::mark::{self, Mark};
 use super::process::ProcessId;
+use crate::clock::monotonic_ns;
 use crate::undo::Reverted;
 
 /// Longest wait for a continued process to be seen running.

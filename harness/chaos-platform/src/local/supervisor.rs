@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::LocalConfig;
-use super::observer::Observer;
 use super::ports::Ports;
 use super::power::Power;
 use super::process::ProcessId;
 use super::proxy;
 use crate::observation::Seen;
+use crate::observer::Observer;
 
 /// Lives of one instance that questions may be asked about; older ones are forgotten.
 const LIVES: usize = 256;

@@ -68,6 +68,7 @@ impl Bench {
             parts: None,
             services: vec![service("front", &["api"]), service("api", &[])],
             audit: None,
+            kubernetes: None,
         };
         let bench = Self {
             folder: TempDir::new().expect("a folder"),
@@ -192,6 +193,7 @@ fn service(name: &str, calls: &[&str]) -> Service {
         env: env.collect(),
         labels: BTreeMap::new(),
         limits: Limits::default(),
+        pods: None,
     }
 }
 
@@ -277,7 +279,7 @@ impl Watcher {
 
 /// The current life of an instance.
 pub(crate) async fn life(platform: &impl Platform, instance: &str) -> InstanceRef {
-    let instances = platform.instances().await;
+    let instances = platform.instances().await.expect("readable");
     instances
         .into_iter()
         .map(|state| state.target)

@@ -109,7 +109,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 
 pub(crate) async fn deploy_makes_every_instance_ready(builder: &impl Builder) {
     over(builder, async |platform, watcher, deployment| {
-        let instances = platform.instances().await;
+        let instances = platform.instances().await.expect("readable");
         let found: Vec<&str> = instances
             .iter()
             .map(|state| state.target.instance.as_str())
@@ -320,7 +320,7 @@ pub(crate) async fn an_undo_after_the_target_is_gone_is_clean(builder: &impl Bui
 pub(crate) async fn prepare_changes_nothing(builder: &impl Builder) {
     over(builder, async |platform, watcher, _| {
         watcher.so_far();
-        let before: Vec<InstanceState> = platform.instances().await;
+        let before: Vec<InstanceState> = platform.instances().await.expect("readable");
         for state in &before {
             for kind in [Signal::Stop, Signal::Kill, Signal::Term] {
                 platform
@@ -331,7 +331,7 @@ pub(crate) async fn prepare_changes_nothing(builder: &impl Builder) {
             assert!(!holds(platform, &frozen(&state.target)).await);
             assert!(!holds(platform, &gone(&state.target)).await);
         }
-        assert_eq!(platform.instances().await, before);
+        assert_eq!(platform.instances().await.expect("readable"), before);
         assert_eq!(watcher.so_far(), []);
     })
     .await;
@@ -347,7 +347,7 @@ pub(crate) async fn an_act_on_a_life_that_is_over_is_refused(builder: &impl Buil
             })
             .await;
         watcher.wait("api-1", |seen| *seen == Seen::Ready).await;
-        let before = platform.instances().await;
+        let before = platform.instances().await.expect("readable");
         let unborn = InstanceRef {
             incarnation: 3,
             ..first.clone()
@@ -378,7 +378,7 @@ pub(crate) async fn an_act_on_a_life_that_is_over_is_refused(builder: &impl Buil
         let second = life(platform, "api-1").await;
         assert!(!holds(platform, &gone(&second)).await);
         assert!(!holds(platform, &frozen(&second)).await);
-        assert_eq!(platform.instances().await, before);
+        assert_eq!(platform.instances().await.expect("readable"), before);
     })
     .await;
 }
@@ -427,6 +427,7 @@ pub(crate) async fn teardown_leaves_nothing(builder: &impl Builder) {
         platform
             .instances()
             .await
+            .expect("readable")
             .iter()
             .all(|state| state.pid.is_none() && !state.ready)
     );
@@ -595,7 +596,7 @@ pub(crate) async fn a_restart_of_all_ends_every_life_before_the_next_begins(
         .await;
         for round in 1..=2 {
             watcher.so_far();
-            let before = platform.instances().await;
+            let before = platform.instances().await.expect("readable");
             platform.restart_all().await.expect("a restart");
             let seen = watcher.so_far();
             for name in NAMES {
@@ -613,7 +614,7 @@ pub(crate) async fn a_restart_of_all_ends_every_life_before_the_next_begins(
             let started = of(|seen| matches!(seen, Seen::Started { .. })).min();
             assert!(ended <= started, "{ended:?} {started:?}");
 
-            let after = platform.instances().await;
+            let after = platform.instances().await.expect("readable");
             for (old, new) in before.iter().zip(&after) {
                 let InstanceRef { incarnation, .. } = old.target;
                 assert_eq!(new.target.incarnation, incarnation + 1, "{new:?}");
@@ -657,7 +658,12 @@ pub(crate) async fn a_restart_of_all_that_is_given_up_leaves_nothing_down(builde
             }
         }
         until("all are ready again", async || {
-            platform.instances().await.iter().all(|state| state.ready)
+            platform
+                .instances()
+                .await
+                .expect("readable")
+                .iter()
+                .all(|state| state.ready)
         })
         .await;
         assert_eq!(life(platform, "api-1").await.incarnation, 2);

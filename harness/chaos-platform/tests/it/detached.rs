@@ -20,7 +20,9 @@ fn detached() -> Bench {
 
 /// The server, which leads a session of its own.
 async fn server(bench: &Bench, platform: &LocalPlatform) -> ProcessId {
-    let leader = platform.instances().await[0].pid.expect("it runs");
+    let leader = platform.instances().await.expect("readable")[0]
+        .pid
+        .expect("it runs");
     let server = sweep::marked(&bench.run)
         .into_iter()
         .find(|(process, name)| name == "api-1" && process.pid != leader)
@@ -125,7 +127,9 @@ async fn the_end_of_its_launcher_ends_it() {
     let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let server = server(&bench, &platform).await;
-    let leader = platform.instances().await[0].pid.expect("it runs");
+    let leader = platform.instances().await.expect("readable")[0]
+        .pid
+        .expect("it runs");
     let leader = ProcessId::of(leader).expect("it runs");
     send(&leader, rustix::process::Signal::KILL);
     watcher

@@ -82,7 +82,11 @@ async fn children_without_a_mark_do_not_outlive_their_program() {
     let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let child = child(&bench).await;
-    kill(platform.instances().await[0].pid.expect("it runs"));
+    kill(
+        platform.instances().await.expect("readable")[0]
+            .pid
+            .expect("it runs"),
+    );
     watcher
         .wait("api-1", |seen| {
             matches!(seen, Seen::Started { incarnation: 2, .. })

@@ -115,7 +115,7 @@ async fn a_policy_of_never_leaves_it_down() {
         .await
         .expect("it is done");
     watcher.wait("api-1", |seen| *seen == Seen::Down).await;
-    let states = platform.instances().await;
+    let states = platform.instances().await.expect("readable");
     assert!(!states[0].ready && states[0].pid.is_none());
     clean(&bench, &mut platform).await;
 }
@@ -210,7 +210,9 @@ async fn acts_reach_the_children_of_a_program_too() {
     let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let target = life(&platform, "api-1").await;
-    let leader = platform.instances().await[0].pid.expect("it runs");
+    let leader = platform.instances().await.expect("readable")[0]
+        .pid
+        .expect("it runs");
     let child = sweep::marked(&bench.run)
         .into_iter()
         .find(|(process, name)| name == "api-1" && process.pid != leader)

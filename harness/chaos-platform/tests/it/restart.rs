@@ -76,7 +76,7 @@ async fn a_wait_for_a_restart_is_cut_short() {
         .wait("api-1", |seen| matches!(seen, Seen::Restarting { .. }))
         .await;
     platform.restart_all().await.expect("a restart");
-    assert!(platform.instances().await[0].ready);
+    assert!(platform.instances().await.expect("readable")[0].ready);
     clean(&bench, platform).await;
 }
 
@@ -88,7 +88,7 @@ async fn what_its_policy_left_down_comes_back() {
     .await;
     platform.restart_all().await.expect("a restart");
     for incarnation in [2, 3] {
-        let state = &platform.instances().await[0];
+        let state = &platform.instances().await.expect("readable")[0];
         assert!(state.ready && state.target.incarnation == incarnation);
         kill(&platform).await;
         watcher.wait("api-1", |seen| *seen == Seen::Down).await;

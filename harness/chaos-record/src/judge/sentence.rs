@@ -164,26 +164,32 @@ fn done(facts: &Facts<'_>, fault: &JudgedFault<'_>) -> String {
         0 => targets.how_many.of(all) as usize,
         drawn => drawn,
     };
-    let verb = match plan.inject {
-        Inject::Kill { .. } => "killing",
-        Inject::Pause { .. } => "pausing",
-        Inject::Stop { .. } => "stopping",
-        Inject::Restart { .. } => "restarting one by one",
+    let plural = if all == 1 { "" } else { "s" };
+    let service = &targets.service;
+    let some = |verb: &str| format!("{verb} {hit} of {all} {service} instance{plural}");
+    let done = match &plan.inject {
+        Inject::Kill { .. } => some("killing"),
+        Inject::Pause { .. } => some("pausing"),
+        Inject::Stop { .. } => some("stopping"),
+        Inject::Restart { .. } => some("restarting one by one"),
+        Inject::Evict { .. } => some("evicting"),
+        Inject::Cpu { millicores, .. } => some(&format!("limiting to {millicores}m of CPU")),
+        Inject::Scale { replicas, .. } => format!("scaling {service} from {all} to {replicas}"),
+        Inject::Drift { replicas, .. } => {
+            format!("drifting the replicas of {service} from {all} to {replicas}")
+        }
+        Inject::Rollout { .. } => format!("rolling out another {service}"),
+        Inject::ServiceLost { name, .. } => format!("losing the Service {name}"),
     };
     let lasts = plan.lasts.map_or(String::new(), |lasts| {
         format!(" for {}", words::duration(ns(lasts)))
     });
-    let plural = if all == 1 { "" } else { "s" };
     let at = fault
         .finding
         .effective
         .or(fault.finding.requested)
         .unwrap_or(ns(plan.when.latest()));
-    format!(
-        "{verb} {hit} of {all} {} instance{plural}{lasts} {}",
-        targets.service,
-        place(facts, at)
-    )
+    format!("{done}{lasts} {}", place(facts, at))
 }
 
 /// `in the middle of spike`.

@@ -66,7 +66,7 @@ pub(super) fn capacity(facts: &Facts<'_>, life: &Life<'_>) -> Option<u64> {
     for (at, _, instance, change) in changes(facts).filter(|(_, of, ..)| of == service) {
         if at >= effective && !acted {
             acted = true;
-            if !matches!(life.fault.inject, Inject::Pause { .. }) {
+            if takes_down(&life.fault.inject) {
                 away.extend(life.targets.iter().map(String::as_str));
             }
         }
@@ -86,6 +86,15 @@ pub(super) fn capacity(facts: &Facts<'_>, life: &Life<'_>) -> Option<u64> {
         }
     }
     None
+}
+
+/// Whether whoever it hits is surely away for a moment. What a cluster is asked to do it may refuse, or do
+/// to others than it was thought.
+fn takes_down(inject: &Inject) -> bool {
+    matches!(
+        inject,
+        Inject::Kill { .. } | Inject::Stop { .. } | Inject::Restart { .. }
+    )
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Invariant: a line says who and what in words; measurements of the engine about itself have none.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Level, Role, Segment, Target};
+use chaos_plan::plan::{Level, PlatformName, Role, Segment, Target};
 use chaos_record::audit::Reading;
 use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSignal};
 use chaos_record::search::SearchEnd;
@@ -188,8 +188,13 @@ fn deploy(plan: &Plan) -> String {
                 .map(|service| u64::from(service.replicas))
                 .sum();
             let services = words::counted(description.services.len() as u64, "service");
+            // In a cluster they may run already.
+            let act = match plan.platform {
+                PlatformName::Kubernetes => "waiting for",
+                PlatformName::Local | PlatformName::Compose => "starting",
+            };
             format!(
-                "{}: starting {} of {services}",
+                "{}: {act} {} of {services}",
                 clean(&description.name),
                 words::counted(instances, "instance")
             )
@@ -197,13 +202,13 @@ fn deploy(plan: &Plan) -> String {
     }
 }
 
-/// Starting for the first time and becoming ready is part of the deployment and told once, by it.
+/// Starting for the first time and becoming ready is part of the deployment and told once, by it;
+/// unless there is something to say of where.
 fn instance_change(change: &InstanceChange) -> Option<String> {
     let text = match change {
-        InstanceChange::Started { incarnation, .. } if *incarnation <= 1 => return None,
-        InstanceChange::Started { incarnation, .. } => {
-            format!("started again, incarnation {incarnation}")
-        }
+        InstanceChange::Started {
+            incarnation, place, ..
+        } => started(*incarnation, place.as_deref())?,
         InstanceChange::Ready => "ready".to_owned(),
         InstanceChange::Unready { why } => format!("not ready: {}", clean(why)),
         InstanceChange::Exited {
@@ -219,6 +224,16 @@ fn instance_change(change: &InstanceChange) -> Option<String> {
         InstanceChange::Down => "stays down".to_owned(),
     };
     Some(text)
+}
+
+fn started(incarnation: u32, place: Option<&str>) -> Option<String> {
+    let again = format!("started again, incarnation {incarnation}");
+    match (incarnation, place.map(clean)) {
+        (0 | 1, None) => None,
+        (0 | 1, Some(place)) => Some(format!("started, {place}")),
+        (_, None) => Some(again),
+        (_, Some(place)) => Some(format!("{again}, {place}")),
+    }
 }
 
 fn load_started(plan: &Plan, workers: usize) -> String {
@@ -294,5 +309,28 @@ fn fault_change(change: &FaultChange) -> String {
         }
         FaultChange::Undone { proof: read } => format!("undone ({})", proof(read)),
         FaultChange::UndoFailed { why } => format!("UNDO FAILED: {}", clean(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_is_told_only_where_a_place_is() {
+        let check = |incarnation, place: Option<&str>, expected: Option<&str>| {
+            let change = InstanceChange::Started {
+                incarnation,
+                pid: None,
+                address: String::new(),
+                place: place.map(str::to_owned),
+            };
+            assert_eq!(instance_change(&change).as_deref(), expected);
+        };
+        check(1, None, None);
+        check(1, Some("api-x on node1"), Some("started, api-x on node1"));
+        check(2, None, Some("started again, incarnation 2"));
+        let again = "started again, incarnation 2, api-y on node2";
+        check(2, Some("api-y on node2"), Some(again));
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: what was not observed says "not observed"; it is never shown as 0.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{HowMany, Inject, Target};
+use chaos_plan::plan::{HowMany, Inject, Rollout, Target};
 use chaos_plan::units::duration_to_text;
 use chaos_record::CELL_NS;
 use chaos_record::event::NotInjected;
@@ -199,7 +199,36 @@ pub fn inject(plan: &Plan, inject: &Inject) -> String {
             };
             format!("restart every {service} instance, one at a time{pause}")
         }
+        Inject::Evict { .. } => format!("evict {instances}"),
+        Inject::Cpu { millicores, .. } => format!("limit {instances} to {millicores}m of CPU"),
+        Inject::Scale { replicas, .. } => {
+            format!("scale {} to {replicas}", clean(&targets.service))
+        }
+        Inject::Drift { replicas, .. } => format!(
+            "drift the replicas of {} to {replicas}",
+            clean(&targets.service)
+        ),
+        Inject::Rollout { to, .. } => rollout(&targets.service, to),
+        Inject::ServiceLost { name, .. } => format!(
+            "lose the Service {} of {}",
+            clean(name),
+            clean(&targets.service)
+        ),
     }
+}
+
+/// Names, not the values of variables: nobody knows what they hold.
+fn rollout(service: &str, to: &Rollout) -> String {
+    let image = to
+        .image
+        .iter()
+        .map(|image| format!("image {}", clean(image)));
+    let all: Vec<String> = image.chain(to.env.keys().map(|name| clean(name))).collect();
+    let service = clean(service);
+    if all.is_empty() {
+        return format!("roll out {service} again as it is");
+    }
+    format!("roll out {service} with another {}", all.join(", "))
 }
 
 fn mark(fault: &FaultFinding) -> Mark {

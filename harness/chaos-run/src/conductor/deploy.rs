@@ -2,12 +2,44 @@
 
 use std::sync::Arc;
 
-use chaos_platform::{Deployment, PlatformError};
+use chaos_platform::{Deployment, Platform};
 use chaos_record::event::Event;
 
 use super::{Conductor, LOOK, ticking};
 use crate::failpoint;
+use crate::ledger::{Entry, LedgerHandle};
 use crate::state::{Action, Input, Phase};
+
+/// Numbers in the ledger that a deploy may use.
+const UNDOS_OF_A_DEPLOY: u64 = 16;
+/// What the ledger calls the deploy where it names a fault.
+const TARGET: &str = "the target";
+
+/// Writes ahead what outlives this process, and deploys; in words, why not.
+async fn announced(
+    platform: &mut dyn Platform,
+    ledger: LedgerHandle,
+    first_id: u64,
+) -> Result<Deployment, String> {
+    let prepared = platform.prepare_deploy().await;
+    let undos = prepared.map_err(|error| format!("failed to {error}"))?;
+    for (id, undo) in (first_id..first_id + UNDOS_OF_A_DEPLOY).zip(undos) {
+        let entry = Entry::Intend {
+            id,
+            fault: TARGET.to_owned(),
+            undo,
+            // It stays for as long as the run does.
+            overdue_ns: u64::MAX,
+        };
+        let written = ledger.write(entry).await;
+        written.map_err(|error| format!("failed to {error}"))?;
+    }
+    failpoint::reach("deploy.announced");
+    platform
+        .deploy()
+        .await
+        .map_err(|error| format!("failed to {error}"))
+}
 
 impl Conductor<'_> {
     pub(super) async fn deploy(&mut self) -> Vec<Action> {
@@ -17,7 +49,10 @@ impl Conductor<'_> {
             return self.state.next(&Input::Deployed);
         };
         let only = Arc::get_mut(&mut platform).expect("nobody else holds it before the load");
-        let deployed = Box::pin(self.while_deploying(only.deploy())).await;
+        let ledger = self.ledger.clone();
+        let first_id = self.next_undo;
+        let deployed = Box::pin(self.while_deploying(announced(only, ledger, first_id))).await;
+        self.next_undo += UNDOS_OF_A_DEPLOY;
         self.platform = Some(platform);
         match deployed {
             None => Vec::new(),
@@ -35,10 +70,8 @@ impl Conductor<'_> {
                 Box::pin(self.read_before()).await;
                 self.state.next(&Input::Deployed)
             }
-            Some(Err(error)) => {
-                self.event_now(Event::EnvironmentFailed {
-                    what: format!("failed to {error}"),
-                });
+            Some(Err(what)) => {
+                self.event_now(Event::EnvironmentFailed { what });
                 self.state.next(&Input::DeployFailed)
             }
         }
@@ -59,8 +92,8 @@ impl Conductor<'_> {
     /// Waits for the deploy while everything else is heard; `None` if the run is to stop before it is done.
     async fn while_deploying(
         &mut self,
-        deploy: impl Future<Output = Result<Deployment, PlatformError>>,
-    ) -> Option<Result<Deployment, PlatformError>> {
+        deploy: impl Future<Output = Result<Deployment, String>>,
+    ) -> Option<Result<Deployment, String>> {
         tokio::pin!(deploy);
         let mut look = ticking(LOOK);
         loop {

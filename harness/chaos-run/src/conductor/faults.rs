@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
-use chaos_plan::plan::{Inject, KillSignal, Moment, Service, Target};
+use chaos_plan::plan::{Inject, KillSignal, Moment, PlatformName, Service, Target};
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
 
@@ -12,8 +12,12 @@ use super::{ActiveFault, Conductor};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
 
+/// Longest grace of a pod that is asked to end: it is the pod's own, and not in the plan.
+const POD_GRACE: Duration = Duration::from_secs(90);
 /// What a process may take to go after SIGKILL.
 const KILLED: Duration = Duration::from_secs(3);
+/// What the controllers of a cluster may take to follow a change.
+const CONTROLLERS: Duration = Duration::from_secs(30);
 
 impl Conductor<'_> {
     /// One that was queued when the run began to stop is not begun any more.
@@ -48,6 +52,7 @@ impl Conductor<'_> {
             platform: platform.as_ref(),
             safety: &plan.safety,
             seed: plan.seed,
+            runs_on: plan.platform,
             grace: self.grace(fault),
             stopping: &stopping,
         };
@@ -66,7 +71,8 @@ impl Conductor<'_> {
         self.fault_event_now(fault, FaultChange::Requested { targets: names });
         self.check_steady(fault)?;
         let first_id = self.next_undo;
-        self.next_undo += targets.len() as u64;
+        // At most one act for each target, or one for the service.
+        self.next_undo += targets.len().max(1) as u64;
         let ledger = self.ledger.clone();
         let apply = inject::apply(tools, &ledger, planned, targets, first_id);
         Box::pin(self.meanwhile(apply)).await
@@ -93,8 +99,15 @@ impl Conductor<'_> {
                 ..
             }
             | Inject::Pause { .. } => Duration::ZERO,
+            Inject::Kill { .. } if self.plan.platform == PlatformName::Kubernetes => POD_GRACE,
             Inject::Kill { .. } => service.stop,
             Inject::Stop { .. } => service.stop + KILLED,
+            Inject::Evict { .. } => POD_GRACE,
+            Inject::Scale { .. }
+            | Inject::Drift { .. }
+            | Inject::Rollout { .. }
+            | Inject::ServiceLost { .. }
+            | Inject::Cpu { .. } => CONTROLLERS,
             Inject::Restart { pause_between, .. } => {
                 let one = service.stop + KILLED + service.ready.within + *pause_between;
                 one * service.replicas
@@ -106,6 +119,12 @@ impl Conductor<'_> {
     fn comeback(&self, fault: usize) -> Duration {
         match (&self.plan.faults[fault].inject, self.service(fault)) {
             (Inject::Stop { .. }, Some(service)) => service.stop + KILLED + service.ready.within,
+            // All pods may be replaced, one after the other, each with its own grace.
+            (
+                Inject::Scale { .. } | Inject::Drift { .. } | Inject::Rollout { .. },
+                Some(service),
+            ) => CONTROLLERS + POD_GRACE + service.ready.within * service.replicas,
+            (Inject::ServiceLost { .. } | Inject::Cpu { .. }, _) => CONTROLLERS,
             _ => Duration::ZERO,
         }
     }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use chaos_load::{Address, EngineError, FaultClock};
 use chaos_plan::Plan;
-use chaos_plan::plan::{Running, Target};
-use chaos_platform::Platform;
+use chaos_plan::plan::{PlatformName, Running, Target};
+use chaos_platform::kubernetes::{Chosen, KubernetesConfig, KubernetesPlatform, Manifests};
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::local::{LocalConfig, LocalPlatform};
+use chaos_platform::{Platform, PlatformError};
 use chaos_record::line::{Header, Host, VERSION};
 use chaos_record::record::Record;
 use thiserror::Error;
@@ -50,6 +51,16 @@ pub struct RunConfig {
     pub host: Host,
     /// Deploy only: no load and no faults, until somebody wishes to stop.
     pub hold: bool,
+    /// Where a plan for Kubernetes runs; of no meaning for another.
+    pub cluster: Option<Cluster>,
+}
+
+/// A namespace of a cluster, and what is applied there.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    pub chosen: Chosen,
+    /// `None` for a target that runs already.
+    pub manifests: Option<Manifests>,
 }
 
 /// Why a run could not begin; nothing was deployed.
@@ -65,6 +76,10 @@ pub enum RunError {
     Address { address: String, source: io::Error },
     #[error("use the target: {0}")]
     Target(#[from] EngineError),
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+    #[error("run on Kubernetes: no context and namespace were chosen")]
+    NoCluster,
     #[error(transparent)]
     State(#[from] StateFolderError),
     #[error(transparent)]
@@ -89,6 +104,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
         let found = Address::resolve(&address).map_err(EngineError::from)?;
         chaos_load::look(&config.plan, &found)?;
     }
+    let cluster = cluster(&config).await?;
     let mut record = Record::new(header(&config));
     // Until here a signal may end us: nothing was touched.
     let stops = StopSignals::install().map_err(|source| RunError::Io {
@@ -104,7 +120,8 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
     failpoint::reach("ledger.opened");
     let (lease, writer) = guarded(&config, &ledger, record).await?;
     let folder = ledger.folder().to_owned();
-    let mut platform = platform(&config, &folder.join("work"), &config.out.join("logs"));
+    let mut platform =
+        cluster.or_else(|| local(&config, &folder.join("work"), &config.out.join("logs")));
     let observations = platform.as_mut().and_then(|platform| platform.observe());
     let faults = config.plan.faults.len();
     let control = Control::open(&folder)
@@ -244,7 +261,25 @@ fn header(config: &RunConfig) -> Header {
     }
 }
 
-fn platform(config: &RunConfig, work: &Path, logs: &Path) -> Option<Box<dyn Platform>> {
+/// The cluster of a plan for Kubernetes. What is wrong with it is noticed here, where nothing was
+/// touched yet.
+async fn cluster(config: &RunConfig) -> Result<Option<Box<dyn Platform>>, RunError> {
+    let is_deployed = matches!(config.plan.target, Target::Deploy(_));
+    if config.plan.platform != PlatformName::Kubernetes || !is_deployed {
+        return Ok(None);
+    }
+    let cluster = config.cluster.clone().ok_or(RunError::NoCluster)?;
+    let kubernetes = KubernetesConfig {
+        plan: Arc::clone(&config.plan),
+        run: config.run.clone(),
+        chosen: cluster.chosen,
+        manifests: cluster.manifests,
+    };
+    let platform = Box::pin(KubernetesPlatform::connect(kubernetes)).await?;
+    Ok(Some(Box::new(platform)))
+}
+
+fn local(config: &RunConfig, work: &Path, logs: &Path) -> Option<Box<dyn Platform>> {
     let Target::Deploy(_) = config.plan.target else {
         return None;
     };

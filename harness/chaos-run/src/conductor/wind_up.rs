@@ -207,7 +207,8 @@ impl Conductor<'_> {
             if !how.is_clean() {
                 left.push(format!("{}: {}", item.fault, how.words()));
             }
-            if !item.tried {
+            // What was deployed is no fault of the plan.
+            if !item.tried && !item.undo.is_of_deploy() {
                 untried.entry(item.fault).or_default().push(how.clone());
             }
             let note = Entry::Reverted { id: item.id, how };

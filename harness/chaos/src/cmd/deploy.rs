@@ -25,8 +25,8 @@ use crate::progress::Progress;
 
 /// Longest wait for a detached deployment to be up; each service has its own limit within.
 const UP_LIMIT: Duration = Duration::from_mins(10);
-/// Longest wait for everything to be gone.
-const GONE_LIMIT: Duration = Duration::from_mins(2);
+/// Longest wait for everything to be gone; a cluster may take three minutes.
+const GONE_LIMIT: Duration = Duration::from_mins(4);
 /// Between two looks at either.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Lines of its log that are shown when a detached deployment fails.
@@ -43,6 +43,7 @@ pub(super) fn deploy(args: &DeployArgs, output: &Output) -> Result<u8, Failure> 
             ),
         ));
     }
+    let cluster = super::cluster::of(&plan, &args.cluster)?;
     if args.detach {
         return detach(args, &plan.name, output);
     }
@@ -58,6 +59,8 @@ pub(super) fn deploy(args: &DeployArgs, output: &Output) -> Result<u8, Failure> 
     };
     let mut config = run::config(&args.out, name, Arc::clone(&plan))?;
     config.hold = true;
+    super::cluster::tell(cluster.as_ref(), output);
+    config.cluster = cluster;
     let mut holding = Holding {
         progress: Progress::new(output.clone(), plan, false),
         output: output.clone(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets};
+use chaos_plan::plan::{HowMany, Inject, KillSignal, PlatformName, Rollout, Targets};
 use chaos_record::exit;
 use serde_json::{Value, json};
 
@@ -69,14 +69,48 @@ fn faults() -> Vec<Value> {
             targets: targets.clone(),
         },
         Inject::Restart {
-            targets,
+            targets: targets.clone(),
             pause_between: Duration::ZERO,
         },
+        Inject::Evict {
+            targets: targets.clone(),
+        },
+        Inject::Scale {
+            targets: targets.clone(),
+            replicas: 0,
+        },
+        Inject::Drift {
+            targets: targets.clone(),
+            replicas: 0,
+        },
+        Inject::Rollout {
+            targets: targets.clone(),
+            to: Rollout::default(),
+        },
+        Inject::ServiceLost {
+            targets: targets.clone(),
+            name: String::new(),
+        },
+        Inject::Cpu {
+            targets,
+            millicores: 0,
+        },
     ];
-    kinds.iter().map(|inject| {
-        let words = chaos_faults::fault::describe(inject);
-        json!({ "name": inject.kind(), "about": format!("{}; undo: {}; proof: {}", words.act, words.undo, words.proof), "where": "local" })
-    }).collect()
+    kinds.iter().map(fault).collect()
+}
+
+fn fault(inject: &Inject) -> Value {
+    let platforms = match inject {
+        Inject::Kill { .. } => "local, kubernetes",
+        inject if inject.is_of_cluster() => "kubernetes",
+        _ => "local",
+    };
+    let words = chaos_faults::fault::describe(inject, PlatformName::Local);
+    let about = format!(
+        "{}; undo: {}; proof: {}",
+        words.act, words.undo, words.proof
+    );
+    json!({ "name": inject.kind(), "about": about, "where": platforms })
 }
 
 fn runs(folder: &Path) -> Vec<Value> {

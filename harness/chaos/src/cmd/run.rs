@@ -23,10 +23,13 @@ const HANGING_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &RunArgs, output: &Output) -> Result<u8, Failure> {
     let plan = Arc::new(super::plan_of(&args.scenario, output)?);
-    let config = config(&args.out, run_name(&plan.name)?, Arc::clone(&plan))?;
+    let cluster = super::cluster::of(&plan, &args.cluster)?;
+    let mut config = config(&args.out, run_name(&plan.name)?, Arc::clone(&plan))?;
+    config.cluster = cluster;
     let out = config.out.clone();
     let mut progress = Progress::new(output.clone(), plan, args.json);
     progress.opening(&config.run);
+    super::cluster::tell(config.cluster.as_ref(), output);
     // One thread: the processes of the target die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -145,6 +148,7 @@ pub(super) fn config(
         command: std::env::args().collect(),
         host: host(),
         hold: false,
+        cluster: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The clock of every stamp of this platform.
+//! The clock of every stamp a platform gives.
 //!
 //! Invariant: `CLOCK_MONOTONIC`, the same for all processes of the machine; never the wall clock.
 

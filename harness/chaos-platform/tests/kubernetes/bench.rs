@@ -1,0 +1,301 @@
+//! A namespace of a real cluster, a target for it and a platform over both.
+//!
+//! Invariant: each test has namespaces of its own names and removes them, also when it fails: what a
+//! test leaves is removed by the next one that draws the same name, and named by CI.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chaos_plan::Plan;
+use chaos_plan::check::{Library, Options, SourceFile, Sources, check};
+use chaos_plan::plan::PlatformName;
+use chaos_platform::kubernetes::{Chosen, KubernetesConfig, KubernetesPlatform, Manifests};
+use chaos_platform::{InstanceRef, Observation, Platform, PlatformError, Seen};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::discovery::ApiResource;
+use kube::{Api, Client, Config};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+/// Longest any single wait may take: an image has to be unpacked and a pod to start.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+const SCENARIO: &str = "# Does it hold?
+version: 1
+name: contract
+platform: kubernetes
+target: { app: two }
+load: { shoppers: { journeys: { look: 1 }, stages: [{ name: steady, for: 60s, rate: 20/s }] } }
+faults: [{ name: kill, at: steady + 10s, inject: { kill: { service: api } } }]
+hypothesis: [{ expect: { errors: { max: 5% } } }]
+";
+
+const TARGET: &str = "version: 1
+name: two
+entry: front
+services:
+  front: { replicas: 2, ready: { path: / }, kubernetes: {} }
+  api: { replicas: 2, ready: { path: / }, kubernetes: {} }
+";
+
+const JOURNEY: &str = "# Looks.
+version: 1
+name: look
+steps: [{ name: look, get: / }]
+";
+
+/// A cluster that a test may use.
+pub(crate) struct Bench {
+    pub(crate) client: Client,
+    kubeconfig: PathBuf,
+    context: String,
+    image: String,
+    pub(crate) namespace: String,
+    run: String,
+}
+
+/// The cluster that is named by the environment; `None`, said on standard output, where none is.
+pub(crate) async fn bench() -> Option<Bench> {
+    static NAMES: AtomicU32 = AtomicU32::new(0);
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let named = variable("CHAOS_TEST_KUBECONFIG").zip(variable("CHAOS_TEST_IMAGE"));
+    let Some((kubeconfig, image)) = named else {
+        let yes = |name: &str, wanted: &str| variable(name).as_deref() == Some(wanted);
+        let must = yes("CHAOS_TESTS_MAY_SKIP", "no") && yes("CHAOS_TEST_CLUSTER", "yes");
+        assert!(
+            !must,
+            "CHAOS_TEST_KUBECONFIG and CHAOS_TEST_IMAGE name the cluster"
+        );
+        let said = "skipped: CHAOS_TEST_KUBECONFIG and CHAOS_TEST_IMAGE name no cluster";
+        writeln!(std::io::stdout(), "{said}").expect("somebody listens");
+        return None;
+    };
+    let read = Kubeconfig::read_from(&kubeconfig).expect("a kubeconfig");
+    let context = read.current_context.clone().expect("a current context");
+    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+    let name = format!(
+        "t{}-{}",
+        std::process::id(),
+        NAMES.fetch_add(1, Ordering::Relaxed)
+    );
+    Some(Bench {
+        client: Client::try_from(config.expect("a cluster")).expect("a client"),
+        kubeconfig: kubeconfig.into(),
+        context,
+        image,
+        namespace: format!("chaos-{name}"),
+        run: format!("run-{name}"),
+    })
+}
+
+struct Files;
+
+impl Library for Files {
+    fn target(&self, _: &str) -> Option<SourceFile> {
+        Some(file("two", TARGET))
+    }
+
+    fn journey(&self, _: &str) -> Option<SourceFile> {
+        Some(file("look", JOURNEY))
+    }
+
+    fn targets(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn journeys(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+fn file(name: &str, text: &str) -> SourceFile {
+    SourceFile {
+        name: name.to_owned(),
+        folder: String::new(),
+        text: text.to_owned(),
+    }
+}
+
+fn plan() -> Plan {
+    let sources = Sources {
+        scenario: file("contract", SCENARIO),
+        library: &Files,
+    };
+    let options = Options {
+        platform: Some(PlatformName::Kubernetes),
+        ..Options::default()
+    };
+    check(&sources, &options).unwrap_or_else(|problems| unreachable!("{}", problems.render(false)))
+}
+
+/// Two Deployments of the harness's own small server, and their Services.
+pub(crate) fn manifests(image: &str) -> String {
+    let service = |name: &str, kind: &str| {
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+            "spec": { "type": kind, "selector": { "app": name }, "ports": [{ "port": 8080 }] } })
+    };
+    let deployment = |name: &str| {
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
+            "spec": { "replicas": 1, "selector": { "matchLabels": { "app": name } }, "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "terminationGracePeriodSeconds": 2, "containers": [{
+                    "name": "server", "image": image, "imagePullPolicy": "Never",
+                    "args": ["internal", "null-server", "--listen", "0.0.0.0:8080"],
+                    "ports": [{ "containerPort": 8080 }],
+                    "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "cpu": "200m", "memory": "64Mi" } },
+                    "readinessProbe": { "httpGet": { "path": "/", "port": 8080 }, "periodSeconds": 1 } }] } } } })
+    };
+    let objects = [
+        service("front", "NodePort"),
+        service("api", "ClusterIP"),
+        deployment("front"),
+        deployment("api"),
+    ];
+    let documents = objects.map(|object| object.to_string());
+    documents.join("\n---\n")
+}
+
+impl Bench {
+    pub(crate) fn own_manifests(&self) -> String {
+        manifests(&self.image)
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        manifests: Option<&str>,
+    ) -> Result<KubernetesPlatform, PlatformError> {
+        self.connect_run(manifests, &self.run).await
+    }
+
+    /// Another harness that comes to the same namespace.
+    pub(crate) async fn connect_as(&self, run: &str) -> Result<KubernetesPlatform, PlatformError> {
+        self.connect_run(Some(&self.own_manifests()), run).await
+    }
+
+    async fn connect_run(
+        &self,
+        manifests: Option<&str>,
+        run: &str,
+    ) -> Result<KubernetesPlatform, PlatformError> {
+        let manifests = manifests.map(|text| Manifests::read(text).expect("good manifests"));
+        KubernetesPlatform::connect(KubernetesConfig {
+            plan: Arc::new(plan()),
+            run: run.to_owned(),
+            chosen: Chosen {
+                kubeconfig: Some(self.kubeconfig.clone()),
+                context: self.context.clone(),
+                namespace: self.namespace.clone(),
+            },
+            manifests,
+        })
+        .await
+    }
+
+    /// The platform over the target that is applied.
+    pub(crate) async fn platform(&self) -> KubernetesPlatform {
+        let platform = self.connect(Some(&self.own_manifests())).await;
+        platform.expect("a cluster that may be used")
+    }
+
+    fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client.clone())
+    }
+
+    pub(crate) async fn make_namespace(&self, labels: &serde_json::Value) {
+        let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": self.namespace, "labels": labels } });
+        let parameters = PatchParams::apply("test");
+        let namespaces = self.namespaces();
+        let patch = Patch::Apply(&object);
+        let made = namespaces.patch(&self.namespace, &parameters, &patch).await;
+        made.expect("a namespace");
+    }
+
+    /// As somebody would who does not know of chaos.
+    pub(crate) async fn apply_by_hand(&self) {
+        for text in self.own_manifests().split("\n---\n") {
+            let mut object: DynamicObject = serde_json::from_str(text).expect("an object");
+            let types = object.types.clone().expect("it says what it is");
+            let kind = GroupVersionKind::try_from(&types).expect("a kind");
+            if types.kind == "Deployment" {
+                object.data["spec"]["replicas"] = json!(2);
+            }
+            let resource = ApiResource::from_gvk(&kind);
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+            let made = api.create(&PostParams::default(), &object).await;
+            made.expect("it is made");
+        }
+    }
+
+    /// Number of pods that stay.
+    pub(crate) async fn pods(&self) -> usize {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let pods = api.list(&ListParams::default()).await.expect("an answer");
+        let stay = pods
+            .items
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        stay.count()
+    }
+
+    pub(crate) async fn has_namespace(&self) -> bool {
+        let found = self.namespaces().get_opt(&self.namespace).await;
+        found.expect("an answer").is_some()
+    }
+
+    pub(crate) async fn remove_namespace(&self) {
+        let parameters = DeleteParams::default();
+        drop(self.namespaces().delete(&self.namespace, &parameters).await);
+        until("the namespace is gone", async || {
+            !self.has_namespace().await
+        })
+        .await;
+    }
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let asked = async {
+        while !holds().await {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let asked = timeout(PATIENCE, asked).await;
+    assert!(asked.is_ok(), "never: {what}");
+}
+
+/// The next observation of an instance that fits; those before it are passed over.
+pub(crate) async fn seen(
+    observations: &mut mpsc::Receiver<Observation>,
+    instance: &str,
+    fits: impl Fn(&Seen) -> bool,
+) -> Observation {
+    let mut passed = Vec::new();
+    let waiting = async {
+        loop {
+            let seen = observations.recv().await.expect("the platform is there");
+            if seen.instance == instance && fits(&seen.seen) {
+                return seen;
+            }
+            passed.push(seen);
+        }
+    };
+    let found = timeout(PATIENCE, waiting).await.ok();
+    found.unwrap_or_else(|| unreachable!("{instance}: seen was only {passed:#?}"))
+}
+
+/// The current life of an instance.
+pub(crate) async fn life(platform: &impl Platform, instance: &str) -> InstanceRef {
+    let instances = platform.instances().await.expect("readable");
+    let mut targets = instances.into_iter().map(|state| state.target);
+    targets
+        .find(|target| target.instance == instance)
+        .expect("known")
+}
