@@ -178,6 +178,28 @@ mod tests {
             .map(|targets| targets.len())
     }
 
+    fn scaled(to: u32, ready: &[bool], allow: &[&str]) -> Result<usize, Refusal> {
+        let mut scale = fault(HowMany::Count(1));
+        scale.inject = Inject::Scale {
+            targets: scale.inject.targets().clone(),
+            replicas: to,
+        };
+        let chosen = choose(&scale, &safety(allow), 1, &instances(ready), &[]);
+        chosen.map(|targets| targets.len())
+    }
+
+    #[test]
+    fn a_service_is_scaled_as_a_whole_by_as_many_as_there_are_now() {
+        assert_eq!(scaled(2, &[true; 3], &[]), Ok(3), "one of three goes");
+        assert_eq!(scaled(5, &[true; 3], &[]), Ok(3), "none goes");
+        assert!(matches!(
+            scaled(1, &[true; 5], &[]),
+            Err(Refusal::BeyondShare { down: 4, .. })
+        ));
+        assert!(scaled(0, &[true; 1], &[]).is_err());
+        assert_eq!(scaled(0, &[true; 3], &["api"]), Ok(3));
+    }
+
     #[test]
     fn one_of_three_is_within_half() {
         assert_eq!(check(HowMany::Count(1), &[true; 3], &[], &[]), Ok(1));

@@ -16,6 +16,7 @@ mod ground;
 mod lease;
 mod lost;
 mod manifests;
+mod marks;
 mod place;
 mod pod;
 mod pods;
@@ -52,6 +53,7 @@ pub use applied::{Applied, REMOVED_WITHIN};
 pub use changed::Changed;
 pub use lost::Lost;
 pub use manifests::{Image, MAX_BYTES as MANIFEST_BYTES_MAX, ManifestError, Manifests};
+pub use marks::{TakenBack, take_back};
 pub use place::{Chosen, Place};
 pub use restore::RESTORED_WITHIN;
 
@@ -196,6 +198,9 @@ impl KubernetesPlatform {
         }
         if let Some(holder) = lease::held_by(&client, &place, &config.run).await? {
             return Err(lease::refuse(&holder, &place));
+        }
+        if let Some(lease) = lease::find(&client, &place).await? {
+            marks::refuse(&lease.metadata, &place)?;
         }
         let objects = match manifests {
             None => Vec::new(),

@@ -10,8 +10,8 @@ macro_rules! files {
 }
 
 pub(crate) const SCENARIOS: Files = files!(
-    "": "breakpoint", "cache-lost", "charging-paused", "database-lost", "flash-crowd", "gradual-load", "queue-lost", "ramp",
-    "rolling-restart", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
+    "": "bad-image", "breakpoint", "cache-lost", "charging-paused", "database-lost", "flash-crowd", "gradual-load", "queue-lost", "ramp",
+    "rolling-restart", "rolling-update-under-load", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
 );
 pub(crate) const TARGETS: Files = files!("targets/": "store");
 pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cancel", "cart", "checkout");

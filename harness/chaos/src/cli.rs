@@ -266,6 +266,15 @@ pub(crate) struct ReportArgs {
 pub(crate) struct RecoverArgs {
     /// Only this run; otherwise every unfinished one.
     pub run: Option<String>,
+    /// Take back what runs of any machine left in a namespace of this Kubernetes context.
+    #[arg(long, value_name = "NAME", requires = "namespace")]
+    pub context: Option<String>,
+    /// The namespace.
+    #[arg(long, value_name = "NAME", requires = "context")]
+    pub namespace: Option<String>,
+    /// The kubeconfig; otherwise what `kubectl` reads.
+    #[arg(long, value_name = "FILE", requires = "context")]
+    pub kubeconfig: Option<PathBuf>,
     /// Print what was done as JSON on standard output.
     #[arg(long)]
     pub json: bool,

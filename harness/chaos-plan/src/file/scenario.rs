@@ -251,7 +251,7 @@ pub(crate) enum Inject {
     Stop(Stop),
     /// Ends every instance in order and starts it again, one after the other.
     Restart(Restart),
-    /// Asks the cluster to move pods away; that a PodDisruptionBudget refuses it is a result, not an error.
+    /// Asks the cluster to move pods away; that a `PodDisruptionBudget` refuses it is a result, not an error.
     Evict(cluster_fault::Evict),
     /// Sets how many instances a service has, and back after `for`; only on Kubernetes.
     Scale(cluster_fault::Scale),

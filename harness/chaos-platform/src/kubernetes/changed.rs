@@ -28,7 +28,7 @@ pub struct Changed {
     pub(crate) object: Object,
     /// At least one, all of one annotation.
     pub(super) changes: Vec<Change>,
-    /// The HorizontalPodAutoscaler that keeps the number of pods, if one does.
+    /// The `HorizontalPodAutoscaler` that keeps the number of pods, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) autoscaler: Option<String>,
 }
@@ -50,7 +50,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn resource(self) -> ApiResource {
+    pub(super) fn resource(self) -> ApiResource {
         let (group, kind) = match self {
             Self::Deployment => ("apps", "Deployment"),
             Self::StatefulSet => ("apps", "StatefulSet"),

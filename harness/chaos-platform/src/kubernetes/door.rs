@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use chaos_plan::plan::{Workload, WorkloadKind};
 
 use super::pod::{Seen, join};
-use super::{KubernetesPlatform, Shared, planned_door, words};
+use super::{KubernetesPlatform, Shared, marks, planned_door, words};
 use crate::platform::PlatformError;
 
 /// Longest wait for a node to pass connections on.
@@ -61,11 +61,13 @@ impl KubernetesPlatform {
             WorkloadKind::Deployment => {
                 let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
                 let found = place.answer(&act, api.get(name)).await?;
+                marks::refuse(&found.metadata, place)?;
                 found.spec.map(|spec| spec.selector)
             }
             WorkloadKind::StatefulSet => {
                 let api: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
                 let found = place.answer(&act, api.get(name)).await?;
+                marks::refuse(&found.metadata, place)?;
                 found.spec.map(|spec| spec.selector)
             }
         };

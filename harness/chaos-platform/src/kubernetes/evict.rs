@@ -1,6 +1,6 @@
 //! Evict: the cluster is asked to move a pod away, as it is when a node is drained.
 //!
-//! Invariant: that a PodDisruptionBudget refuses it is a result, read again from the API server when
+//! Invariant: that a `PodDisruptionBudget` refuses it is a result, read again from the API server when
 //! the effect is proven; any other refusal is an error. Only the pod of the UID that is meant is evicted.
 
 use k8s_openapi::api::core::v1::Pod;
@@ -96,11 +96,8 @@ impl KubernetesPlatform {
 
 /// Too many requests (429) is also what an API server under load says.
 fn is_of_budget(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 429
-        && causes
-            .into_iter()
-            .any(|cause| cause.reason == "DisruptionBudget")
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 429 && causes.any(|cause| cause.reason == "DisruptionBudget")
 }
 
 fn refusal(status: &Status) -> String {

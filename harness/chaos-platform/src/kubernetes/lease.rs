@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::FIELD_MANAGER;
 use super::manifests::RUN;
+use super::marks;
 use super::place::Place;
 use crate::platform::PlatformError;
 
@@ -36,7 +37,7 @@ pub(super) async fn held_by(
     Ok(found.and_then(|lease| holder(&lease, run, Timestamp::now())))
 }
 
-async fn find(client: &Client, place: &Place) -> Result<Option<Lease>, PlatformError> {
+pub(super) async fn find(client: &Client, place: &Place) -> Result<Option<Lease>, PlatformError> {
     let api = api(client, place);
     place
         .answer("read the lease of the namespace", api.get_opt(NAME))
@@ -44,7 +45,7 @@ async fn find(client: &Client, place: &Place) -> Result<Option<Lease>, PlatformE
 }
 
 /// Who but `run` holds it at `now`.
-fn holder(lease: &Lease, run: &str, now: Timestamp) -> Option<String> {
+pub(super) fn holder(lease: &Lease, run: &str, now: Timestamp) -> Option<String> {
     let spec = lease.spec.as_ref()?;
     let holder = spec
         .holder_identity
@@ -71,6 +72,7 @@ pub(super) async fn take(client: &Client, place: &Place, run: &str) -> Result<()
         if let Some(holder) = holder(&lease, run, Timestamp::now()) {
             return Err(refuse(&holder, place));
         }
+        marks::refuse(&lease.metadata, place)?;
         remove(client, place, &lease).await?;
     }
     let now = Timestamp::now();
@@ -132,9 +134,21 @@ pub(super) async fn release(
     };
     let spec = lease.spec.as_ref();
     if spec.and_then(|spec| spec.holder_identity.as_deref()) == Some(run) {
+        // Whoever makes again what was deleted reads from here how.
+        marks::refuse(&lease.metadata, place)?;
         remove(client, place, &lease).await?;
     }
     Ok(())
+}
+
+/// Removes it if it is nobody's and no undo stands on it.
+pub(super) async fn forget(client: &Client, place: &Place) -> Result<(), PlatformError> {
+    match find(client, place).await? {
+        Some(lease) if marks::is_dead(&lease, Timestamp::now()) => {
+            remove(client, place, &lease).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Exactly this version of it: whoever renewed it meanwhile keeps it.

@@ -256,11 +256,8 @@ async fn try_recreate(lost: &Lost) -> Result<Reverted, PlatformError> {
 }
 
 fn is_of_namespace(status: &kube::core::Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let going = causes
-        .into_iter()
-        .any(|cause| cause.reason == "NamespaceTerminating");
-    going || status.code == 404
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 404 || causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 fn to_value(service: &Service) -> Value {

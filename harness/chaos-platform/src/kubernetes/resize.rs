@@ -1,6 +1,6 @@
 //! CPU: another limit of a running container, set without starting it again.
 //!
-//! Invariant: the class of service (QoS) of the pod stays what it is, since the API refuses anything
+//! Invariant: the class of service (`QoS`) of the pod stays what it is, since the API refuses anything
 //! else; what it runs under is read from what its kubelet reports, not from what was asked for.
 
 use k8s_openapi::api::core::v1::Pod;

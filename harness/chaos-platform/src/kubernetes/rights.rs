@@ -249,7 +249,52 @@ pub(super) fn role(namespace: &str, rights: &[Right]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use chaos_plan::plan::{HowMany, Targets};
+
     use super::*;
+
+    #[test]
+    fn a_fault_needs_what_it_and_its_undo_do_and_no_more() {
+        let description = Description {
+            name: "two".to_owned(),
+            folder: String::new(),
+            entry: "api".to_owned(),
+            parts: None,
+            services: Vec::new(),
+            audit: None,
+            kubernetes: None,
+        };
+        let targets = || Targets {
+            service: "api".to_owned(),
+            how_many: HowMany::Count(1),
+        };
+        let check = |inject: &Inject, expected: &[(&str, &[&str])]| {
+            let rights = of_fault(inject, &description);
+            let found: Vec<(&str, &[&str])> = rights
+                .iter()
+                .map(|right| (right.resource.as_str(), right.verbs.as_slice()))
+                .collect();
+            assert_eq!(found, expected, "{}", inject.kind());
+        };
+        let evict = Inject::Evict { targets: targets() };
+        check(&evict, &[("pods/eviction", &["create"])]);
+        let cpu = Inject::Cpu {
+            targets: targets(),
+            millicores: 50,
+        };
+        check(&cpu, &[("pods", &["patch"]), ("pods/resize", &["patch"])]);
+        let lost = Inject::ServiceLost {
+            targets: targets(),
+            name: "api".to_owned(),
+        };
+        check(
+            &lost,
+            &[
+                ("services", &["create", "delete"]),
+                ("endpointslices", &["list"]),
+            ],
+        );
+    }
 
     #[test]
     fn a_kind_of_object_stands_once_with_all_its_verbs() {

@@ -188,14 +188,18 @@ impl Bench {
         KubernetesPlatform::connect(KubernetesConfig {
             plan: Arc::new(plan()),
             run: run.to_owned(),
-            chosen: Chosen {
-                kubeconfig: Some(self.kubeconfig.clone()),
-                context: self.context.clone(),
-                namespace: self.namespace.clone(),
-            },
+            chosen: self.chosen(),
             manifests,
         })
         .await
+    }
+
+    pub(crate) fn chosen(&self) -> Chosen {
+        Chosen {
+            kubeconfig: Some(self.kubeconfig.clone()),
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+        }
     }
 
     /// The platform over the target that is applied.

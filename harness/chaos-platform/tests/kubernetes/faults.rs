@@ -153,8 +153,8 @@ async fn a_drift_that_somebody_put_back_is_not_put_back_again() {
     };
     let undo = stage.break_it(act.clone(), effect).await;
     let managers = stage.deployment().await.metadata.managed_fields;
-    let names = managers.into_iter().flatten().filter_map(|one| one.manager);
-    assert!(names.into_iter().any(|name| name == "somebody-else"));
+    let mut names = managers.into_iter().flatten().filter_map(|one| one.manager);
+    assert!(names.any(|name| name == "somebody-else"));
     let again = stage
         .platform
         .prepare(&act)

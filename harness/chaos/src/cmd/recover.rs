@@ -1,5 +1,7 @@
 //! `chaos recover`: finish what a killed run left.
 
+mod cluster;
+
 use chaos_record::exit;
 use chaos_run::recover::{self, Recovered, Report};
 use chaos_run::state_folder;
@@ -8,6 +10,9 @@ use crate::cli::RecoverArgs;
 use crate::output::{Failure, Output};
 
 pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure> {
+    if let Some(chosen) = cluster::chosen(args) {
+        return cluster::recover(&chosen, args, output);
+    }
     let root = state_folder::root().map_err(Failure::environment)?;
     // A run is named by its folder there, never by a path.
     let is_there = |run: &String| {
