@@ -1,13 +1,13 @@
 //! What a long record keeps in less detail than it was told, so that a day of load can be judged in
-//! bounded memory: cells that are over become seconds at once, and when an hour is over response times
-//! become pieces of half a minute, of minutes and at last of an hour, a few hundred at any length.
+//! bounded memory: cells that are over become seconds at once, and response times become pieces when an
+//! hour is over, or before that when there are too many of them: of seconds at first, longer ones as
+//! time goes on, at last of an hour, a few hundred at any length. How late the generator woke is gathered.
 //!
 //! Invariant: whatever the judge and the outputs ask gets the same answer as from the unfolded record.
 //! Neither a second nor a piece crosses the begin of a stage; a record with faults or a search, of
 //! which single cells are asked, is never folded. The interval log has the pieces for its intervals.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use chaos_plan::plan::Expect;
 
@@ -18,9 +18,10 @@ use crate::record::Record;
 use crate::window::Windows;
 use crate::{CELL_NS, SECOND_NS};
 
+mod looks;
 mod packed;
 
-use self::packed::Packed;
+pub(crate) use self::packed::Packed;
 
 const CELLS_A_SECOND: u64 = SECOND_NS / CELL_NS;
 /// Seconds not folded yet: a watcher of the running load looks at the last few.
@@ -29,8 +30,11 @@ const KEEP_SECONDS: u64 = 2 * 60;
 const AT_A_TIME: u64 = 60;
 /// Response times of seconds are kept so long, in seconds.
 const SECONDS_MAX: u64 = 3_600;
+/// Pairs of value and count, of 16 bytes: more of them by seconds, and pieces begin; more of them in
+/// pieces, and a longer length is chosen.
+const PAIRS_MAX: usize = 1_500_000;
 /// Lengths of pieces in seconds, each a multiple of those before it.
-const WIDTHS: [u64; 5] = [30, 60, 300, 900, 3_600];
+const WIDTHS: [u64; 7] = [5, 10, 30, 60, 300, 900, 3_600];
 /// So many pieces, and a longer length is chosen; beyond ten days there are more.
 const PIECES_MAX: u64 = 240;
 
@@ -40,14 +44,16 @@ pub(crate) struct Folded {
     /// Seconds below this one are folded, and so are the response times of those below the other.
     below: u64,
     pieces_below: u64,
-    /// By the first cell of a second, then series.
-    pub(crate) counts: BTreeMap<u64, Vec<(usize, Packed)>>,
+    /// By the first cell of a second; of each series.
+    pub(crate) counts: BTreeMap<u64, Packed>,
     /// By the first second of a piece, then series.
-    pub(crate) pieces: BTreeMap<u64, BTreeMap<usize, Sparse>>,
+    pub(crate) pieces: BTreeMap<u64, Responses>,
     /// Length of the pieces in seconds; 0 while there are none.
     width: u64,
     /// Of each second in a piece the p95 of all requests, if it has one and a claim asks.
     p95: BTreeMap<u64, u64>,
+    /// So many looks of the generator are folded.
+    looks: usize,
 }
 
 impl Folded {
@@ -57,7 +63,7 @@ impl Folded {
     }
 
     /// The pieces with their first seconds and their lengths in seconds.
-    fn pieces(&self, until: u64) -> impl Iterator<Item = (u64, u64, &BTreeMap<usize, Sparse>)> {
+    fn pieces(&self, until: u64) -> impl Iterator<Item = (u64, u64, &Responses)> {
         let width = self.width();
         let next = self.pieces.keys().skip(1).copied().chain([until]);
         let pieces = self.pieces.iter().zip(next);
@@ -103,22 +109,19 @@ impl Grain {
         stage.max(number - number % self.width)
     }
 
-    /// Moves each within some bounds to the first of its stretch.
-    pub(crate) fn gather<T: Default>(
+    /// What stands below a bound, taken out and gathered by the first of each stretch.
+    pub(crate) fn take<T, S: Default>(
         &self,
         all: &mut BTreeMap<u64, T>,
-        within: &Range<u64>,
-        merge: impl Fn(&mut T, T),
-    ) {
-        let numbers = all.range(within.clone()).map(|(number, _)| *number);
-        let moved: Vec<u64> = numbers
-            .filter(|number| self.of(*number) != *number)
-            .collect();
-        for number in moved {
-            if let Some(one) = all.remove(&number) {
-                merge(all.entry(self.of(number)).or_default(), one);
-            }
+        below: u64,
+        merge: impl Fn(&mut S, T),
+    ) -> BTreeMap<u64, S> {
+        let rest = all.split_off(&below);
+        let mut gathered = BTreeMap::new();
+        for (number, one) in std::mem::replace(all, rest) {
+            merge(gathered.entry(self.of(number)).or_default(), one);
         }
+        gathered
     }
 }
 
@@ -129,19 +132,57 @@ fn width(seconds: u64) -> u64 {
     WIDTHS.into_iter().find(fits).unwrap_or(longest)
 }
 
+/// The next length of pieces, if there is a longer one.
+fn longer(width: u64) -> Option<u64> {
+    WIDTHS.into_iter().find(|longer| *longer > width)
+}
+
+/// Response times by series.
+type Responses = BTreeMap<usize, Sparse>;
+
+fn merge(sum: &mut Responses, part: Responses) {
+    for (series, responses) in part {
+        sum.entry(series).or_default().merge(&responses);
+    }
+}
+
+/// Pairs of value and count that these hold.
+pub(crate) fn pairs(all: &BTreeMap<u64, Responses>) -> usize {
+    let kept = all.values().flat_map(BTreeMap::values);
+    kept.map(|responses| responses.0.len()).sum()
+}
+
 impl Windows {
     /// Expected responses by stretches of time: first second, length in seconds, and by series.
-    pub(crate) fn intervals(&self) -> impl Iterator<Item = (u64, u64, &BTreeMap<usize, Sparse>)> {
+    pub(crate) fn intervals(&self) -> impl Iterator<Item = (u64, u64, &Responses)> {
         let first = self.seconds.first_key_value();
         let until = first.map_or(u64::MAX, |(second, _)| *second);
         let seconds = self.seconds.iter().map(|(second, part)| (*second, 1, part));
         self.folded.pieces(until).chain(seconds)
+    }
+
+    /// Makes pieces of the seconds below one, and longer ones of those there are. The last piece may be shorter yet.
+    fn gather(&mut self, grain: &Grain, below: u64, width: u64) {
+        let over = grain.take(&mut self.seconds, below, merge);
+        let folded = &mut self.folded;
+        if width > folded.width {
+            folded.pieces = grain.take(&mut folded.pieces, below, merge);
+        }
+        for (first, part) in over {
+            merge(folded.pieces.entry(first).or_default(), part);
+        }
+        (folded.width, folded.pieces_below) = (width, below);
+        self.count_pairs();
     }
 }
 
 impl Record {
     /// Folds what is over. To be called as lines come in; it does something once a minute of the load.
     pub fn fold(&mut self) {
+        self.fold_beyond(PAIRS_MAX);
+    }
+
+    fn fold_beyond(&mut self, pairs_max: usize) {
         let last = self.sums.requests.last_key_value();
         let reached = last.map_or(0, |(cell, _)| cell / CELLS_A_SECOND);
         let due = self.windows.folded.below + AT_A_TIME + KEEP_SECONDS;
@@ -155,9 +196,10 @@ impl Record {
         }
         let below = reached - KEEP_SECONDS;
         self.fold_cells(below);
-        if reached > SECONDS_MAX {
-            let width = width(reached).max(self.windows.folded.width);
-            self.fold_seconds(below - below % width, width);
+        self.fold_looks(below);
+        let has_begun = self.windows.folded.width > 0;
+        if has_begun || reached > SECONDS_MAX || self.windows.pairs > pairs_max {
+            self.fold_seconds(below, width(reached), pairs_max);
         }
     }
 
@@ -169,48 +211,37 @@ impl Record {
     fn fold_cells(&mut self, below: u64) {
         let grain = Grain::new(&Facts::of(self), CELLS_A_SECOND, CELL_NS);
         let below_cell = below * CELLS_A_SECOND;
-        let cells = &mut self.windows.cells;
-        let rest = cells.split_off(&below_cell);
-        let mut seconds: BTreeMap<u64, BTreeMap<usize, Counts>> = BTreeMap::new();
-        for (cell, all) in std::mem::replace(cells, rest) {
-            let second = seconds.entry(grain.of(cell)).or_default();
-            for (series, one) in all {
-                second.entry(series).or_default().merge(&one.counts);
+        let windows = &mut self.windows;
+        let seconds = grain.take(&mut windows.cells, below_cell, |second, cells| {
+            let second: &mut BTreeMap<usize, Counts> = second;
+            for (series, cell) in cells {
+                second.entry(series).or_default().merge(&cell.counts);
             }
-        }
-        let folded = &mut self.windows.folded;
-        for (first, counts) in seconds {
-            let counts = counts.into_iter();
-            let packed = counts.map(|(series, counts)| (series, Packed::from(&counts)));
+        });
+        let folded = &mut windows.folded;
+        for (first, second) in seconds {
             // What came late stands beside what was there.
-            folded.counts.entry(first).or_default().extend(packed);
+            folded.counts.entry(first).or_default().append(&second);
         }
-        let from = std::mem::replace(&mut folded.below, below) * CELLS_A_SECOND;
-        self.sums.fold(&grain, &(from..below_cell));
+        folded.below = below;
+        self.sums.fold(&grain, below_cell);
     }
 
-    fn fold_seconds(&mut self, below: u64, width: u64) {
+    /// Response times below a second become pieces of at least this length.
+    fn fold_seconds(&mut self, below: u64, width: u64, pairs_max: usize) {
         let facts = Facts::of(self);
-        let grain = Grain::new(&facts, width, SECOND_NS);
         let p95 = p95_of_seconds(&facts, below);
-        let seconds = &mut self.windows.seconds;
-        let rest = seconds.split_off(&below);
-        let over = std::mem::replace(seconds, rest);
-        let folded = &mut self.windows.folded;
-        let merge = |sum: &mut BTreeMap<usize, Sparse>, part: BTreeMap<usize, Sparse>| {
-            for (series, responses) in part {
-                sum.entry(series).or_default().merge(&responses);
-            }
-        };
-        if width > folded.width {
-            grain.gather(&mut folded.pieces, &(0..below), merge);
+        let windows = &self.windows;
+        let mut width = width.max(windows.folded.width);
+        let mut grain = Grain::new(&facts, width, SECOND_NS);
+        self.windows.gather(&grain, below, width);
+        while pairs(&self.windows.folded.pieces) > pairs_max
+            && let Some(longer) = longer(width)
+        {
+            (width, grain.width) = (longer, longer);
+            self.windows.gather(&grain, below, width);
         }
-        for (second, part) in over {
-            merge(folded.pieces.entry(grain.of(second)).or_default(), part);
-        }
-        folded.p95.extend(p95);
-        (folded.width, folded.pieces_below) = (width, below);
-        self.windows.count_pairs();
+        self.windows.folded.p95.extend(p95);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::fold::Grain;
+use crate::fold::{Grain, Packed};
 use crate::forget::Forgotten;
 use crate::outcome::Counts;
 use crate::series::SeriesTable;
@@ -19,7 +19,13 @@ pub(crate) struct Sums {
     pub(crate) first_steps: BTreeMap<u64, Counts>,
     /// All requests of the run.
     pub(crate) total: Counts,
+    /// What of the others a long record keeps by seconds: each under its number.
+    folded: BTreeMap<u64, Packed>,
 }
+
+const REQUESTS: usize = 0;
+const JOURNEYS: usize = 1;
+const FIRST_STEPS: usize = 2;
 
 impl Sums {
     /// Adds one delta; series that the table does not know are left out.
@@ -50,17 +56,19 @@ impl Sums {
         }
     }
 
-    /// Keeps these cells by seconds, without their rungs.
-    pub(crate) fn fold(&mut self, seconds: &Grain, within: &Range<u64>) {
-        seconds.gather(&mut self.requests, within, |sum, one: Cell| {
-            sum.counts.merge(&one.counts);
+    /// Keeps the cells below one by seconds, without their rungs.
+    pub(crate) fn fold(&mut self, seconds: &Grain, below: u64) {
+        type Second = BTreeMap<usize, Counts>;
+        let requests = seconds.take(&mut self.requests, below, |second: &mut Second, one| {
+            second.entry(REQUESTS).or_default().merge(&one.counts);
         });
-        for (_, cell) in self.requests.range_mut(within.clone()) {
-            cell.rungs = BTreeMap::new();
+        let merge =
+            |what| move |second: &mut Second, one| second.entry(what).or_default().merge(&one);
+        let journeys = seconds.take(&mut self.journeys, below, merge(JOURNEYS));
+        let first_steps = seconds.take(&mut self.first_steps, below, merge(FIRST_STEPS));
+        for (first, second) in requests.into_iter().chain(journeys).chain(first_steps) {
+            self.folded.entry(first).or_default().append(&second);
         }
-        let merge = |sum: &mut Counts, one: Counts| sum.merge(&one);
-        seconds.gather(&mut self.journeys, within, merge);
-        seconds.gather(&mut self.first_steps, within, merge);
     }
 
     /// Drops what was forgotten; the total stays.
@@ -72,8 +80,11 @@ impl Sums {
 
     /// All requests intended in these cells.
     pub(crate) fn requests(&self, cells: &Range<u64>) -> Cell {
-        let mut sum = Cell::default();
-        for (_, cell) in self.requests.range(cells.start..cells.end.max(cells.start)) {
+        let mut sum = Cell {
+            counts: self.folded(REQUESTS, cells),
+            ..Cell::default()
+        };
+        for (_, cell) in self.requests.range(ordered(cells)) {
             sum.merge(cell);
         }
         sum
@@ -81,21 +92,33 @@ impl Sums {
 
     /// All journeys intended in these cells.
     pub(crate) fn journeys(&self, cells: &Range<u64>) -> Counts {
-        added(&self.journeys, cells)
+        self.added(JOURNEYS, &self.journeys, cells)
     }
 
     /// The first request of each journey intended in these cells: it is intended when its journey is.
     pub(crate) fn first_steps(&self, cells: &Range<u64>) -> Counts {
-        added(&self.first_steps, cells)
+        self.added(FIRST_STEPS, &self.first_steps, cells)
+    }
+
+    fn added(&self, what: usize, counts: &BTreeMap<u64, Counts>, cells: &Range<u64>) -> Counts {
+        let mut sum = self.folded(what, cells);
+        for (_, counts) in counts.range(ordered(cells)) {
+            sum.merge(counts);
+        }
+        sum
+    }
+
+    fn folded(&self, what: usize, cells: &Range<u64>) -> Counts {
+        let mut sum = Counts::default();
+        for (_, second) in self.folded.range(ordered(cells)) {
+            second.add_to(&mut sum, |kept| kept == what);
+        }
+        sum
     }
 }
 
-fn added(counts: &BTreeMap<u64, Counts>, cells: &Range<u64>) -> Counts {
-    let mut sum = Counts::default();
-    for (_, counts) in counts.range(cells.start..cells.end.max(cells.start)) {
-        sum.merge(counts);
-    }
-    sum
+fn ordered(cells: &Range<u64>) -> Range<u64> {
+    cells.start..cells.end.max(cells.start)
 }
 
 #[cfg(test)]

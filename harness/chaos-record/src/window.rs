@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::fold::Folded;
+use crate::fold::{self, Folded};
 use crate::forget::Forgotten;
 use crate::histogram::{Sparse, new_histogram};
 use crate::outcome::Counts;
@@ -185,8 +185,7 @@ impl Windows {
     }
 
     pub(crate) fn count_pairs(&mut self) {
-        let kept = self.seconds.values().flat_map(BTreeMap::values);
-        self.pairs = kept.map(|responses| responses.0.len()).sum();
+        self.pairs = fold::pairs(&self.seconds);
     }
 
     /// Length in seconds of what response times are kept by: 1, or more of a long load.
@@ -207,12 +206,8 @@ impl Windows {
     pub fn sum(&self, from: u64, until: u64, keep: impl Fn(usize) -> bool) -> Cell {
         let mut sum = Cell::default();
         let range = from..until.max(from);
-        let seconds = self.folded.counts.range(range.clone());
-        for (_, counts) in seconds
-            .flat_map(|(_, counts)| counts)
-            .filter(|(series, _)| keep(*series))
-        {
-            counts.add_to(&mut sum.counts);
+        for (_, second) in self.folded.counts.range(range.clone()) {
+            second.add_to(&mut sum.counts, &keep);
         }
         for cells in self.cells.range(range).map(|(_, cells)| cells) {
             for (_, cell) in cells.iter().filter(|(series, _)| keep(**series)) {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
-use chaos_load::{Engine, EngineEvent, FaultClock};
+use chaos_load::{Address, Engine, EngineEvent, FaultClock};
 use chaos_plan::Plan;
 use chaos_platform::{InstanceRef, Observation, Platform, Probe, Seen, Undo};
 use chaos_record::event::{Event, InstanceChange, Stamped, StopSignal};
@@ -76,6 +76,8 @@ struct Conductor<'a> {
     run: String,
     /// Base address for shoppers, known once the target is up.
     address: String,
+    /// What it resolved to, of a target that ran already: the load goes to what was looked at.
+    found: Option<Address>,
     /// Time zero of the run, `CLOCK_MONOTONIC` nanoseconds.
     zero_ns: u64,
     load_start_ns: Option<u64>,

@@ -10,16 +10,24 @@ use super::*;
 use crate::fixture::{Answer, MS, Run, SEC};
 use crate::health::{Health, WorkerHealth};
 use crate::judge::judge;
+use crate::line::Line;
 use crate::measured;
 use crate::verdict::Status;
 
 /// The same record folded as it grows, and not folded.
 fn both(run: &Run) -> (Record, Record) {
+    folded_beyond(PAIRS_MAX, run)
+}
+
+/// The same with room for so many pairs of value and count.
+fn folded_beyond(pairs_max: usize, run: &Run) -> (Record, Record) {
     let (mut folded, mut whole) = (run.header_only(), run.header_only());
-    for line in run.lines().iter().skip(1) {
+    let is_look = |line: &Line| matches!(line, Line::Health(_));
+    let (looks, rest): (Vec<Line>, Vec<Line>) = run.lines().into_iter().skip(1).partition(is_look);
+    for line in looks.iter().chain(&rest) {
         whole.apply(line);
         folded.apply(line);
-        folded.fold();
+        folded.fold_beyond(pairs_max);
     }
     (folded, whole)
 }
@@ -74,7 +82,15 @@ fn run(seconds: u64, worse: u64) -> Run {
     let look = |second: u64| Health {
         from: second * SEC,
         until: (second + 1) * SEC,
-        workers: vec![WorkerHealth::default()],
+        workers: vec![WorkerHealth {
+            stall_max_ns: (second % 50) * MS,
+            ..WorkerHealth::default()
+        }],
+        hiccups: Sparse(vec![
+            (50 + second % 7, 150),
+            (90 + second % 40, 40),
+            (400 + second, 1),
+        ]),
         ..Health::default()
     };
     Run::calm()
@@ -106,7 +122,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
     #[test]
     fn a_folded_record_gets_the_same_verdict(
-        seconds in 3_500_u64..9_000,
+        seconds in 400_u64..9_000,
+        pairs_max in prop_oneof![0_usize..4_000, Just(PAIRS_MAX)],
         worse in 0_u64..30,
         cut in prop::option::of(0.4_f64..1.0),
         users in prop::option::of(1_u32..4),
@@ -120,7 +137,7 @@ proptest! {
             let at = Duration::from_secs_f64(cut * seconds as f64);
             run = run.cut_short(ns(at) / MS * MS);
         }
-        let (folded, whole) = both(&run);
+        let (folded, whole) = folded_beyond(pairs_max, &run);
         prop_assert!(folded.windows.cells.len() < 2_400);
         assert_same(&folded, &whole);
     }
@@ -151,8 +168,34 @@ fn what_is_kept_does_not_grow_with_the_length() {
     // Nothing is told twice and nothing is lost.
     let told: u64 = kept.intervals().map(|(_, length, _)| length).sum();
     assert!(told.abs_diff(9_000) <= 2, "{told} s");
+    let late = |record: &Record| -> usize {
+        let looks = record.health.iter();
+        looks.map(|look| look.hiccups.0.len()).sum()
+    };
+    let (folded_late, whole_late) = (late(&folded), late(&whole));
+    assert!(
+        3 * folded_late < 2 * whole_late,
+        "{folded_late} of {whole_late}"
+    );
     let answers = |record: &Record| record.windows.responses(0, u64::MAX, |_| true).len();
     assert_eq!(answers(&folded), answers(&whole));
+}
+
+/// Responses of many values: pieces begin long before the hour is over, and grow longer as they get more.
+#[test]
+fn pieces_begin_when_there_are_many_values() {
+    let run = run(3_000, 3);
+    let pairs_max = 5_000;
+    let (folded, whole) = folded_beyond(pairs_max, &run);
+    let kept = &folded.windows;
+    assert!(kept.piece_seconds() > 10, "{}", kept.piece_seconds());
+    let in_pieces = pairs(&kept.folded.pieces);
+    assert!(in_pieces <= pairs_max, "{in_pieces}");
+    assert!(kept.seconds.len() as u64 <= KEEP_SECONDS + AT_A_TIME);
+    assert!(pairs(&whole.windows.seconds) > 2 * pairs_max);
+    assert_same(&folded, &whole);
+    let told: u64 = kept.intervals().map(|(_, length, _)| length).sum();
+    assert!(told.abs_diff(3_000) <= 2, "{told} s");
 }
 
 #[test]
@@ -165,8 +208,8 @@ fn a_piece_never_crosses_the_begin_of_a_stage() {
         [0, 0, 2, 2, 60, 60]
     );
     assert_eq!(
-        [3_601, 7_200, 7_201, 14_400, 14_401].map(width),
-        [30, 30, 60, 60, 300]
+        [600, 1_201, 3_601, 7_200, 7_201, 14_400, 14_401].map(width),
+        [5, 10, 30, 30, 60, 60, 300]
     );
     assert_eq!([72_001, 864_000, 864_001].map(width), [900, 3_600, 3_600]);
 }

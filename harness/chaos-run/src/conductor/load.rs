@@ -16,14 +16,14 @@ impl Conductor<'_> {
     /// Preparing every request, and a resolver that takes its time, are waited for beside the loop.
     pub(super) async fn start_load(&mut self) -> Vec<Action> {
         let start_ns = now_ns() + length_ns(HEAD_START);
-        let address = self.address.clone();
+        let (address, found) = (self.address.clone(), self.found.clone());
         let (plan, workers) = (Arc::clone(&self.plan), self.workers);
         let faults = Arc::clone(&self.fault_clock);
         let operations = self.operations_path();
         let start = tokio::task::spawn_blocking(move || {
             Engine::start(EngineConfig {
                 plan,
-                address: Address::resolve(&address)?,
+                address: found.map_or_else(|| Address::resolve(&address), Ok)?,
                 workers,
                 start_ns,
                 faults,

@@ -4,13 +4,12 @@
 //! beginning that fails leaves nothing behind.
 
 use std::io;
-use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chaos_load::{Address, EngineError, FaultClock};
+use chaos_load::{Address, AddressError, EngineError, FaultClock};
 use chaos_plan::Plan;
-use chaos_plan::plan::{PlatformName, Running, Target};
+use chaos_plan::plan::{PlatformName, Target};
 use chaos_platform::kubernetes::{Chosen, KubernetesConfig, KubernetesPlatform, Manifests};
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::local::{LocalConfig, LocalPlatform};
@@ -99,11 +98,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
     let root = state_folder::root()?;
     // A host name without an address, or a certificate that is not to be believed, is noticed here,
     // where nothing was touched yet.
-    let address = address(&config.plan.target)?;
-    if let Target::Url(_) = config.plan.target {
-        let found = Address::resolve(&address).map_err(EngineError::from)?;
-        chaos_load::look(&config.plan, &found)?;
-    }
+    let (address, found) = running(&config.plan)?;
     let cluster = cluster(&config).await?;
     let mut record = Record::new(header(&config));
     // Until here a signal may end us: nothing was touched.
@@ -135,6 +130,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
         plan: config.plan,
         run: config.run,
         address,
+        found,
         zero_ns,
         load_start_ns: None,
         workers: config.workers,
@@ -167,21 +163,16 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
 }
 
 /// Where shoppers send their requests, if the target runs already. Blocks while its name is resolved.
-fn address(target: &Target) -> Result<String, RunError> {
-    let Target::Url(Running { url, .. }) = target else {
-        return Ok(String::new());
+fn running(plan: &Plan) -> Result<(String, Option<Address>), RunError> {
+    let Target::Url(running) = &plan.target else {
+        return Ok((String::new(), None));
     };
-    let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let found = host
-        .to_socket_addrs()
-        .or_else(|_| format!("{host}:80").to_socket_addrs());
-    found.map_err(|source| RunError::Address {
-        address: url.clone(),
-        source,
+    let found = Address::resolve(&running.url).map_err(|error| match error {
+        AddressError::Resolve { address, source } => RunError::Address { address, source },
+        other @ AddressError::NotAnAddress { .. } => RunError::Target(other.into()),
     })?;
-    Ok(url.clone())
+    chaos_load::look(plan, &found)?;
+    Ok((running.url.clone(), Some(found)))
 }
 
 fn own_process() -> Result<ProcessId, RunError> {

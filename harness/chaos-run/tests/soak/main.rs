@@ -3,7 +3,8 @@
 //!
 //! `CHAOS_SOAK_SAMPLES=1000000000 cargo test --release -p chaos-run --test soak -- --nocapture` plays
 //! 24 hours of 11,600 requests a second; without the variable it is two hours of 1,400, and of 250 where
-//! the program is not optimised. A binary of its own, so that the memory it measures is nobody else's.
+//! the program is not optimised. `CHAOS_SOAK_HOURS` spreads them over another time. A binary of its own, so
+//! that the memory it measures is nobody else's.
 
 #![expect(clippy::print_stdout, reason = "it says how memory went")]
 
@@ -16,6 +17,8 @@ use chaos_load::Rehearsal;
 use chaos_plan::Plan;
 use chaos_plan::schedule::Schedule;
 use chaos_record::event::{Event, Stamped};
+use chaos_record::health::{Health, WorkerHealth};
+use chaos_record::histogram::Sparse;
 use chaos_record::judge::judge;
 use chaos_record::line::{Header, Host, Line, VERSION};
 use chaos_record::record::Record;
@@ -37,15 +40,21 @@ const LOOKS: u64 = 10;
 const SETTLED: usize = 1;
 /// Most resident memory of the run and of who judges its record, in bytes.
 const RESIDENT_MAX: u64 = 200_000_000;
-const JUDGING_MAX: u64 = 1_500_000_000;
+const JUDGING_MAX: u64 = 200_000_000;
 
 fn samples() -> u64 {
     std::env::var("CHAOS_SOAK_SAMPLES").map_or(SAMPLES, |text| text.parse().expect("a number"))
 }
 
-/// So many requests, spread over two hours or over a day.
+/// Two hours or a day, unless the variable says another time.
+fn hours(samples: u64) -> f64 {
+    let usual = if samples > SAMPLES { 24.0 } else { 2.0 };
+    std::env::var("CHAOS_SOAK_HOURS").map_or(usual, |text| text.parse().expect("a number"))
+}
+
+/// So many requests, spread over these hours.
 fn plan(samples: u64) -> Arc<Plan> {
-    let hours = if samples > SAMPLES { 24.0 } else { 2.0 };
+    let hours = hours(samples);
     let each = STEPS.iter().sum::<usize>() as f64 / STEPS.len() as f64;
     let rate = samples as f64 / each / (hours * 3_600.0);
     let names = ["a", "b", "c"];
@@ -194,6 +203,23 @@ fn running(plan: &Arc<Plan>, samples: u64) {
     assert!(most < RESIDENT_MAX as f64, "{resident:?}");
 }
 
+/// What the generator tells of itself each second: one worker, and a thread that woke sixty times a little late.
+fn look(until: u64) -> Health {
+    let second = until / SECOND_NS;
+    Health {
+        from: until - SECOND_NS,
+        until,
+        workers: vec![WorkerHealth {
+            cpu_ns: Some(SECOND_NS / 4),
+            waiting_ns: Some(0),
+            ..WorkerHealth::default()
+        }],
+        hiccups: Sparse((0..60).map(|i| (55 + 3 * i + second % 3, 3)).collect()),
+        pressure_ns: Some(0),
+        ..Health::default()
+    }
+}
+
 /// Adds the lines up as somebody does who reads the record's file, and judges it.
 fn judging(plan: &Arc<Plan>, samples: u64) {
     let began = Instant::now();
@@ -203,6 +229,9 @@ fn judging(plan: &Arc<Plan>, samples: u64) {
     let mut cell_over = |rehearsal: &mut Rehearsal, cells: u64| {
         let second_over = cells.is_multiple_of(SECOND_NS / CELL_NS);
         record.apply(&Line::Delta(rehearsal.hand_over(cells, second_over)));
+        if second_over {
+            record.apply(&Line::Health(look(cells * CELL_NS)));
+        }
         record.fold();
     };
     let (mut rest, cells) = play(plan, samples, &mut cell_over, |played, second| {
