@@ -92,7 +92,7 @@ impl<C: Clone> Link<C> {
                 .is_none_or(|linked| linked.generation != generation)
         };
         if current.wait_for(other).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
