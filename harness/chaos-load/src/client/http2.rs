@@ -174,8 +174,11 @@ impl Lane {
     ) -> Result<(Request<()>, Bytes), FailKind> {
         let (mut head, body) = request.into_parts();
         let body = whole(body);
-        for name in OF_HTTP1 {
-            head.headers.remove(name);
+        // A look costs less than taking out what is hardly ever there.
+        if head.headers.keys().any(|name| OF_HTTP1.contains(name)) {
+            for name in OF_HTTP1 {
+                head.headers.remove(name);
+            }
         }
         let mut parts = Parts::default();
         parts.authority = Some(self.authority(&mut head.headers)?);
@@ -244,6 +247,9 @@ fn whole(body: Full<Bytes>) -> Bytes {
 /// Reads the body to its end and keeps it if asked to.
 async fn read(mut body: RecvStream, keeps: bool) -> Result<Bytes, FailKind> {
     let mut intake = Intake::new(keeps);
+    if body.is_end_stream() {
+        return Ok(intake.end());
+    }
     while let Some(part) = body.data().await {
         let part = match part {
             Ok(part) => part,
@@ -251,9 +257,13 @@ async fn read(mut body: RecvStream, keeps: bool) -> Result<Bytes, FailKind> {
             Err(error) if error.reason() == Some(Reason::NO_ERROR) && error.is_reset() => break,
             Err(error) => return Err(failure::of_http2(&error)),
         };
+        intake.take(&part)?;
+        // Nothing follows, no trailers either, and the end of the stream gives its window back.
+        if body.is_end_stream() {
+            return Ok(intake.end());
+        }
         let released = body.flow_control().release_capacity(part.len());
         released.map_err(|error| failure::of_http2(&error))?;
-        intake.take(&part)?;
     }
     // Trailers are read so that the stream is at its end; nothing here looks into them.
     body.trailers()

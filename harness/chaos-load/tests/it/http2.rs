@@ -6,7 +6,7 @@ use std::time::Duration;
 use chaos_plan::plan::{Extract, HttpVersion, Method, Running, Step, Target};
 use chaos_record::outcome::FailKind;
 use chaos_testkit::plan::{PlanBuilder, get, template};
-use chaos_testkit::server::{Certificate, DRAWN, MEASURED, Served, Version};
+use chaos_testkit::server::{Certificate, DRAWN, MEASURED, Reply, Served, Version};
 use chaos_testkit::{Law, Server, Settings};
 
 use crate::ran::{Ran, assert_all_failed, play};
@@ -63,6 +63,17 @@ async fn prior_knowledge_carries_requests_with_their_bodies_over_one_connection(
             (Some("t"), &b"hello"[..])
         );
     }
+}
+
+/// Fifty of these answers are more than the server may send on one connection before we make room for more.
+#[tokio::test]
+async fn what_was_read_makes_room_for_what_follows() {
+    let long = "x".repeat(200_000);
+    let server = settings(Version::Http2).answer(move |_, _| Reply::json(long.clone()));
+    let server = Server::start(server);
+    let ran = fifty(&server, HttpVersion::Http2, false, get("g", "/g")).await;
+    assert_eq!(ran.step(0, 0).ok, 50);
+    assert_eq!(ran.reports[0].connections_opened, 1);
 }
 
 /// The delay in the header is the one in the server's log, by either version.
