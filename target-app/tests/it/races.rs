@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::AnyPool;
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::task::JoinSet;
 
 use crate::audit::read;
@@ -143,12 +143,23 @@ async fn money_moves_once_for_a_key_and_all_who_ask_at_once_hear_so() {
     let shop = Shop::open().await;
     let second = Process::start("payments", &shop.settings()).await;
     let payments = [shop.payments.clone(), second.client.clone()];
+    let book = shop.book("payments").await;
     let mut busy = 0;
     for round in 0..10 {
         let (order, key) = (format!("o-{round}"), format!("charge-{round}"));
         let wish =
             json!({ "order_id": order, "shopper_id": "s", "amount": 990, "card": "card-demo" });
-        let (charge, put_off) = one_answer(&payments, "/charges", &key, &wish).await;
+        let held = hold_writers(
+            &shop,
+            &book,
+            "LOCK TABLE charges IN SHARE ROW EXCLUSIVE MODE",
+        )
+        .await;
+        let (answer, ()) = tokio::join!(
+            one_answer(&payments, "/charges", &key, &wish),
+            let_go(&book, held)
+        );
+        let (charge, put_off) = answer;
         let wish = json!({ "order_id": order, "charge_id": charge["charge_id"] });
         let key = format!("refund-{round}");
         busy += put_off + one_answer(&payments, "/refunds", &key, &wish).await.1;
@@ -165,6 +176,36 @@ async fn money_moves_once_for_a_key_and_all_who_ask_at_once_hear_so() {
     }
     assert!(busy <= waits, "{busy} were put off, {waits} waited in vain");
     shop.close().await;
+}
+
+// Who writes waits from now on; on files they take turns by themselves.
+async fn hold_writers(
+    shop: &Shop,
+    book: &AnyPool,
+    lock: &'static str,
+) -> Option<Transaction<'static, Any>> {
+    if !shop.settings().contains_key("DATABASE_URL") {
+        return None;
+    }
+    let mut held = book.begin().await.unwrap();
+    sqlx::query(lock).execute(&mut *held).await.unwrap();
+    Some(held)
+}
+
+// Lets all writers go at the same moment, as soon as there are some, and before they lose patience.
+async fn let_go(book: &AnyPool, held: Option<Transaction<'static, Any>>) {
+    let Some(held) = held else { return };
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    let some = async {
+        while sqlx::query_scalar::<_, i64>(waiting)
+            .fetch_one(book)
+            .await
+            .unwrap()
+            < 4
+        {}
+    };
+    drop(tokio::time::timeout(Duration::from_millis(500), some).await);
+    held.rollback().await.unwrap();
 }
 
 // The answer that all get who ask for the same with the same key at once, and how many of them the store
