@@ -370,12 +370,12 @@ impl Platform for KubernetesPlatform {
         self.observations.take()
     }
 
-    async fn prepare_deploy(&mut self) -> Result<Vec<Undo>, PlatformError> {
-        Ok(vec![Undo {
+    async fn prepare_deploy(&mut self) -> Result<Option<Undo>, PlatformError> {
+        Ok(Some(Undo {
             version: undo::VERSION,
             mark: self.shared.run.clone(),
             step: UndoStep::Remove(self.applied()),
-        }])
+        }))
     }
 
     async fn deploy(&mut self) -> Result<Deployment, PlatformError> {

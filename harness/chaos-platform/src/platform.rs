@@ -21,10 +21,10 @@ pub trait Platform: Send + Sync {
     /// The stream of observations; the first caller gets it, a second one gets `None`.
     fn observe(&mut self) -> Option<mpsc::Receiver<Observation>>;
 
-    /// What deploying will change that outlives this process, as the undos that take it back. Reads only;
-    /// whoever calls it writes them ahead. Empty where everything dies with the harness.
-    async fn prepare_deploy(&mut self) -> Result<Vec<Undo>, PlatformError> {
-        Ok(Vec::new())
+    /// What deploying will change that outlives this process, as the undo that takes it back. Reads only;
+    /// whoever calls it writes it ahead. `None` where everything dies with the harness.
+    async fn prepare_deploy(&mut self) -> Result<Option<Undo>, PlatformError> {
+        Ok(None)
     }
 
     /// Starts everything and waits until each instance is ready.

@@ -49,6 +49,14 @@ impl<P: Platform> Stage<P> {
         undo
     }
 
+    async fn scale_to_none(&self) -> Undo {
+        let (service, replicas) = (api(), 0);
+        let act = Act::Scale { service, replicas };
+        let service = api();
+        self.break_it(act, Probe::Scaled { service, replicas })
+            .await
+    }
+
     /// By its data alone, as another process would; and once more, which changes nothing.
     async fn take_back(&self, undo: &Undo) {
         let text = serde_json::to_string(undo).expect("plain data");
@@ -118,15 +126,7 @@ fn whole() -> Probe {
 async fn a_service_is_scaled_to_none_and_back() {
     let stage = stage!();
     let before = asked(&stage.deployment().await);
-    let act = Act::Scale {
-        service: api(),
-        replicas: 0,
-    };
-    let effect = Probe::Scaled {
-        service: api(),
-        replicas: 0,
-    };
-    let undo = stage.break_it(act, effect).await;
+    let undo = stage.scale_to_none().await;
     let scaled = stage.deployment().await;
     assert_eq!(scaled.spec.as_ref().and_then(|spec| spec.replicas), Some(0));
     let marked = annotation(&scaled, "chaos.dev/undo-replicas").expect("its mark");
@@ -189,15 +189,7 @@ async fn what_an_autoscaler_set_meanwhile_stays_and_its_minimum_is_kept() {
         "minReplicas": 2, "maxReplicas": 4 } }),
     )
     .await;
-    let act = Act::Scale {
-        service: api(),
-        replicas: 0,
-    };
-    let effect = Probe::Scaled {
-        service: api(),
-        replicas: 0,
-    };
-    let undo = stage.break_it(act, effect).await;
+    let undo = stage.scale_to_none().await;
     let least = json!({ "spec": { "minReplicas": 3 } });
     let patch = Patch::Merge(&least);
     let raised = autoscalers

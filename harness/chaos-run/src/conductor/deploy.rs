@@ -10,8 +10,6 @@ use crate::failpoint;
 use crate::ledger::{Entry, LedgerHandle};
 use crate::state::{Action, Input, Phase};
 
-/// Numbers in the ledger that a deploy may use.
-const UNDOS_OF_A_DEPLOY: u64 = 16;
 /// What the ledger calls the deploy where it names a fault.
 const TARGET: &str = "the target";
 
@@ -19,11 +17,11 @@ const TARGET: &str = "the target";
 async fn announced(
     platform: &mut dyn Platform,
     ledger: LedgerHandle,
-    first_id: u64,
+    id: u64,
 ) -> Result<Deployment, String> {
     let prepared = platform.prepare_deploy().await;
-    let undos = prepared.map_err(|error| format!("failed to {error}"))?;
-    for (id, undo) in (first_id..first_id + UNDOS_OF_A_DEPLOY).zip(undos) {
+    let undo = prepared.map_err(|error| format!("failed to {error}"))?;
+    if let Some(undo) = undo {
         let entry = Entry::Intend {
             id,
             fault: TARGET.to_owned(),
@@ -50,9 +48,9 @@ impl Conductor<'_> {
         };
         let only = Arc::get_mut(&mut platform).expect("nobody else holds it before the load");
         let ledger = self.ledger.clone();
-        let first_id = self.next_undo;
-        let deployed = Box::pin(self.while_deploying(announced(only, ledger, first_id))).await;
-        self.next_undo += UNDOS_OF_A_DEPLOY;
+        let id = self.next_undo;
+        self.next_undo += 1;
+        let deployed = Box::pin(self.while_deploying(announced(only, ledger, id))).await;
         self.platform = Some(platform);
         match deployed {
             None => Vec::new(),
