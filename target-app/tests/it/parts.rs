@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
+use crate::skipping::skip;
+
 /// Longest start, by far: a broker on a busy machine of two cores.
 const START: Duration = Duration::from_mins(2);
 /// Longest end.
@@ -132,13 +134,6 @@ impl Server {
         });
         assert_eq!(ours, None, "shared memory is left");
     }
-}
-
-#[expect(clippy::print_stdout, reason = "what is skipped is said")]
-fn skip(why: &str) {
-    let may_skip = std::env::var("CHAOS_TESTS_MAY_SKIP").is_ok_and(|may| may != "no");
-    assert!(may_skip, "{why}");
-    println!("SKIPPED: {why}");
 }
 
 fn mark(data: &Path) -> String {
