@@ -14,6 +14,7 @@ mod evict;
 mod field;
 mod ground;
 mod lease;
+mod looks;
 mod lost;
 mod manifests;
 mod marks;
@@ -51,6 +52,7 @@ use tokio_util::task::TaskTracker;
 
 pub use applied::{Applied, REMOVED_WITHIN};
 pub use changed::Changed;
+pub use looks::{Look, contexts, look};
 pub use lost::Lost;
 pub use manifests::{Image, MAX_BYTES as MANIFEST_BYTES_MAX, ManifestError, Manifests};
 pub use marks::{TakenBack, take_back};

@@ -363,6 +363,25 @@ pub(crate) struct DoctorArgs {
     /// Measure what this machine's load generator can do (some 15 s) and keep it: runs are compared with it.
     #[arg(long)]
     pub calibrate: bool,
+    /// Look at this cluster too: a context of the kubeconfig.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "CHAOS_KUBE_CONTEXT",
+        help_heading = "Kubernetes"
+    )]
+    pub context: Option<String>,
+    /// And whether a run could begin in this namespace.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "context",
+        help_heading = "Kubernetes"
+    )]
+    pub namespace: Option<String>,
+    /// The kubeconfig; otherwise what `kubectl` reads.
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
+    pub kubeconfig: Option<PathBuf>,
     /// Print JSON on standard output.
     #[arg(long)]
     pub json: bool,

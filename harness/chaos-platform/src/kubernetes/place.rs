@@ -163,7 +163,7 @@ impl Place {
     }
 }
 
-fn files(chosen: &Chosen) -> Result<Vec<PathBuf>, PlatformError> {
+pub(super) fn files(chosen: &Chosen) -> Result<Vec<PathBuf>, PlatformError> {
     let found = match &chosen.kubeconfig {
         Some(path) => vec![path.clone()],
         None => match std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty()) {
@@ -194,7 +194,7 @@ fn files(chosen: &Chosen) -> Result<Vec<PathBuf>, PlatformError> {
     })
 }
 
-fn read(files: &[PathBuf]) -> Result<Kubeconfig, PlatformError> {
+pub(super) fn read(files: &[PathBuf]) -> Result<Kubeconfig, PlatformError> {
     let mut all = Kubeconfig::default();
     for path in files {
         let failed = |error: KubeconfigError| PlatformError::Cluster {

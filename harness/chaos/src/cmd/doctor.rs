@@ -4,6 +4,7 @@
 //! `--calibrate` it measures instead.
 
 mod calibrate;
+mod cluster;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -79,6 +80,7 @@ pub(super) fn doctor(args: &DoctorArgs, output: &Output) -> Result<u8, Failure> 
         generator(),
     ];
     findings.extend(parts());
+    findings.extend(cluster::look(args)?);
     if args.json {
         output.give(&serde_json::to_string_pretty(&findings).expect("findings are plain data"));
     } else {
