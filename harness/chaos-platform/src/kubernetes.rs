@@ -11,8 +11,10 @@ mod changed;
 mod deploy;
 mod door;
 mod evict;
+mod expiry;
 mod field;
 mod ground;
+mod janitor;
 mod lease;
 mod looks;
 mod lost;
@@ -52,6 +54,7 @@ use tokio_util::task::TaskTracker;
 
 pub use applied::{Applied, REMOVED_WITHIN};
 pub use changed::Changed;
+pub use janitor::{Janitor, Served, is_needed as has_faults_that_stay, serve};
 pub use looks::{Look, contexts, look};
 pub use lost::Lost;
 pub use manifests::{Image, MAX_BYTES as MANIFEST_BYTES_MAX, ManifestError, Manifests};
@@ -64,6 +67,7 @@ pub(crate) use lost::recreate;
 pub(crate) use restore::restore;
 
 use self::ground::Ground;
+use self::janitor::Keeper;
 use self::manifests::{kind, text};
 use self::pod::Seen;
 use self::slots::{Slots, Told};
@@ -90,6 +94,8 @@ pub struct KubernetesConfig {
     pub chosen: Chosen,
     /// What is applied; `None` for a target that runs already.
     pub manifests: Option<Manifests>,
+    /// The janitor that a plan gets which has faults that stay; `None` for a run that does without.
+    pub janitor: Option<Janitor>,
 }
 
 /// Runs a target in a namespace of a cluster.
@@ -141,6 +147,8 @@ struct Shared {
     release: CancellationToken,
     /// What was prepared and not applied yet: at most one undo an act.
     prepared: Mutex<Vec<(Act, Undo)>>,
+    /// Takes faults back if nobody else does.
+    janitor: Option<Keeper>,
 }
 
 impl Shared {
@@ -175,6 +183,7 @@ impl KubernetesPlatform {
         };
         ground::refuse_system(&config.chosen.namespace)?;
         let (place, kubeconfig) = Place::find(&config.chosen)?;
+        expiry::check(&kubeconfig, &place.context, config.plan.load.length())?;
         let once = place.client_once(kubeconfig.clone()).await?;
         let client = place.client(kubeconfig).await?;
         let makes = config.manifests.is_some();
@@ -192,7 +201,8 @@ impl KubernetesPlatform {
             .iter()
             .map(|kind| (kind.group.clone(), kind.plural.clone()))
             .collect();
-        let needed = rights::needed(&config.plan, &applied);
+        let keeps = config.janitor.is_some();
+        let needed = rights::needed(&config.plan, &applied, keeps);
         rights::check(&client, &place, &needed).await?;
         let ground = ground::look(&client, &place, makes).await?;
         if ground == Ground::Free {
@@ -213,7 +223,11 @@ impl KubernetesPlatform {
                     why: error.to_string(),
                 })?,
         };
-        let (shared, observations) = shared((client, once), place, config.run, &description);
+        let asked = (config.janitor.as_ref(), objects.as_slice());
+        let ran = (&*config.plan, config.run.as_str(), ground);
+        let keeper = Keeper::plan(&client, &place, ran, asked, &description).await?;
+        let (mut shared, observations) = shared((client, once), place, config.run, &description);
+        shared.janitor = keeper;
         Ok(Self {
             shared: Arc::new(shared),
             description,
@@ -240,6 +254,11 @@ impl KubernetesPlatform {
             place: self.shared.place.clone(),
             namespace: self.ground == Ground::Free,
             kinds: self.kinds.clone(),
+            janitor: self
+                .shared
+                .janitor
+                .as_ref()
+                .map(|keeper| keeper.name.clone()),
         }
     }
 
@@ -295,13 +314,14 @@ fn shared(
         stop: CancellationToken::new(),
         release: CancellationToken::new(),
         prepared: Mutex::default(),
+        janitor: None,
     };
     (shared, observations)
 }
 
 /// The least Role with which a run of this plan works in `namespace`, as YAML. Asks no cluster: plurals
-/// of kinds are taken to be regular.
-pub fn role(plan: &Plan, manifests: Option<&Manifests>, namespace: &str) -> String {
+/// of kinds are taken to be regular. `keeps` if the run may make a janitor.
+pub fn role(plan: &Plan, manifests: Option<&Manifests>, namespace: &str, keeps: bool) -> String {
     let mut kinds = manifests.map(Manifests::kinds).unwrap_or_default();
     let has_secrets = match &plan.target {
         Target::Deploy(Description {
@@ -321,7 +341,7 @@ pub fn role(plan: &Plan, manifests: Option<&Manifests>, namespace: &str) -> Stri
             (kind.group, kind.plural)
         })
         .collect();
-    rights::role(namespace, &rights::needed(plan, &applied))
+    rights::role(namespace, &rights::needed(plan, &applied, keeps))
 }
 
 /// What the cluster calls the kinds of the manifests; refuses those of the whole cluster.

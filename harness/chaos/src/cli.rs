@@ -123,6 +123,9 @@ pub(crate) enum Command {
         #[arg(long, requires = "listen")]
         to: Vec<SocketAddr>,
     },
+    /// Take a run's faults back from inside the cluster if its harness dies (started by `run`, in a pod).
+    #[command(hide = true)]
+    Janitor { run: String },
     /// Start a program that ends with its parent (started by `run`).
     #[command(hide = true)]
     Exec {
@@ -164,7 +167,7 @@ impl Command {
         }
         matches!(
             self,
-            Self::Guardian { .. } | Self::Proxy { .. } | Self::Exec { .. }
+            Self::Guardian { .. } | Self::Janitor { .. } | Self::Proxy { .. } | Self::Exec { .. }
         )
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
         Command::Guardian { folder } => internal::guardian(&folder),
         Command::Proxy { listen, to } => internal::proxy(listen, &to),
         Command::Exec { parent, command } => internal::exec(parent, command),
+        Command::Janitor { run } => internal::janitor(&run),
         Command::Internal(Internal::NullServer { listen }) => internal::null_server(listen, output),
         #[cfg(feature = "store")]
         Command::Store { role, words } => store::store(&role, words),

@@ -59,6 +59,7 @@ impl KubernetesPlatform {
             Act::Evict { target } => self.evict(target).await,
             other => {
                 let undo = self.taken(other)?;
+                self.charge_janitor(&undo).await?;
                 self.make(other, &undo, false).await
             }
         }

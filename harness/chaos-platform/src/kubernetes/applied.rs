@@ -13,9 +13,9 @@ use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::lease;
 use super::manifests::RUN;
 use super::place::Place;
+use super::{janitor, lease};
 use crate::platform::PlatformError;
 use crate::undo::Reverted;
 
@@ -34,6 +34,9 @@ pub struct Applied {
     pub namespace: bool,
     /// Kinds of the objects; empty for a target that is only found.
     pub kinds: Vec<ApiResource>,
+    /// The Job that takes faults back, if the run makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub janitor: Option<String>,
 }
 
 /// Removes what bears the mark of the run, waits until it is gone and gives the lease back. Tried again
@@ -67,7 +70,8 @@ fn by_hand(run: &str, applied: &Applied) -> String {
         "" => kind.plural.clone(),
         group => format!("{}.{group}", kind.plural),
     });
-    let kinds = names.collect::<Vec<_>>().join(",");
+    let jobs = applied.janitor.iter().map(|_| "jobs.batch".to_owned());
+    let kinds = names.chain(jobs).collect::<Vec<_>>().join(",");
     if kinds.is_empty() {
         return format!(
             "`kubectl --context {context} -n {namespace} delete lease {}`",
@@ -94,6 +98,12 @@ async fn try_remove(
     }
     for kind in &applied.kinds {
         wait_for_kind(&client, place, kind, run, deadline).await?;
+    }
+    // It ends while the lease is the run's: what still stands is its to take back.
+    if let Some(name) = &applied.janitor {
+        removed += usize::from(janitor::remove(&client, place, (run, name)).await?);
+        // It may have taken the lease over and not come to its end.
+        lease::release(&client, place, name).await?;
     }
     lease::release(&client, place, run).await?;
     let Place { namespace, .. } = place;
@@ -273,6 +283,7 @@ mod tests {
             },
             namespace,
             kinds: kinds.iter().map(kind).collect(),
+            janitor: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! Invariant: a change is made against one version of the object. A change by somebody else in between
 //! is seen, never overwritten; a pod is marked before its resources are changed.
 
+use chaos_plan::plan::WorkloadKind;
 use kube::api::{Patch, PatchParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::ApiResource;
@@ -41,7 +42,7 @@ pub(crate) struct Object {
     pub(crate) uid: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     Deployment,
@@ -50,6 +51,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) fn of(workload: WorkloadKind) -> Self {
+        match workload {
+            WorkloadKind::Deployment => Self::Deployment,
+            WorkloadKind::StatefulSet => Self::StatefulSet,
+        }
+    }
+
     pub(super) fn resource(self) -> ApiResource {
         let (group, kind) = match self {
             Self::Deployment => ("apps", "Deployment"),

@@ -77,6 +77,7 @@ impl KubernetesPlatform {
             .await?;
         self.until_seen().await;
         let address = self.door().await?;
+        self.post_janitor().await?;
         self.address = Some(address.clone());
         Ok(Deployed { address })
     }
@@ -271,7 +272,7 @@ impl KubernetesPlatform {
             .items)
     }
 
-    async fn warnings(&self) -> Result<Vec<Event>, PlatformError> {
+    pub(super) async fn warnings(&self) -> Result<Vec<Event>, PlatformError> {
         let Shared { client, place, .. } = &*self.shared;
         let api: Api<Event> = Api::namespaced(client.clone(), &place.namespace);
         let parameters = ListParams::default().fields("type=Warning").limit(500);

@@ -11,6 +11,7 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use super::FIELD_MANAGER;
+use super::janitor;
 use super::manifests::RUN;
 use super::marks;
 use super::place::Place;
@@ -19,7 +20,7 @@ use crate::platform::PlatformError;
 /// Name of the object.
 pub(super) const NAME: &str = "chaos";
 /// A lease that was not renewed for so long is nobody's.
-const LASTS: Duration = Duration::from_secs(30);
+pub(super) const LASTS: Duration = Duration::from_secs(30);
 /// Time between two renewals.
 pub(super) const RENEW: Duration = Duration::from_secs(5);
 
@@ -60,10 +61,19 @@ pub(super) fn holder(lease: &Lease, run: &str, now: Timestamp) -> Option<String>
 pub(super) fn refuse(holder: &str, place: &Place) -> PlatformError {
     PlatformError::Cluster {
         act: format!("begin in namespace `{}`", place.namespace),
-        why: format!(
-            "run `{holder}` is at it; wait until it is over, or end it with `chaos halt {holder}`"
-        ),
+        why: if janitor::is_name(holder) {
+            cleaning(holder)
+        } else {
+            format!(
+                "run `{holder}` is at it; wait until it is over, or end it with `chaos halt {holder}`"
+            )
+        },
     }
+}
+
+/// Why nobody else is needed where a janitor holds the lease.
+pub(super) fn cleaning(holder: &str) -> String {
+    format!("job/{holder} takes back what a dead run left there; wait a moment")
 }
 
 /// Takes the lease; one that has run out is removed first.
@@ -121,6 +131,64 @@ pub(super) async fn renew(
         .answer("renew the lease of the namespace", renewing)
         .await?;
     Ok(true)
+}
+
+/// Whether `holder` has it.
+pub(super) async fn is_of(
+    client: &Client,
+    place: &Place,
+    holder: &str,
+) -> Result<bool, PlatformError> {
+    let found = find(client, place).await?;
+    let spec = found.and_then(|lease| lease.spec);
+    Ok(spec.and_then(|spec| spec.holder_identity).as_deref() == Some(holder))
+}
+
+/// Takes exactly this version of somebody's lease; false if it has a newer one, or is gone.
+pub(super) async fn take_over(
+    client: &Client,
+    place: &Place,
+    lease: &Lease,
+    holder: &str,
+) -> Result<bool, PlatformError> {
+    let patch = json!({
+        "metadata": { "resourceVersion": lease.metadata.resource_version, "uid": lease.metadata.uid },
+        "spec": { "holderIdentity": holder, "renewTime": micro(Timestamp::now()) },
+    });
+    let api = api(client, place);
+    let parameters = PatchParams::default();
+    let patch = Patch::Merge(&patch);
+    let taking = async {
+        match api.patch(NAME, &parameters, &patch).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(error),
+        }
+    };
+    place
+        .answer("take the lease of the namespace over", taking)
+        .await
+}
+
+/// Writes an annotation of the lease.
+pub(super) async fn annotate(
+    client: &Client,
+    place: &Place,
+    key: &str,
+    value: &str,
+) -> Result<(), PlatformError> {
+    let patch = json!({ "metadata": { "annotations": { key: value } } });
+    let api = api(client, place);
+    let parameters = PatchParams::default();
+    let patch = Patch::Merge(&patch);
+    let patching = api.patch(NAME, &parameters, &patch);
+    let act = "write onto the lease of the namespace";
+    place.answer(act, patching).await?;
+    Ok(())
+}
+
+pub(super) fn annotated<'a>(lease: &'a Lease, key: &str) -> Option<&'a String> {
+    lease.metadata.annotations.as_ref()?.get(key)
 }
 
 /// Gives it back if it is this run's.

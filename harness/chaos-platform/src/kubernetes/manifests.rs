@@ -340,7 +340,7 @@ fn containers(object: &mut Value) -> Vec<&mut Value> {
 }
 
 /// `registry:5000/name` of `registry:5000/name:tag@sha256:...`.
-fn without_tag(image: &str) -> &str {
+pub(super) fn without_tag(image: &str) -> &str {
     let image = image.split_once('@').map_or(image, |(image, _)| image);
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,

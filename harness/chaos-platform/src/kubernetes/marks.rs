@@ -10,7 +10,7 @@ use kube::api::{ListParams, ObjectMeta};
 
 use super::changed::Kind;
 use super::place::{Chosen, Place};
-use super::{applied, lease};
+use super::{applied, janitor, lease};
 use crate::platform::PlatformError;
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
@@ -34,9 +34,13 @@ pub async fn take_back(
     if let Some(holder) = lease::held_by(&client, &place, "").await? {
         return Err(PlatformError::Cluster {
             act: format!("take back what stands in namespace `{}`", place.namespace),
-            why: format!(
-                "run `{holder}` is alive there, or was 30 s ago; end it with `chaos halt {holder}`, or wait"
-            ),
+            why: if janitor::is_name(&holder) {
+                lease::cleaning(&holder)
+            } else {
+                format!(
+                    "run `{holder}` is alive there, or was 30 s ago; end it with `chaos halt {holder}`, or wait"
+                )
+            },
         });
     }
     let mut taken = Vec::new();
@@ -50,6 +54,7 @@ pub async fn take_back(
         }
     }
     if taken.iter().all(|one| one.how.is_clean()) {
+        janitor::remove_all(&client, &place, run).await?;
         lease::forget(&client, &place).await?;
     }
     Ok(taken)

@@ -23,7 +23,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// A namespace of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Files that name the context; of two that do, the first counts.
+    /// Files that name the context; of two that do, the first counts. None inside a pod of the cluster.
     pub kubeconfig: Vec<PathBuf>,
     pub context: String,
     /// Address of the API server to which the context led when the run began.
@@ -55,8 +55,22 @@ impl Place {
         Ok((place, kubeconfig))
     }
 
+    /// The namespace of the pod in which this program runs, with the pod's own credentials.
+    pub(super) fn inside() -> Result<Self, PlatformError> {
+        let config = inside()?;
+        Ok(Self {
+            kubeconfig: Vec::new(),
+            context: "in-cluster".to_owned(),
+            server: config.cluster_url.to_string(),
+            namespace: config.default_namespace,
+        })
+    }
+
     /// A client for what the context means now; refused if that is another API server than then.
     pub(super) async fn reach(&self) -> Result<Client, PlatformError> {
+        if self.kubeconfig.is_empty() {
+            return self.client_of(true, inside()?);
+        }
         let kubeconfig = read(&self.kubeconfig)?;
         let server = server(&kubeconfig, &self.context)?;
         if server != self.server {
@@ -66,6 +80,15 @@ impl Place {
             });
         }
         self.client(kubeconfig).await
+    }
+
+    fn client_of(&self, retries: bool, mut config: Config) -> Result<Client, PlatformError> {
+        config.connect_timeout = Some(CONNECT);
+        config.default_retry = retries;
+        Client::try_from(config).map_err(|error| PlatformError::Cluster {
+            act: format!("use the context `{}`", self.context),
+            why: words::of(&error),
+        })
     }
 
     pub(super) async fn client(&self, kubeconfig: Kubeconfig) -> Result<Client, PlatformError> {
@@ -94,10 +117,7 @@ impl Place {
             why,
         };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let mut config = config.map_err(|error| failed(unusable(&error)))?;
-        config.connect_timeout = Some(CONNECT);
-        config.default_retry = retries;
-        Client::try_from(config).map_err(|error| failed(words::of(&error)))
+        self.client_of(retries, config.map_err(|error| failed(unusable(&error)))?)
     }
 
     /// Waits for one answer, but not for ever.
@@ -161,6 +181,13 @@ impl Place {
             other => format!("{server} gave no answer: {}", words::of(other)),
         }
     }
+}
+
+fn inside() -> Result<Config, PlatformError> {
+    Config::incluster().map_err(|error| PlatformError::Cluster {
+        act: "find the cluster whose pod this is".to_owned(),
+        why: error.to_string(),
+    })
 }
 
 pub(super) fn files(chosen: &Chosen) -> Result<Vec<PathBuf>, PlatformError> {

@@ -12,6 +12,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client};
 
+use super::janitor;
 use super::manifests::ALLOW;
 use super::place::Place;
 use crate::platform::PlatformError;
@@ -37,7 +38,8 @@ impl Right {
 }
 
 /// What a run of this plan needs, each kind of object once; `applied` are the kinds of its manifests.
-pub(super) fn needed(plan: &Plan, applied: &[(String, String)]) -> Vec<Right> {
+/// `keeps` if the run makes a janitor where its plan has a fault that stays.
+pub(super) fn needed(plan: &Plan, applied: &[(String, String)], keeps: bool) -> Vec<Right> {
     let mut rights = vec![
         Right::new("", "namespaces", &["get"]),
         Right::new("", "pods", &["get", "list", "watch"]),
@@ -71,6 +73,9 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)]) -> Vec<Right> {
     for fault in &plan.faults {
         rights.extend(of_fault(&fault.inject, description));
     }
+    if keeps && janitor::is_needed(plan) {
+        rights.extend(of_janitor());
+    }
     if !applied.is_empty() {
         rights.push(Right::new("", "pods/log", &["get"]));
         rights.push(Right::new("", "events", &["list"]));
@@ -80,6 +85,20 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)]) -> Vec<Right> {
         rights.push(Right::new(group, resource, verbs));
     }
     merged(rights)
+}
+
+/// What making, starting and removing a janitor needs, and to say why it does not start. Who grants a
+/// right by a Role must have it: these are the rights of the faults themselves.
+fn of_janitor() -> [Right; 6] {
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    [
+        Right::new("batch", "jobs", &["get", "create", "patch", "delete"]),
+        Right::new("", "serviceaccounts", &["create"]),
+        Right::new(RBAC, "roles", &["create", "patch"]),
+        Right::new(RBAC, "rolebindings", &["create"]),
+        Right::new("", "events", &["list"]),
+        Right::new("", "pods/log", &["get"]),
+    ]
 }
 
 /// What one fault and its undo need beside what every run does.

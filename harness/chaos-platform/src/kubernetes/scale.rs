@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 
-use chaos_plan::plan::{Workload, WorkloadKind};
+use chaos_plan::plan::Workload;
 
 use super::changed::{self, Changed, Kind, Object};
 use super::field::{Change, Field};
@@ -50,10 +50,7 @@ impl KubernetesPlatform {
         workload: &Workload,
     ) -> Result<(Object, serde_json::Value), PlatformError> {
         let Shared { client, place, .. } = &*self.shared;
-        let kind = match workload.kind {
-            WorkloadKind::Deployment => Kind::Deployment,
-            WorkloadKind::StatefulSet => Kind::StatefulSet,
-        };
+        let kind = Kind::of(workload.kind);
         let found = changed::version(client, place, (kind, &workload.name)).await?;
         let found = found.ok_or_else(|| PlatformError::Missing {
             what: workload.to_string(),

@@ -12,7 +12,9 @@ use std::time::Duration;
 use chaos_plan::Plan;
 use chaos_plan::check::{Library, Options, SourceFile, Sources, check};
 use chaos_plan::plan::PlatformName;
-use chaos_platform::kubernetes::{Chosen, KubernetesConfig, KubernetesPlatform, Manifests};
+use chaos_platform::kubernetes::{
+    Chosen, Janitor, KubernetesConfig, KubernetesPlatform, Manifests,
+};
 use chaos_platform::{InstanceRef, Observation, Platform, PlatformError, Seen};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -36,6 +38,10 @@ load: { shoppers: { journeys: { look: 1 }, stages: [{ name: steady, for: 60s, ra
 faults: [{ name: kill, at: steady + 10s, inject: { kill: { service: api } } }]
 hypothesis: [{ expect: { errors: { max: 5% } } }]
 ";
+
+/// The faults of it, and others in their place that stay until they are taken back.
+const KILL: &str = "kill: { service: api }";
+const LASTING: &str = "scale: { service: api, replicas: 1 } }, for: 5s }, { name: slow, at: steady + 20s, for: 5s, inject: { cpu: { service: api, limit: 0.05 }";
 
 const TARGET: &str = "version: 1
 name: two
@@ -123,9 +129,9 @@ fn file(name: &str, text: &str) -> SourceFile {
     }
 }
 
-fn plan() -> Plan {
+fn plan(scenario: &str) -> Plan {
     let sources = Sources {
-        scenario: file("contract", SCENARIO),
+        scenario: file("contract", scenario),
         library: &Files,
     };
     let options = Options {
@@ -171,25 +177,43 @@ impl Bench {
         &self,
         manifests: Option<&str>,
     ) -> Result<KubernetesPlatform, PlatformError> {
-        self.connect_run(manifests, &self.run).await
+        self.connect_run(manifests, (SCENARIO, &self.run), None)
+            .await
+    }
+
+    /// A run with faults that stay, and with a janitor of this image.
+    pub(crate) async fn connect_with_janitor(
+        &self,
+        image: Option<&str>,
+    ) -> Result<KubernetesPlatform, PlatformError> {
+        let janitor = Janitor {
+            image: image.map(str::to_owned),
+            pull_policy: None,
+        };
+        let scenario = SCENARIO.replace(KILL, LASTING);
+        self.connect_run(None, (&scenario, &self.run), Some(janitor))
+            .await
     }
 
     /// Another harness that comes to the same namespace.
     pub(crate) async fn connect_as(&self, run: &str) -> Result<KubernetesPlatform, PlatformError> {
-        self.connect_run(Some(&self.own_manifests()), run).await
+        self.connect_run(Some(&self.own_manifests()), (SCENARIO, run), None)
+            .await
     }
 
     async fn connect_run(
         &self,
         manifests: Option<&str>,
-        run: &str,
+        (scenario, run): (&str, &str),
+        janitor: Option<Janitor>,
     ) -> Result<KubernetesPlatform, PlatformError> {
         let manifests = manifests.map(|text| Manifests::read(text).expect("good manifests"));
         KubernetesPlatform::connect(KubernetesConfig {
-            plan: Arc::new(plan()),
+            plan: Arc::new(plan(scenario)),
             run: run.to_owned(),
             chosen: self.chosen(),
             manifests,
+            janitor,
         })
         .await
     }

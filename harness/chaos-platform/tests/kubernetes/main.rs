@@ -5,6 +5,7 @@
 
 mod bench;
 mod faults;
+mod janitor;
 mod marks;
 
 use std::time::{Duration, Instant};

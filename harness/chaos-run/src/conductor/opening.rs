@@ -10,7 +10,9 @@ use std::sync::Arc;
 use chaos_load::{Address, AddressError, EngineError, FaultClock};
 use chaos_plan::Plan;
 use chaos_plan::plan::{PlatformName, Target};
-use chaos_platform::kubernetes::{Chosen, KubernetesConfig, KubernetesPlatform, Manifests};
+use chaos_platform::kubernetes::{
+    Chosen, Janitor, KubernetesConfig, KubernetesPlatform, Manifests,
+};
 use chaos_platform::local::process::ProcessId;
 use chaos_platform::local::{LocalConfig, LocalPlatform};
 use chaos_platform::{Platform, PlatformError};
@@ -60,6 +62,8 @@ pub struct Cluster {
     pub chosen: Chosen,
     /// `None` for a target that runs already.
     pub manifests: Option<Manifests>,
+    /// What takes faults back from inside if this machine dies; `None` for nothing.
+    pub janitor: Option<Janitor>,
 }
 
 /// Why a run could not begin; nothing was deployed.
@@ -265,6 +269,8 @@ async fn cluster(config: &RunConfig) -> Result<Option<Box<dyn Platform>>, RunErr
         run: config.run.clone(),
         chosen: cluster.chosen,
         manifests: cluster.manifests,
+        // Who only holds a target breaks nothing.
+        janitor: cluster.janitor.filter(|_| !config.hold),
     };
     let platform = Box::pin(KubernetesPlatform::connect(kubernetes)).await?;
     Ok(Some(Box::new(platform)))

@@ -33,6 +33,13 @@ pub(crate) struct ClusterArgs {
     /// When nodes pull images; otherwise what the manifests say.
     #[arg(long, value_enum, conflicts_with = "existing")]
     pub image_pull_policy: Option<PullPolicy>,
+    /// Image of the janitor, which takes faults back from inside the cluster if this machine dies; otherwise the
+    /// one called `chaos` among the target's own.
+    #[arg(long, value_name = "REFERENCE", value_parser = reference, conflicts_with = "no_janitor")]
+    pub janitor_image: Option<String>,
+    /// Make no janitor: if this machine dies, faults stand until `chaos recover`.
+    #[arg(long)]
+    pub no_janitor: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -48,6 +55,9 @@ pub(crate) struct RbacArgs {
     /// What is applied, in place of what the target description says.
     #[arg(long, value_name = "FILE", requires = "deploy")]
     pub manifests: Option<PathBuf>,
+    /// The run makes no janitor.
+    #[arg(long)]
+    pub no_janitor: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,11 +84,21 @@ fn image(text: &str) -> Result<(Option<String>, String), String> {
         Some((name, reference)) => (Some(name.to_owned()), reference),
         None => (None, text),
     };
-    let fits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
     if fits(reference) && name.as_deref().is_none_or(fits) {
         return Ok((name, reference.to_owned()));
     }
     Err("write registry/image:tag, or name=registry/image:tag".to_owned())
+}
+
+fn reference(text: &str) -> Result<String, String> {
+    if fits(text) {
+        return Ok(text.to_owned());
+    }
+    Err("write registry/image:tag".to_owned())
+}
+
+fn fits(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 #[cfg(test)]

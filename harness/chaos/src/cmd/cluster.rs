@@ -4,7 +4,7 @@
 
 use chaos_plan::Plan;
 use chaos_plan::plan::{Description, PlatformName, Target, is_object_name};
-use chaos_platform::kubernetes::{self, Chosen, Image, MANIFEST_BYTES_MAX, Manifests};
+use chaos_platform::kubernetes::{self, Chosen, Image, Janitor, MANIFEST_BYTES_MAX, Manifests};
 use chaos_record::exit;
 use chaos_run::conductor::Cluster;
 
@@ -41,12 +41,25 @@ pub(super) fn of(plan: &Plan, args: &ClusterArgs) -> Result<Option<Cluster>, Fai
             namespace,
         },
         manifests: manifests(description, args)?,
+        janitor: janitor(args),
     }))
+}
+
+fn janitor(args: &ClusterArgs) -> Option<Janitor> {
+    (!args.no_janitor).then(|| Janitor {
+        image: args.janitor_image.clone(),
+        pull_policy: args
+            .image_pull_policy
+            .map(|policy| policy.name().to_owned()),
+    })
 }
 
 /// Says where a run happens, before anything is asked there.
 pub(super) fn tell(cluster: Option<&Cluster>, output: &Output) {
-    let Some(Cluster { chosen, manifests }) = cluster else {
+    let Some(Cluster {
+        chosen, manifests, ..
+    }) = cluster
+    else {
         return;
     };
     let Chosen {
@@ -61,6 +74,26 @@ pub(super) fn tell(cluster: Option<&Cluster>, output: &Output) {
     ));
 }
 
+/// Says who takes faults back if this machine dies, for a plan with faults that stay.
+pub(super) fn tell_of_janitor(plan: &Plan, cluster: Option<&Cluster>, output: &Output) {
+    let Some(Cluster {
+        chosen, janitor, ..
+    }) = cluster.filter(|_| kubernetes::has_faults_that_stay(plan))
+    else {
+        return;
+    };
+    let Chosen {
+        context, namespace, ..
+    } = chosen;
+    let recover = format!("`chaos recover --context {context} --namespace {namespace}`");
+    output.tell(&match janitor {
+        Some(_) => format!(
+            "a janitor in the namespace takes faults back if this machine dies; without it (`--no-janitor`) {recover} does"
+        ),
+        None => format!("no janitor: nothing takes faults back if this machine dies; {recover} does"),
+    });
+}
+
 /// `chaos rbac`: the Role, on standard output.
 pub(super) fn rbac(args: RbacArgs, output: &Output) -> Result<u8, Failure> {
     let mut scenario = args.scenario;
@@ -72,13 +105,15 @@ pub(super) fn rbac(args: RbacArgs, output: &Output) -> Result<u8, Failure> {
         namespace: args.namespace,
         manifests: args.manifests,
         existing: !args.deploy,
+        no_janitor: args.no_janitor,
         ..ClusterArgs::default()
     };
     let Some(found) = of(&plan, &cluster)? else {
         return Err(bad("a target that is only an address needs no Role"));
     };
     let namespace = &found.chosen.namespace;
-    output.give(kubernetes::role(&plan, found.manifests.as_ref(), namespace).trim_end());
+    let keeps = found.janitor.is_some();
+    output.give(kubernetes::role(&plan, found.manifests.as_ref(), namespace, keeps).trim_end());
     Ok(exit::HELD.code)
 }
 
@@ -95,6 +130,8 @@ fn refuse_flags(args: &ClusterArgs) -> Result<(), Failure> {
         ("--existing", args.existing),
         ("--image", !args.images.is_empty()),
         ("--image-pull-policy", args.image_pull_policy.is_some()),
+        ("--janitor-image", args.janitor_image.is_some()),
+        ("--no-janitor", args.no_janitor),
     ];
     match given.iter().find(|(_, is_given)| *is_given) {
         None => Ok(()),

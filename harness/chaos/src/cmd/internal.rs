@@ -1,12 +1,14 @@
-//! What `chaos run` starts itself as: guardian, proxy process and exec wrapper; and the null server.
+//! What `chaos run` starts itself as: guardian, janitor, proxy process and exec wrapper; and the null server.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use chaos_load::NullServer;
+use chaos_platform::kubernetes::{self, Served};
 use chaos_platform::local::wrapper::exec_wrapper;
 use chaos_record::exit;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::log;
 use crate::output::{Failure, Output};
@@ -17,6 +19,30 @@ pub(super) fn guardian(folder: &Path) -> Result<u8, Failure> {
         Some(report) if !report.left.is_empty() => Ok(exit::NOT_CLEAN.code),
         Some(_) | None => Ok(exit::HELD.code),
     }
+}
+
+/// Ends with [`exit::TERMINATED`] when its pod is moved away, so that its Job starts another.
+pub(super) fn janitor(run: &str) -> Result<u8, Failure> {
+    log::to_stderr("info");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::environment)?;
+    runtime.block_on(async {
+        // The first process of a pod is not ended by a signal that it does not listen for.
+        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::environment)?;
+        let served = tokio::select! {
+            served = Box::pin(kubernetes::serve(run)) => served,
+            _ = terminate.recv() => return Ok(exit::TERMINATED.code),
+        };
+        match served.map_err(Failure::environment)? {
+            Served::Clean(_) => Ok(exit::HELD.code),
+            Served::Left(left) => {
+                tracing::error!(?left, "not everything is taken back");
+                Ok(exit::NOT_CLEAN.code)
+            }
+        }
+    })
 }
 
 pub(super) fn proxy(listen: Option<SocketAddr>, to: &[SocketAddr]) -> Result<u8, Failure> {

@@ -30,6 +30,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<u8, Failure> {
     let mut progress = Progress::new(output.clone(), plan, args.json);
     progress.opening(&config.run);
     super::cluster::tell(config.cluster.as_ref(), output);
+    super::cluster::tell_of_janitor(&config.plan, config.cluster.as_ref(), output);
     // One thread: the processes of the target die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

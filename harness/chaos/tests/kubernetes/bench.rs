@@ -2,6 +2,7 @@
 //!
 //! Invariant: each test has a namespace of its own name and removes it when it is over.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,6 +32,25 @@ const JOURNEY: &str = "
 version: 1
 name: look
 steps: [{ name: page, get: / }]
+";
+
+/// All of them stand from the 11th second of the load to the 29th.
+const LASTING: &str = "# Does anything stay when the harness dies?
+version: 1
+name: mine
+target: { app: two }
+load:
+  people:
+    journeys: { look: 1 }
+    arrivals: even
+    stages: [{ name: steady, for: 45s, rate: 10/s }]
+faults:
+  - { name: nowhere, at: steady + 7s, for: 30s, inject: { service_lost: { service: api } } }
+  - { name: none-left, at: steady + 8s, for: 26s, inject: { scale: { service: api, replicas: 0 } } }
+  - { name: starved, at: steady + 9s, for: 20s, inject: { cpu: { service: front, limit: 0.05 } } }
+  - { name: another, at: steady + 10s, for: 20s, inject: { rollout: { service: front, image: 'localhost/never-built:1' } } }
+hypothesis: [{ expect: { errors: { max: 20% } } }]
+safety: { allow_outage: [api, front] }
 ";
 
 /// A namespace of the cluster that the environment names.
@@ -149,6 +169,55 @@ impl Cluster {
         write(place.path(), "journeys/look.yaml", JOURNEY);
         write(place.path(), "mine.yaml", &scenario(seconds, faults));
         place
+    }
+
+    /// A place with the target and a scenario of faults that stay, all at the same time.
+    pub(crate) fn place_with_lasting_faults(&self) -> Place {
+        let place = self.place(30, &[]);
+        write(place.path(), "mine.yaml", LASTING);
+        place
+    }
+
+    /// Everything in the namespace that somebody asked for, without what the API server counts; `without`
+    /// those whose names begin so.
+    pub(crate) fn objects(&self, without: &[&str]) -> BTreeMap<String, Value> {
+        let kinds =
+            "deployments,services,configmaps,serviceaccounts,roles,rolebindings,jobs,leases";
+        let text = self.kubectl(&["-n", &self.namespace, "get", kinds, "-o", "json"]);
+        let found: Value = serde_json::from_str(&text).expect("JSON");
+        let items = found["items"].as_array().cloned().unwrap_or_default();
+        let named = items.into_iter().map(|mut one| {
+            let counted = [
+                "resourceVersion",
+                "generation",
+                "uid",
+                "creationTimestamp",
+                "managedFields",
+            ];
+            let metadata = one["metadata"].as_object_mut().expect("each has it");
+            metadata.retain(|key, _| !counted.contains(&key.as_str()));
+            if let Some(notes) = metadata
+                .get_mut("annotations")
+                .and_then(Value::as_object_mut)
+            {
+                notes.retain(|key, _| key != "deployment.kubernetes.io/revision");
+            }
+            one.as_object_mut().expect("an object").remove("status");
+            let name = format!("{}/{}", one["kind"], one["metadata"]["name"]).replace('"', "");
+            (name, one)
+        });
+        named
+            .filter(|(name, _)| !without.iter().any(|part| name.contains(part)))
+            .collect()
+    }
+
+    /// CPU limits and marks of the pods that stay.
+    pub(crate) fn limits(&self) -> Vec<String> {
+        let path = r#"-o=jsonpath={range .items[?(@.metadata.labels.app)]}{.metadata.labels.app} {.spec.containers[0].resources.limits.cpu} {.metadata.annotations}{"\n"}{end}"#;
+        let text = self.kubectl(&["-n", &self.namespace, "get", "pods", path]);
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
     }
 
     /// Flags that lead a run to the namespace.

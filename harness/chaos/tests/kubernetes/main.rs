@@ -12,6 +12,7 @@
 
 mod away;
 mod bench;
+mod janitor;
 #[path = "../e2e/leftovers.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod leftovers;

@@ -15,12 +15,12 @@ use crate::program::{Place, eventually, measured};
 /// How long the API server is away.
 const AWAY: Duration = Duration::from_secs(20);
 
-fn pid(child: &Child) -> Pid {
+pub(crate) fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("a process")
 }
 
 /// The guardian of the only run of this place.
-fn guardian(place: &Place) -> Pid {
+pub(crate) fn guardian(place: &Place) -> Pid {
     let mut found = None;
     eventually("a guardian", Duration::from_secs(10), || {
         let lines = leftovers::processes(place);

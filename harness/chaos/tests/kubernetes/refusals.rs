@@ -46,6 +46,15 @@ fn a_cluster_that_cannot_be_used_is_named_with_a_way_out() {
         &with(run(), "--kubeconfig", &expired),
         &["(401); have they expired?", "auth whoami"],
     );
+    // {"exp":1763776800}, a day of the past; whoever signed it is never asked.
+    let over = cluster.changed(&place, |config| {
+        config["users"][0]["user"] = json!({ "token": "e30.eyJleHAiOjE3NjM3NzY4MDB9.c2ln" });
+    });
+    refused(
+        &place,
+        &with(run(), "--kubeconfig", &over),
+        &["its token has expired at 2025-11-22T02:00:00Z"],
+    );
     refused(
         &place,
         &with(run(), "--namespace", "kube-system"),
