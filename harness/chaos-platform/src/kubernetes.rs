@@ -32,7 +32,7 @@ mod trouble;
 mod watch;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -139,6 +139,8 @@ struct Shared {
     release: CancellationToken,
     /// What was prepared and not applied yet: at most one undo an act.
     prepared: Mutex<Vec<(Act, Undo)>>,
+    /// UIDs of pods whose eviction was asked for and refused: at most one an act.
+    refused: Mutex<BTreeSet<String>>,
 }
 
 impl Shared {
@@ -293,6 +295,7 @@ fn shared(
         stop: CancellationToken::new(),
         release: CancellationToken::new(),
         prepared: Mutex::default(),
+        refused: Mutex::default(),
     };
     (shared, observations)
 }
