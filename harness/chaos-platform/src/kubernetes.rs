@@ -17,6 +17,7 @@ mod lease;
 mod lost;
 mod manifests;
 mod marks;
+mod pace;
 mod place;
 mod pod;
 mod pods;
@@ -68,7 +69,7 @@ use self::slots::{Slots, Told};
 use crate::act::{Act, Capability, Probe, Reading};
 use crate::observation::Observation;
 use crate::observer::Observer;
-use crate::platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
+use crate::platform::{Deployment, InstanceState, InstanceUse, Pace, Platform, PlatformError};
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
 /// Who applies, in the managed fields of every object.
@@ -399,6 +400,10 @@ impl Platform for KubernetesPlatform {
 
     async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError> {
         Box::pin(self.read_probe(probe)).await
+    }
+
+    async fn pace(&self, act: &Act) -> Pace {
+        Box::pin(self.pace_of(act)).await
     }
 
     async fn undo(&self, undo: &Undo) -> Reverted {
