@@ -20,6 +20,7 @@ mod looks;
 mod lost;
 mod manifests;
 mod marks;
+mod pace;
 mod place;
 mod pod;
 mod pods;
@@ -35,7 +36,7 @@ mod trouble;
 mod watch;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ use self::slots::{Slots, Told};
 use crate::act::{Act, Capability, Probe, Reading};
 use crate::observation::Observation;
 use crate::observer::Observer;
-use crate::platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
+use crate::platform::{Deployment, InstanceState, InstanceUse, Pace, Platform, PlatformError};
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
 /// Who applies, in the managed fields of every object.
@@ -149,6 +150,8 @@ struct Shared {
     prepared: Mutex<Vec<(Act, Undo)>>,
     /// Takes faults back if nobody else does.
     janitor: Option<Keeper>,
+    /// UIDs of pods whose eviction was asked for and refused: at most one an act.
+    refused: Mutex<BTreeSet<String>>,
 }
 
 impl Shared {
@@ -315,6 +318,7 @@ fn shared(
         release: CancellationToken::new(),
         prepared: Mutex::default(),
         janitor: None,
+        refused: Mutex::default(),
     };
     (shared, observations)
 }
@@ -418,6 +422,10 @@ impl Platform for KubernetesPlatform {
 
     async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError> {
         Box::pin(self.read_probe(probe)).await
+    }
+
+    async fn pace(&self, act: &Act) -> Pace {
+        Box::pin(self.pace_of(act)).await
     }
 
     async fn undo(&self, undo: &Undo) -> Reverted {

@@ -16,5 +16,5 @@ pub mod undo;
 
 pub use act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
 pub use observation::{Observation, Seen};
-pub use platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
+pub use platform::{Deployment, InstanceState, InstanceUse, Pace, Platform, PlatformError};
 pub use undo::{Reverted, Undo};

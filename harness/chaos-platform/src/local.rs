@@ -42,14 +42,16 @@ use tokio_util::task::TaskTracker;
 pub use mark::{INSTANCE, RUN};
 
 use self::family::Family;
+use self::instance::KILLED;
 use self::ports::Ports;
 use self::power::Power;
 use self::process::ProcessId;
 use self::supervisor::{Shared, Status};
+use self::teardown::SLACK;
 use crate::act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
 use crate::observation::Observation;
 use crate::observer::Observer;
-use crate::platform::{Deployment, InstanceState, InstanceUse, Platform, PlatformError};
+use crate::platform::{Deployment, InstanceState, InstanceUse, Pace, Platform, PlatformError};
 use crate::undo::{self, Reverted, Undo, UndoStep};
 
 /// What a run hands to its local platform.
@@ -114,6 +116,22 @@ impl Member {
             instance: self.instance.clone(),
             incarnation: self.status.borrow().incarnation,
         }
+    }
+
+    fn pace(&self, act: &Act) -> Pace {
+        let ended = self.stop + KILLED + SLACK;
+        let (shows, comes_back) = match act {
+            Act::Signal {
+                signal: Signal::Kill | Signal::Stop,
+                ..
+            } => (Duration::ZERO, Duration::ZERO),
+            Act::Signal { .. } => (self.stop, Duration::ZERO),
+            // Released while it still ends, it ends first.
+            Act::Hold { .. } => (ended, ended + self.ready_within),
+            Act::Restart { .. } => (ended + self.ready_within, Duration::ZERO),
+            _ => (Duration::ZERO, Duration::ZERO),
+        };
+        Pace { shows, comes_back }
     }
 }
 
@@ -309,6 +327,11 @@ impl Platform for LocalPlatform {
             act: format!("read in /proc how `{}` ({process}) is", target.instance),
             source,
         })
+    }
+
+    async fn pace(&self, act: &Act) -> Pace {
+        let member = act.target().and_then(|target| self.member(target).ok());
+        member.map_or(Pace::default(), |member| member.pace(act))
     }
 
     async fn undo(&self, undo: &Undo) -> Reverted {

@@ -4,6 +4,8 @@
 //! `probe` -> `undo`, then `teardown`, which must be callable at any point, also after a failure.
 //! Invariant: `prepare` only reads; nothing is changed before its [`Undo`] is in the caller's hands.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -41,6 +43,9 @@ pub trait Platform: Send + Sync {
 
     /// Reads from the world whether something is so.
     async fn probe(&self, probe: &Probe) -> Result<Reading, PlatformError>;
+
+    /// How long the target may take to follow `act`. Reads only.
+    async fn pace(&self, act: &Act) -> Pace;
 
     /// Takes one act back; idempotent.
     async fn undo(&self, undo: &Undo) -> Reverted;
@@ -124,6 +129,26 @@ pub struct InstanceUse {
     pub descriptors: u32,
     /// Open connections, or what grows and shrinks with them (locally: open sockets).
     pub connections: u32,
+}
+
+/// How long a target may take beyond a moment, such as the grace of who is asked to end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Until the effect of an act shows.
+    pub shows: Duration,
+    /// Until all is back, once the act was undone.
+    pub comes_back: Duration,
+}
+
+impl Pace {
+    /// Of two acts, one after the other.
+    #[must_use]
+    pub fn and(self, next: Self) -> Self {
+        Self {
+            shows: self.shows + next.shows,
+            comes_back: self.comes_back + next.comes_back,
+        }
+    }
 }
 
 /// Why a platform could not do something; completes "failed to ...".

@@ -68,6 +68,8 @@ struct ActiveFault {
     targets: Vec<InstanceRef>,
     undos: Vec<(u64, Undo)>,
     undone: Vec<Probe>,
+    /// Longest its targets may take to be back once all is undone.
+    comeback: Duration,
 }
 
 /// Everything a run consists of.

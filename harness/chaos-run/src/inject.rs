@@ -10,7 +10,7 @@ use std::time::Duration;
 use chaos_faults::fault::{Breakage, breakage};
 use chaos_load::clock::now_ns;
 use chaos_plan::plan::{Fault, PlatformName, Safety};
-use chaos_platform::{InstanceRef, Platform, Probe, Reverted, Undo};
+use chaos_platform::{InstanceRef, Pace, Platform, Probe, Reverted, Undo};
 use chaos_record::event::NotInjected;
 use tokio_util::sync::CancellationToken;
 
@@ -35,9 +35,6 @@ pub struct Tools<'a> {
     pub seed: u64,
     /// What kind of platform it is: some faults are other acts there.
     pub runs_on: PlatformName,
-    /// Longest the targets may take to show the effect beyond a moment: to end when they are asked to
-    /// (SIGTERM), or for a restart to end and be ready again.
-    pub grace: Duration,
     /// Set once the run is to stop: no further act, no waiting for proof.
     pub stopping: &'a CancellationToken,
 }
@@ -51,6 +48,8 @@ pub struct Applied {
     /// Ledger number and undo, in the order of the acts.
     pub undos: Vec<(u64, Undo)>,
     pub undone: Vec<Probe>,
+    /// Longest the targets may take to be back beyond a moment, once all is undone.
+    pub comeback: Duration,
     /// What was read from the world, or why nothing shows an effect.
     pub effect: Result<Vec<String>, String>,
 }
@@ -115,7 +114,8 @@ pub async fn apply(
 ) -> Result<Applied, NotApplied> {
     let breakage = breakage(fault, tools.runs_on, &targets);
     let undos = prepare(tools, &breakage, first_id).await?;
-    write_ahead(ledger, fault, &undos, tools.grace).await?;
+    let pace = pace(tools.platform, &breakage).await;
+    write_ahead(ledger, fault, &undos, pace.shows).await?;
     failpoint::reach("ledger.written");
     let mut at_ns = None;
     for (number, act) in breakage.acts.iter().enumerate() {
@@ -134,7 +134,7 @@ pub async fn apply(
         at_ns.get_or_insert(at);
     }
     failpoint::reach("fault.applied");
-    let effect = prove_effect(tools, &breakage.effect).await;
+    let effect = prove_effect(tools, &breakage.effect, pace.shows).await;
     for (id, _) in undos.iter().filter(|_| effect.is_ok()) {
         // The act is done and its undo is on disk: a disk that refuses this note changes nothing.
         drop(ledger.write(Entry::Effective { id: *id }).await);
@@ -145,6 +145,7 @@ pub async fn apply(
         at_ns: at_ns.unwrap_or_else(now_ns),
         undos,
         undone: breakage.undone,
+        comeback: pace.comes_back,
         effect,
     })
 }
@@ -164,6 +165,17 @@ async fn prepare(
         undos.push((id, undo));
     }
     Ok(undos)
+}
+
+/// How long all acts of a fault may take, one after the other.
+async fn pace(platform: &dyn Platform, breakage: &Breakage) -> Pace {
+    let mut whole = Pace::default();
+    for act in &breakage.acts {
+        let one = platform.pace(act).await;
+        whole = whole.and(one);
+        whole.shows += breakage.between;
+    }
+    whole
 }
 
 async fn write_ahead(
@@ -241,10 +253,14 @@ async fn undo_one(platform: &dyn Platform, undo: &Undo) -> Reverted {
 }
 
 /// Waits for the effect, but not beyond the wish to stop.
-async fn prove_effect(tools: Tools<'_>, probes: &[Probe]) -> Result<Vec<String>, String> {
+async fn prove_effect(
+    tools: Tools<'_>,
+    probes: &[Probe],
+    grace: Duration,
+) -> Result<Vec<String>, String> {
     tokio::select! {
         biased;
-        proof = prove(tools.platform, probes, PROOF_LIMIT + tools.grace) => proof,
+        proof = prove(tools.platform, probes, PROOF_LIMIT + grace) => proof,
         () = tools.stopping.cancelled() => Err("the run was stopped before an effect showed".to_owned()),
     }
 }

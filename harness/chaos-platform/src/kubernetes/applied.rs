@@ -23,6 +23,8 @@ use crate::undo::Reverted;
 pub const REMOVED_WITHIN: Duration = Duration::from_mins(3);
 /// The part of it in which removals are waited for; the rest is for asking.
 const WAIT: Duration = Duration::from_secs(150);
+/// The part of that in which a namespace waits to be removed for its pods.
+const PODS: Duration = Duration::from_secs(75);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -89,7 +91,7 @@ async fn try_remove(
     let place = &applied.place;
     let client = place.reach().await?;
     if applied.namespace {
-        return remove_namespace(&client, place, run, deadline).await;
+        return remove_namespace(&client, applied, run, deadline).await;
     }
     let mut removed = 0;
     // All are asked to go before any is waited for.
@@ -119,10 +121,11 @@ async fn try_remove(
 
 async fn remove_namespace(
     client: &Client,
-    place: &Place,
+    applied: &Applied,
     run: &str,
     deadline: Instant,
 ) -> Result<Reverted, PlatformError> {
+    let place = &applied.place;
     let api: Api<Namespace> = Api::all(client.clone());
     let name = &place.namespace;
     let act = format!("remove namespace `{name}`");
@@ -141,6 +144,10 @@ async fn remove_namespace(
         });
     }
     if found.metadata.deletion_timestamp.is_none() {
+        let pods = deadline.min(Instant::now() + PODS);
+        if let Err(error) = remove_workloads(client, applied, run, pods).await {
+            tracing::debug!(%error, "the namespace takes its workloads along");
+        }
         let parameters = only(found.metadata.uid.as_deref(), None);
         place.answer(&act, api.delete(name, &parameters)).await?;
     }
@@ -163,6 +170,25 @@ async fn remove_namespace(
         }
         sleep(LOOK).await;
     }
+}
+
+/// Those first, with their pods: whoever deletes a namespace that has pods looks at it again only after
+/// half of the longest grace that any of them has, however soon they are gone.
+async fn remove_workloads(
+    client: &Client,
+    applied: &Applied,
+    run: &str,
+    deadline: Instant,
+) -> Result<(), PlatformError> {
+    let Applied { place, kinds, .. } = applied;
+    let workloads = || kinds.iter().filter(|kind| kind.group == "apps");
+    for kind in workloads() {
+        remove_kind(client, place, kind, run).await?;
+    }
+    for kind in workloads() {
+        wait_for_kind(client, place, kind, run, deadline).await?;
+    }
+    Ok(())
 }
 
 /// What a namespace that is being deleted waits for.

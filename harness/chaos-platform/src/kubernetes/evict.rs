@@ -1,7 +1,10 @@
 //! Evict: the cluster is asked to move a pod away, as it is when a node is drained.
 //!
 //! Invariant: that a `PodDisruptionBudget` refuses it is a result, read again from the API server when
-//! the effect is proven; any other refusal is an error. Only the pod of the UID that is meant is evicted.
+//! the effect is proven, and only where it was asked for: a budget would refuse what nobody asked as well.
+//! Any other refusal is an error. Only the pod of the UID that is meant is evicted.
+
+use std::sync::PoisonError;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -28,7 +31,12 @@ impl KubernetesPlatform {
         let at_ns = monotonic_ns();
         match self.ask_to_evict(&life, false).await? {
             Said::Taken => {}
-            Said::Refused(why) => tracing::info!(pod = life.pod, why, "an eviction is refused"),
+            Said::Refused(why) => {
+                tracing::info!(pod = life.pod, why, "an eviction is refused");
+                let refused = self.shared.refused.lock();
+                let mut refused = refused.unwrap_or_else(PoisonError::into_inner);
+                refused.insert(life.uid);
+            }
         }
         Ok(at_ns)
     }
@@ -75,6 +83,10 @@ impl KubernetesPlatform {
         if gone.holds || !stays {
             return Ok(gone);
         }
+        let refused = self.shared.refused.lock();
+        let was_asked = refused
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&life.uid);
         Ok(match self.ask_to_evict(&life, true).await? {
             Said::Taken => Reading {
                 holds: false,
@@ -82,6 +94,10 @@ impl KubernetesPlatform {
                     "pod {} is there, and nothing refuses its eviction",
                     life.pod
                 ),
+            },
+            Said::Refused(_) if !was_asked => Reading {
+                holds: false,
+                seen: format!("pod {} is there, and no eviction was refused", life.pod),
             },
             Said::Refused(why) => Reading {
                 holds: true,

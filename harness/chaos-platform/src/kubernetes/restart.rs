@@ -22,9 +22,9 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl KubernetesPlatform {
     pub(super) async fn roll_all(&mut self) -> Result<(), PlatformError> {
-        if !self.deployed {
+        if !self.deployed || self.shared.stop.is_cancelled() {
             return Err(PlatformError::Unable {
-                act: "restart what was not deployed".to_owned(),
+                act: "restart what is not deployed".to_owned(),
             });
         }
         self.shared.slots.send_modify(|slots| slots.asked = true);

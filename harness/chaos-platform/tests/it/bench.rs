@@ -3,7 +3,7 @@
 //! The target is two services, `front` (which calls `api`) and `api`, whose program is the example
 //! `contract_target`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,35 +16,15 @@ use chaos_plan::plan::{
 };
 use chaos_plan::units::Share;
 use chaos_platform::local::{LocalConfig, LocalPlatform, sweep};
-use chaos_platform::{InstanceRef, Observation, Platform, Seen};
+use chaos_platform::{Act, Deployment, InstanceRef, Signal};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 
-use crate::contract::Builder;
+use crate::contract::{Builder, Lasting};
+use crate::processes::{frozen, reached, signal, thawed};
 
 /// Longest any single wait of these tests may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it takes too long")
-}
-
-/// Asks again and again until the answer is yes.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let asked = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .unwrap_or_else(|_| unreachable!("never: {what}"));
-}
 
 /// The folders and the plan of one run.
 pub(crate) struct Bench {
@@ -113,6 +93,18 @@ impl Bench {
         })
     }
 
+    /// Processes of the run, and its folder.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let mut left: Vec<String> = sweep::known(&self.run, &self.work())
+            .iter()
+            .map(|(process, _)| process.to_string())
+            .collect();
+        if self.work().exists() {
+            left.push("the work folder".to_owned());
+        }
+        left
+    }
+
     pub(crate) fn write_plan(&self) {
         let text = serde_json::to_vec(&plan(self.description.clone())).expect("json");
         std::fs::write(self.path().join("plan.json"), text).expect("room");
@@ -135,19 +127,38 @@ impl Drop for Bench {
 impl Builder for Bench {
     type Built = LocalPlatform;
 
-    fn build(&self) -> LocalPlatform {
+    async fn build(&self) -> LocalPlatform {
         self.local()
     }
 
-    fn left(&self) -> Vec<String> {
-        let mut left: Vec<String> = sweep::known(&self.run, &self.work())
-            .iter()
-            .map(|(process, _)| process.to_string())
-            .collect();
-        if self.work().exists() {
-            left.push("the work folder".to_owned());
+    async fn left(&self) -> Vec<String> {
+        Self::left(self)
+    }
+
+    fn kill(&self, target: &InstanceRef) -> Act {
+        signal(target, Signal::Kill)
+    }
+
+    fn lasting(&self, target: &InstanceRef) -> Lasting {
+        Lasting {
+            act: signal(target, Signal::Stop),
+            effect: frozen(target),
+            undone: thawed(target),
         }
-        left
+    }
+
+    fn acts(&self, target: &InstanceRef) -> Vec<Act> {
+        let all = [Signal::Stop, Signal::Kill, Signal::Term];
+        all.map(|one| signal(target, one)).to_vec()
+    }
+
+    async fn reached(
+        &self,
+        deployment: &Deployment,
+        service: &str,
+        count: usize,
+    ) -> Option<BTreeSet<String>> {
+        Some(reached(deployment, service, count).await)
     }
 }
 
@@ -237,66 +248,4 @@ fn plan(description: Description) -> Plan {
     };
     let text = serde_json::to_string(&resolved).expect("json");
     serde_json::from_str(&text).expect("a plan reads back")
-}
-
-/// Hears the observations of a platform.
-pub(crate) struct Watcher {
-    receiver: mpsc::Receiver<Observation>,
-}
-
-impl Watcher {
-    pub(crate) fn of(platform: &mut impl Platform) -> Self {
-        Self {
-            receiver: platform.observe().expect("nobody else observes"),
-        }
-    }
-
-    pub(crate) async fn next(&mut self) -> Observation {
-        soon(self.receiver.recv())
-            .await
-            .expect("the platform is there")
-    }
-
-    /// The next observation of an instance that fits; those before it are passed over.
-    pub(crate) async fn wait(
-        &mut self,
-        instance: &str,
-        fits: impl Fn(&Seen) -> bool,
-    ) -> Observation {
-        loop {
-            let observation = self.next().await;
-            if observation.instance == instance && fits(&observation.seen) {
-                return observation;
-            }
-        }
-    }
-
-    /// Everything that has been seen and not been heard yet.
-    pub(crate) fn so_far(&mut self) -> Vec<Observation> {
-        std::iter::from_fn(|| self.receiver.try_recv().ok()).collect()
-    }
-}
-
-/// The current life of an instance.
-pub(crate) async fn life(platform: &impl Platform, instance: &str) -> InstanceRef {
-    let instances = platform.instances().await.expect("readable");
-    instances
-        .into_iter()
-        .map(|state| state.target)
-        .find(|target| target.instance == instance)
-        .expect("known")
-}
-
-/// Body of a successful `GET`, or why there is none.
-pub(crate) async fn get(base: &str, path: &str) -> std::io::Result<String> {
-    let address = base.strip_prefix("http://").unwrap_or(base);
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    soon(stream.read_to_string(&mut answer)).await?;
-    match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
-        _ => Err(std::io::Error::other(format!("answered `{answer}`"))),
-    }
 }

@@ -7,8 +7,8 @@ use chaos_platform::local::{INSTANCE, LocalPlatform, RUN, signal, sweep};
 use chaos_platform::{Act, InstanceRef, Platform, Probe, Reverted, Seen, Signal, undo};
 use rustix::process::{Pid, kill_process};
 
-use crate::bench::{Bench, Watcher, life, until};
-use crate::contract::Builder;
+use crate::bench::Bench;
+use crate::look::{Watcher, life, until};
 
 fn detached() -> Bench {
     Bench::alone(|service| {

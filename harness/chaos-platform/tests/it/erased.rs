@@ -10,8 +10,8 @@ use chaos_platform::local::sweep;
 use chaos_platform::{Act, Platform, Probe, Reverted, Seen, Signal};
 use rustix::process::{Pid, kill_process};
 
-use crate::bench::{Bench, Watcher, life, program, until};
-use crate::contract::Builder;
+use crate::bench::{Bench, program};
+use crate::look::{Watcher, life, until};
 
 fn erases(service: &mut Service) {
     for name in ["CHILD", "ERASE"] {

@@ -10,15 +10,17 @@ use chaos_platform::local::{INSTANCE, RUN, signal, sweep};
 use chaos_platform::{Act, Platform, PlatformError, Probe, Reverted, Seen, Signal};
 use rustix::process::{Pid, kill_process};
 
-use crate::bench::{Bench, Watcher, get, life, program, until};
-use crate::contract::{self, Builder};
+use crate::bench::{Bench, program};
+use crate::look::{Watcher, get, life, until};
+use crate::{contract, holding, processes};
 
+/// Each over a target of its own.
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
         $(
             #[tokio::test]
             async fn $test() {
-                contract::$test(&Bench::new()).await;
+                contract::over(&Bench::new(), async |up| contract::$test(up).await).await;
             }
         )*
     };
@@ -26,22 +28,37 @@ macro_rules! contract {
 
 contract!(
     deploy_makes_every_instance_ready,
+    prepare_changes_nothing,
     a_killed_instance_is_gone_and_comes_back,
-    a_paused_instance_is_frozen_until_it_is_undone,
+    what_lasts_holds_until_it_is_undone,
     an_undo_works_without_the_platform_that_acted,
     an_undo_after_the_target_is_gone_is_clean,
-    prepare_changes_nothing,
-    a_held_instance_stays_away_until_it_is_released,
-    a_restarted_instance_is_back_before_the_act_is_done,
-    a_restart_while_another_is_away_is_refused,
     an_act_on_a_life_that_is_over_is_refused,
-    the_harness_reaches_a_service_while_one_of_it_is_ready,
-    what_an_instance_uses_is_seen,
-    a_restart_of_all_ends_every_life_before_the_next_begins,
-    a_restart_of_all_needs_a_target,
-    a_restart_of_all_that_is_given_up_leaves_nothing_down,
-    teardown_leaves_nothing,
-    teardown_works_when_a_deploy_was_given_up,
+    a_restart_of_all_replaces_every_life,
+);
+
+macro_rules! beside {
+    ($($room:ident::$test:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                $room::$test(&Bench::new()).await;
+            }
+        )*
+    };
+}
+
+beside!(
+    contract::teardown_works_when_a_deploy_was_given_up,
+    processes::a_paused_instance_is_frozen_until_it_is_undone,
+    processes::the_harness_reaches_a_service_while_one_of_it_is_ready,
+    processes::what_an_instance_uses_is_seen,
+    processes::a_restart_of_all_ends_every_life_before_the_next_begins,
+    processes::a_restart_of_all_that_is_given_up_leaves_nothing_down,
+    processes::teardown_leaves_nothing,
+    holding::a_held_instance_stays_away_until_it_is_released,
+    holding::a_restarted_instance_is_back_before_the_act_is_done,
+    holding::a_restart_while_another_is_away_is_refused,
 );
 
 fn sh(script: &str) -> Vec<String> {

@@ -4,5 +4,8 @@ mod bench;
 mod contract;
 mod detached;
 mod erased;
+mod holding;
 mod local;
+mod look;
+mod processes;
 mod restart;

@@ -6,8 +6,8 @@ use chaos_plan::plan::{RestartPolicy, Service};
 use chaos_platform::local::LocalPlatform;
 use chaos_platform::{Act, Platform, PlatformError, Seen, Signal};
 
-use crate::bench::{Bench, Watcher, life};
-use crate::contract::Builder;
+use crate::bench::Bench;
+use crate::look::{Watcher, life};
 
 /// A deployed target of one instance, `api-1`.
 async fn deployed(change: impl FnOnce(&mut Service)) -> (Bench, LocalPlatform, Watcher) {

@@ -3,6 +3,7 @@
 //! Invariant: each test has namespaces of its own names and removes them, also when it fails: what a
 //! test leaves is removed by the next one that draws the same name, and named by CI.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use chaos_plan::plan::PlatformName;
 use chaos_platform::kubernetes::{
     Chosen, Janitor, KubernetesConfig, KubernetesPlatform, Manifests,
 };
-use chaos_platform::{InstanceRef, Observation, Platform, PlatformError, Seen};
+use chaos_platform::{Act, Deployment, InstanceRef, PlatformError, Probe};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -23,8 +24,9 @@ use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::ApiResource;
 use kube::{Api, Client, Config};
 use serde_json::json;
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+
+use crate::contract::{Builder, Lasting};
+use crate::look::{get, until};
 
 /// Longest any single wait may take: an image has to be unpacked and a pod to start.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -288,42 +290,65 @@ impl Bench {
     }
 }
 
-/// Asks again and again until the answer is yes.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let asked = async {
-        while !holds().await {
-            sleep(Duration::from_millis(100)).await;
+impl Builder for Bench {
+    type Built = KubernetesPlatform;
+
+    async fn build(&self) -> KubernetesPlatform {
+        self.platform().await
+    }
+
+    async fn left(&self) -> Vec<String> {
+        let name = self.namespace.clone();
+        let is_left = self.has_namespace().await;
+        is_left.then_some(name).into_iter().collect()
+    }
+
+    fn kill(&self, target: &InstanceRef) -> Act {
+        kill(target, Some(0))
+    }
+
+    fn lasting(&self, target: &InstanceRef) -> Lasting {
+        let (target, millicores) = (|| target.clone(), 50);
+        Lasting {
+            act: Act::LimitCpu {
+                target: target(),
+                millicores,
+            },
+            effect: Probe::Limited {
+                target: target(),
+                millicores,
+            },
+            undone: Probe::Unlimited {
+                target: target(),
+                millicores,
+            },
         }
-    };
-    let asked = timeout(PATIENCE, asked).await;
-    assert!(asked.is_ok(), "never: {what}");
+    }
+
+    fn acts(&self, target: &InstanceRef) -> Vec<Act> {
+        let evict = Act::Evict {
+            target: target.clone(),
+        };
+        let limit = self.lasting(target).act;
+        vec![kill(target, Some(0)), kill(target, None), evict, limit]
+    }
+
+    async fn reached(
+        &self,
+        deployment: &Deployment,
+        _: &str,
+        count: usize,
+    ) -> Option<BTreeSet<String>> {
+        for _ in 0..count {
+            get(&deployment.address, "/").await.expect("an answer");
+        }
+        None
+    }
 }
 
-/// The next observation of an instance that fits; those before it are passed over.
-pub(crate) async fn seen(
-    observations: &mut mpsc::Receiver<Observation>,
-    instance: &str,
-    fits: impl Fn(&Seen) -> bool,
-) -> Observation {
-    let mut passed = Vec::new();
-    let waiting = async {
-        loop {
-            let seen = observations.recv().await.expect("the platform is there");
-            if seen.instance == instance && fits(&seen.seen) {
-                return seen;
-            }
-            passed.push(seen);
-        }
-    };
-    let found = timeout(PATIENCE, waiting).await.ok();
-    found.unwrap_or_else(|| unreachable!("{instance}: seen was only {passed:#?}"))
-}
-
-/// The current life of an instance.
-pub(crate) async fn life(platform: &impl Platform, instance: &str) -> InstanceRef {
-    let instances = platform.instances().await.expect("readable");
-    let mut targets = instances.into_iter().map(|state| state.target);
-    targets
-        .find(|target| target.instance == instance)
-        .expect("known")
+pub(crate) fn kill(target: &InstanceRef, grace_s: Option<u32>) -> Act {
+    Act::Delete {
+        target: target.clone(),
+        grace_s,
+    }
 }

@@ -14,7 +14,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, bench, life, until};
+use crate::bench::{Bench, bench};
+use crate::groups;
+use crate::look::{life, until};
 
 /// The two services of the target, up.
 struct Stage<P> {
@@ -300,6 +302,18 @@ async fn a_pod_gets_less_cpu_without_a_restart_and_then_what_it_had() {
         json!(asked)
     };
     let before = all().await;
+    let quotas = async || {
+        groups::quotas(
+            &pods
+                .list(&ListParams::default())
+                .await
+                .expect("an answer")
+                .items,
+        )
+    };
+    let every = quotas().await;
+    assert!(every.values().all(|quota| *quota == Some(200)), "{every:?}");
+    assert_eq!(every.len(), 4, "a container in each pod: {every:?}");
     let act = Act::LimitCpu {
         target: target.clone(),
         millicores: 50,
@@ -311,6 +325,15 @@ async fn a_pod_gets_less_cpu_without_a_restart_and_then_what_it_had() {
     let undo = stage.break_it(act, effect).await;
     let limited = all().await.to_string();
     assert_eq!(limited.matches("\"cpu\":\"50m\"").count(), 1, "{limited}");
+    let (other, same): (Vec<_>, Vec<_>) = quotas()
+        .await
+        .into_iter()
+        .partition(|(pod, quota)| every[pod] != *quota);
+    assert!(
+        matches!(other.as_slice(), [(_, Some(50))]),
+        "{other:?} {same:?}"
+    );
+    assert_eq!(same.len(), 3, "others have what they had: {same:?}");
     stage.take_back(&undo).await;
     let effect = Probe::Unlimited {
         target: target.clone(),
@@ -318,6 +341,7 @@ async fn a_pod_gets_less_cpu_without_a_restart_and_then_what_it_had() {
     };
     stage.holds(effect).await;
     assert_eq!(all().await, before);
+    assert_eq!(quotas().await, every);
     assert_eq!(
         life(&stage.platform, "api-1").await,
         target,
@@ -343,7 +367,16 @@ async fn a_budget_that_refuses_an_eviction_is_a_result() {
         "minAvailable": 2, "selector": { "matchLabels": { "app": "api" } } } }),
     )
     .await;
+    until("the budget counts its pods", async || {
+        let budget = budgets.get("api").await.expect("an answer");
+        budget
+            .status
+            .is_some_and(|status| status.current_healthy == 2)
+    })
+    .await;
     stage.platform.prepare(&evict).await.expect("an undo");
+    let reading = stage.platform.probe(&evicted).await.expect("a reading");
+    assert!(!reading.holds, "nobody asked for it: {reading:?}");
     stage
         .platform
         .apply(&evict)

@@ -14,7 +14,8 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::SECONDS;
-use crate::bench::{Bench, bench, life, until};
+use crate::bench::{Bench, bench};
+use crate::look::{life, until};
 
 async fn ready() -> Option<Bench> {
     let bench = bench().await?;

@@ -4,16 +4,22 @@
 //! `CHAOS_TEST_CLUSTER=yes` forbid that.
 
 mod bench;
+#[path = "../it/contract.rs"]
+mod contract;
 mod faults;
+mod groups;
 mod janitor;
+#[path = "../it/look.rs"]
+mod look;
 mod marks;
 
 use std::time::{Duration, Instant};
 
-use chaos_platform::{Act, Platform, PlatformError, Probe, Seen, undo};
+use chaos_platform::{Platform, Probe, undo};
 use serde_json::json;
 
-use crate::bench::{bench, life, manifests, seen, until};
+use crate::bench::{bench, kill, manifests};
+use crate::look::{life, until};
 
 /// Within which a deploy that cannot succeed must say why.
 const SECONDS: Duration = Duration::from_secs(20);
@@ -27,83 +33,31 @@ macro_rules! cluster {
     };
 }
 
-fn kill(target: &chaos_platform::InstanceRef, grace_s: Option<u32>) -> Act {
-    Act::Delete {
-        target: target.clone(),
-        grace_s,
-    }
+/// A deploy is dear here: one for all of the contract.
+#[tokio::test]
+async fn the_contract_is_kept() {
+    let bench = cluster!();
+    contract::over(&bench, async |up| {
+        contract::deploy_makes_every_instance_ready(up).await;
+        let address = up.platform.address("front").await;
+        assert_eq!(address.as_ref(), Some(&up.deployment.address));
+        let body = up.platform.get("api", "/", 1_000).await.expect("an answer");
+        assert!(!body.is_empty());
+        contract::prepare_changes_nothing(up).await;
+        contract::a_killed_instance_is_gone_and_comes_back(up).await;
+        contract::what_lasts_holds_until_it_is_undone(up).await;
+        contract::an_undo_works_without_the_platform_that_acted(up).await;
+        contract::an_undo_after_the_target_is_gone_is_clean(up).await;
+        contract::an_act_on_a_life_that_is_over_is_refused(up).await;
+        contract::a_restart_of_all_replaces_every_life(up).await;
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_target_is_applied_killed_and_removed() {
+async fn a_deploy_that_was_given_up_is_taken_down() {
     let bench = cluster!();
-    let mut platform = bench.platform().await;
-    let mut observations = platform.observe().expect("nobody else observes");
-    let removal = platform.prepare_deploy().await.expect("a look");
-    let removal = removal.expect("the undo of it");
-    assert!(!bench.has_namespace().await, "nothing was done yet");
-    let deployment = platform.deploy().await.expect("a deployment");
-    assert_eq!(Some(deployment.address), platform.address("front").await);
-    let states = platform.instances().await.expect("readable");
-    let names: Vec<&str> = states
-        .iter()
-        .map(|state| state.target.instance.as_str())
-        .collect();
-    assert_eq!(names, ["front-1", "front-2", "api-1", "api-2"]);
-    assert!(
-        states
-            .iter()
-            .all(|state| state.ready && state.target.incarnation == 1)
-    );
-    let body = platform.get("api", "/", 1_000).await.expect("an answer");
-    assert!(!body.is_empty());
-
-    let target = life(&platform, "api-1").await;
-    let act = kill(&target, Some(0));
-    let undo = platform.prepare(&act).await.expect("an undo");
-    let at_ns = platform.apply(&act).await.expect("it is done");
-    let gone = Probe::Gone {
-        target: target.clone(),
-    };
-    until("the pod is gone", async || {
-        platform.probe(&gone).await.expect("a reading").holds
-    })
-    .await;
-    let ended = seen(&mut observations, "api-1", |seen| {
-        matches!(seen, Seen::Exited { asked: false, .. })
-    })
-    .await;
-    assert!(ended.at_ns >= at_ns, "what follows an act is seen after it");
-    let back = Probe::Back {
-        target: target.clone(),
-    };
-    until("another is ready", async || {
-        platform.probe(&back).await.expect("a reading").holds
-    })
-    .await;
-    seen(&mut observations, "api-1", |seen| {
-        matches!(seen, Seen::Started { incarnation: 2, .. })
-    })
-    .await;
-    let refused = platform.apply(&act).await.expect_err("that life is over");
-    assert!(
-        matches!(refused, PlatformError::Missing { .. }),
-        "{refused}"
-    );
-    assert!(platform.undo(&undo).await.is_clean() && platform.undo(&undo).await.is_clean());
-
-    platform.restart_all().await.expect("all are replaced");
-    until("four of the new pods are seen", async || {
-        let states = platform.instances().await.expect("readable");
-        states.len() == 4 && states.iter().all(|state| state.ready)
-    })
-    .await;
-    assert_eq!(platform.teardown().await, Vec::<String>::new());
-    assert!(!bench.has_namespace().await);
-    assert!(
-        undo::revert(&removal).await.is_clean(),
-        "a second time changes nothing"
-    );
+    contract::teardown_works_when_a_deploy_was_given_up(&bench).await;
 }
 
 #[tokio::test]
@@ -112,6 +66,7 @@ async fn what_a_dead_harness_applied_is_removed_by_its_data_alone() {
     let mut platform = bench.platform().await;
     let removal = platform.prepare_deploy().await.expect("a look");
     let removal = removal.expect("the undo of it");
+    assert!(!bench.has_namespace().await, "nothing was done yet");
     platform.deploy().await.expect("a deployment");
     drop(platform);
     let text = serde_json::to_string(&removal).expect("plain data");
@@ -119,6 +74,8 @@ async fn what_a_dead_harness_applied_is_removed_by_its_data_alone() {
     let how = undo::revert(&undo).await;
     assert!(matches!(how, undo::Reverted::Restored { .. }), "{how:?}");
     assert!(!bench.has_namespace().await);
+    let again = undo::revert(&undo).await;
+    assert!(matches!(again, undo::Reverted::Clean { .. }), "{again:?}");
 }
 
 #[tokio::test]

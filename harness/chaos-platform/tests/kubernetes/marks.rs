@@ -10,7 +10,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use crate::bench::{bench, until};
+use crate::bench::bench;
+use crate::look::until;
 
 #[tokio::test]
 async fn faults_of_a_dead_harness_are_taken_back_by_their_marks() {

@@ -4,20 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos_load::clock::now_ns;
-use chaos_plan::plan::{Inject, KillSignal, Moment, PlatformName, Service, Target};
+use chaos_plan::plan::Moment;
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
 
 use super::{ActiveFault, Conductor};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
-
-/// Longest grace of a pod that is asked to end: it is the pod's own, and not in the plan.
-const POD_GRACE: Duration = Duration::from_secs(90);
-/// What a process may take to go after SIGKILL.
-const KILLED: Duration = Duration::from_secs(3);
-/// What the controllers of a cluster may take to follow a change.
-const CONTROLLERS: Duration = Duration::from_secs(30);
 
 impl Conductor<'_> {
     /// One that was queued when the run began to stop is not begun any more.
@@ -53,7 +46,6 @@ impl Conductor<'_> {
             safety: &plan.safety,
             seed: plan.seed,
             runs_on: plan.platform,
-            grace: self.grace(fault),
             stopping: &stopping,
         };
         let hurt: Vec<_> = self
@@ -76,57 +68,6 @@ impl Conductor<'_> {
         let ledger = self.ledger.clone();
         let apply = inject::apply(tools, &ledger, planned, targets, first_id);
         Box::pin(self.meanwhile(apply)).await
-    }
-
-    /// The service that a fault hits.
-    fn service(&self, fault: usize) -> Option<&Service> {
-        match &self.plan.target {
-            Target::Deploy(description) => {
-                description.service(&self.plan.faults[fault].inject.targets().service)
-            }
-            Target::Url(_) => None,
-        }
-    }
-
-    /// How long targets may take to show the effect: who is asked to end may take its time.
-    fn grace(&self, fault: usize) -> Duration {
-        let Some(service) = self.service(fault) else {
-            return Duration::ZERO;
-        };
-        match &self.plan.faults[fault].inject {
-            Inject::Kill {
-                signal: KillSignal::Kill,
-                ..
-            }
-            | Inject::Pause { .. } => Duration::ZERO,
-            Inject::Kill { .. } if self.plan.platform == PlatformName::Kubernetes => POD_GRACE,
-            Inject::Kill { .. } => service.stop,
-            Inject::Stop { .. } => service.stop + KILLED,
-            Inject::Evict { .. } => POD_GRACE,
-            Inject::Scale { .. }
-            | Inject::Drift { .. }
-            | Inject::Rollout { .. }
-            | Inject::ServiceLost { .. }
-            | Inject::Cpu { .. } => CONTROLLERS,
-            Inject::Restart { pause_between, .. } => {
-                let one = service.stop + KILLED + service.ready.within + *pause_between;
-                one * service.replicas
-            }
-        }
-    }
-
-    /// How long targets may take to be back once the fault is taken back.
-    fn comeback(&self, fault: usize) -> Duration {
-        match (&self.plan.faults[fault].inject, self.service(fault)) {
-            (Inject::Stop { .. }, Some(service)) => service.stop + KILLED + service.ready.within,
-            // All pods may be replaced, one after the other, each with its own grace.
-            (
-                Inject::Scale { .. } | Inject::Drift { .. } | Inject::Rollout { .. },
-                Some(service),
-            ) => CONTROLLERS + POD_GRACE + service.ready.within * service.replicas,
-            (Inject::ServiceLost { .. } | Inject::Cpu { .. }, _) => CONTROLLERS,
-            _ => Duration::ZERO,
-        }
     }
 
     fn check_steady(&self, fault: usize) -> Result<(), NotApplied> {
@@ -163,6 +104,7 @@ impl Conductor<'_> {
             targets: applied.targets,
             undos: applied.undos,
             undone: applied.undone,
+            comeback: applied.comeback,
         });
         let mut actions = self.state.next(&Input::Injected { fault, load_ns });
         actions.extend(self.state.next(&Input::Reached {
@@ -191,6 +133,7 @@ impl Conductor<'_> {
                 targets: Vec::new(),
                 undos,
                 undone: Vec::new(),
+                comeback: Duration::ZERO,
             });
             self.take_back(fault).await;
         }
@@ -234,7 +177,7 @@ impl Conductor<'_> {
             return;
         };
         let ledger = self.ledger.clone();
-        let proof = (active.undone.as_slice(), self.comeback(fault));
+        let proof = (active.undone.as_slice(), active.comeback);
         let undo = inject::undo(platform.as_ref(), &ledger, &active.undos, proof);
         let result = Box::pin(self.meanwhile(undo)).await;
         let change = match result {

@@ -2,8 +2,10 @@
 
 use chaos_platform::{Act, InstanceRef, Platform, PlatformError, Probe, Reverted, Seen, undo};
 
-use super::{Builder, act, gone, holds, names, over, reached, story};
-use crate::bench::{life, until};
+use crate::bench::Bench;
+use crate::contract::{Up, act, gone, holds, names, over, story};
+use crate::look::{life, until};
+use crate::processes::reached;
 
 fn hold(target: &InstanceRef) -> Act {
     Act::Hold {
@@ -23,8 +25,14 @@ fn back(target: &InstanceRef) -> Probe {
     }
 }
 
-pub(crate) async fn a_held_instance_stays_away_until_it_is_released(builder: &impl Builder) {
-    over(builder, async |platform, watcher, deployment| {
+pub(crate) async fn a_held_instance_stays_away_until_it_is_released(builder: &Bench) {
+    over(builder, async |up| {
+        let Up {
+            platform,
+            watcher,
+            deployment,
+            ..
+        } = up;
         let target = life(platform, "api-1").await;
         assert!(!holds(platform, &back(&target)).await, "it never left");
         let undo = act(platform, &hold(&target)).await;
@@ -78,8 +86,14 @@ pub(crate) async fn a_held_instance_stays_away_until_it_is_released(builder: &im
     .await;
 }
 
-pub(crate) async fn a_restarted_instance_is_back_before_the_act_is_done(builder: &impl Builder) {
-    over(builder, async |platform, watcher, deployment| {
+pub(crate) async fn a_restarted_instance_is_back_before_the_act_is_done(builder: &Bench) {
+    over(builder, async |up| {
+        let Up {
+            platform,
+            watcher,
+            deployment,
+            ..
+        } = up;
         let target = life(platform, "api-2").await;
         watcher.so_far();
         let undo = act(platform, &restart(&target)).await;
@@ -106,8 +120,9 @@ pub(crate) async fn a_restarted_instance_is_back_before_the_act_is_done(builder:
     .await;
 }
 
-pub(crate) async fn a_restart_while_another_is_away_is_refused(builder: &impl Builder) {
-    over(builder, async |platform, _, _| {
+pub(crate) async fn a_restart_while_another_is_away_is_refused(builder: &Bench) {
+    over(builder, async |up| {
+        let Up { platform, .. } = up;
         let away = life(platform, "api-1").await;
         let undo = act(platform, &hold(&away)).await;
         until("the proof that it is gone", async || {
