@@ -1,5 +1,5 @@
 //! How: one worker's connections, of HTTP/1.1 or HTTP/2, and one exchange over one of them. The only
-//! door to h2 and rustls.
+//! door to rustls.
 //!
 //! A request takes a slot of the pool (first come, first served), then an idle lane (a connection of
 //! HTTP/1.1, a stream of HTTP/2) or a new one. A connection of HTTP/1.1 is polled in the request's own
@@ -13,6 +13,7 @@ mod body;
 mod failure;
 mod http1;
 mod http2;
+mod inbox;
 mod keeper;
 mod lane;
 mod opening;

@@ -1,14 +1,33 @@
-//! The body of an answer, as much of it as is read.
+//! Bodies: that of a request, and of an answer as much as is read.
 //!
 //! Invariant: what is held is bounded, whatever the peer sends.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
 use bytes::{Bytes, BytesMut};
 use chaos_record::outcome::FailKind;
+use http::Request;
+use http_body::Body;
+use http_body_util::Full;
 
 /// Largest body that is kept for checks and extraction.
 pub(crate) const KEPT_BYTES_MAX: usize = 1 << 20;
 /// Largest body that is read and thrown away.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
+
+/// A copy of the body of a request, which shares its bytes.
+pub(super) fn of(request: &Request<Full<Bytes>>) -> Bytes {
+    if request.body().is_end_stream() {
+        return Bytes::new();
+    }
+    let mut body = request.body().clone();
+    match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        Poll::Ready(Some(Err(never))) => match never {},
+        Poll::Ready(None) | Poll::Pending => Bytes::new(),
+    }
+}
 
 /// Takes a body in, part by part.
 #[derive(Debug)]

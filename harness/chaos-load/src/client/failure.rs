@@ -5,7 +5,6 @@
 use std::io;
 
 use chaos_record::outcome::FailKind;
-use h2::Reason;
 use rustix::io::Errno;
 
 /// A connect that failed.
@@ -19,22 +18,6 @@ pub(super) fn of_connect(error: &io::Error) -> FailKind {
         io::ErrorKind::ConnectionRefused => FailKind::ConnectRefused,
         io::ErrorKind::TimedOut => FailKind::ConnectTimeout,
         _ => FailKind::ConnectOther,
-    }
-}
-
-/// A stream or a connection that h2 ended with an error.
-pub(super) fn of_http2(error: &h2::Error) -> FailKind {
-    if error.is_io() {
-        return FailKind::Reset;
-    }
-    match (error.is_remote(), error.reason()) {
-        // Not looked at by the peer, as it says itself (RFC 9113, sections 6.8 and 8.7).
-        (true, Some(Reason::REFUSED_STREAM)) => FailKind::Refused,
-        (true, _) if error.is_go_away() => FailKind::Refused,
-        (true, _) => FailKind::Reset,
-        // What h2 calls a peer that sends a head without end, or more small frames than it should.
-        (false, Some(Reason::ENHANCE_YOUR_CALM)) => FailKind::TooLarge,
-        (false, _) => FailKind::Protocol,
     }
 }
 

@@ -7,7 +7,6 @@
 
 mod framing;
 mod head;
-mod inbox;
 mod request;
 
 use std::future::poll_fn;
@@ -24,18 +23,20 @@ use tokio::io::AsyncWrite;
 
 use self::framing::{Framing, Part};
 use self::head::{Asked, Head};
-use self::inbox::Inbox;
 use super::body::Intake;
+use super::inbox::Inbox;
 use super::pool::Open;
 use super::socket::Socket;
 use super::{Broken, Reads, Stamps};
 use crate::clock;
 use crate::journey::Answer;
 
+pub(super) use self::head::decimal;
+
 /// Largest head of an answer.
 pub(super) const HEAD_BYTES_MAX: u32 = 256 << 10;
 /// Most heads before that of the answer, such as `100 Continue`.
-const INTERIM_MAX: u8 = 32;
+pub(super) const INTERIM_MAX: u8 = 32;
 /// A request that grew its buffer beyond this does not keep it.
 const OUTBOX_BYTES_KEPT: usize = 16 << 10;
 

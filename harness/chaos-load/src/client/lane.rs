@@ -52,7 +52,7 @@ impl Lane {
     pub(super) fn is_usable(&mut self) -> bool {
         match self {
             Self::Http1(connection) => connection.is_usable(),
-            Self::Http2(lane) => lane.is_usable(),
+            Self::Http2(lane) => lane.is_ready(),
         }
     }
 

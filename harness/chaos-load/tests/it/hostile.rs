@@ -17,6 +17,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
@@ -242,6 +243,24 @@ async fn a_request_that_was_not_looked_at_is_told_apart() {
 }
 
 #[tokio::test]
+async fn what_is_no_answer_by_http_2_is_a_protocol_failure() {
+    let promise = Act::frame((PUSH_PROMISE, 4, 1), &[0, 0, 0, 2, 0x82]);
+    check_2(&[], vec![promise, Act::Hang], &[FailKind::Protocol]).await;
+    let capital = [STATUS_200, b"\x00\x01A\x01b"].concat();
+    let too_short = [STATUS_200, b"\x0f\x0d\x011"].concat();
+    for answer in [
+        Act::frame((DATA, 1, 1), b"early"),
+        Act::frame((HEADERS, 5, 1), &capital),
+        Act::frame((HEADERS, 5, 1), &too_short),
+    ] {
+        // The connection goes on without its first stream, and its peer says nothing more.
+        let ended = [FailKind::Protocol, FailKind::Timeout];
+        let ran = check_2(&[], vec![answer, Act::Hang], &ended).await;
+        assert!(ran.reports[0].connections_opened < 10);
+    }
+}
+
+#[tokio::test]
 async fn floods_of_small_frames_end_at_the_limit_of_the_request() {
     let ping = frame((PING, 0, 0), &[0; 8]).repeat(1_000);
     check_2(&[], vec![Act::WriteForEver(ping)], &[FailKind::Timeout]).await;
@@ -269,10 +288,10 @@ async fn a_body_without_end_is_too_large_by_http_2_too() {
         Act::frame((HEADERS, 4, 1), STATUS_200),
         Act::WriteForEver(data),
     ];
-    // The peer heeds no window: that is an error of the connection before it is a body too large.
+    // What still comes after that, for a stream that was given up, is an error of the connection.
     let ended = [
-        FailKind::Protocol,
         FailKind::TooLarge,
+        FailKind::Protocol,
         FailKind::Timeout,
         FailKind::Reset,
     ];

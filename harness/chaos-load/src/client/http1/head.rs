@@ -154,7 +154,7 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Digits alone: what `parse` takes beyond them, such as a sign, is no length.
-fn decimal(token: &[u8]) -> Option<u64> {
+pub(in super::super) fn decimal(token: &[u8]) -> Option<u64> {
     let is_number = token.iter().all(u8::is_ascii_digit);
     let text = str::from_utf8(token).ok().filter(|_| is_number);
     text?.parse().ok()

@@ -3,21 +3,20 @@
 //! Invariant: the length that is written is that of the body, whatever the step's headers say.
 
 use std::io::Write as _;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request};
-use http_body::Body;
 use http_body_util::Full;
+
+use crate::client::body;
 
 /// Writes `request` into `bytes`. False if it asks for the end of the connection.
 pub(super) fn write(bytes: &mut Vec<u8>, request: &Request<Full<Bytes>>) -> bool {
     let mut goes_on = true;
     let method = request.method();
     let path = request.uri().path_and_query();
-    let body = body(request);
+    let body = body::of(request);
     bytes.clear();
     for part in [
         method.as_str(),
@@ -49,19 +48,6 @@ pub(super) fn write(bytes: &mut Vec<u8>, request: &Request<Full<Bytes>>) -> bool
 fn says_close(connection: &HeaderValue) -> bool {
     let mut tokens = connection.as_bytes().split(|byte| *byte == b',');
     tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-}
-
-/// A copy of the body, which shares its bytes.
-fn body(request: &Request<Full<Bytes>>) -> Bytes {
-    if request.body().is_end_stream() {
-        return Bytes::new();
-    }
-    let mut body = request.body().clone();
-    match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-        Poll::Ready(Some(Err(never))) => match never {},
-        Poll::Ready(None) | Poll::Pending => Bytes::new(),
-    }
 }
 
 #[cfg(test)]
