@@ -34,6 +34,14 @@ pub enum Seen {
     },
     /// It exited and its restart policy leaves it down.
     Down,
+    /// It cannot start; told once of a life.
+    Stuck {
+        why: String,
+    },
+    /// It is gone, and without it there are as many as are wanted.
+    Withdrawn {
+        why: String,
+    },
     /// The data plane is gone: the run cannot go on.
     PlatformLost {
         why: String,

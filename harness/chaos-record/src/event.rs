@@ -154,6 +154,14 @@ pub enum InstanceChange {
     },
     /// It exited and its restart policy leaves it down.
     Down,
+    /// It is to be one more, and cannot start; it counts as no instance.
+    Stuck {
+        why: String,
+    },
+    /// It is gone, and without it there are as many as are wanted.
+    Withdrawn {
+        why: String,
+    },
 }
 
 /// The life of a fault. `at` of the event is the time of the act itself where the platform can tell it.

@@ -303,6 +303,8 @@ impl Conductor<'_> {
             Seen::Exited { status, asked } => InstanceChange::Exited { status, asked },
             Seen::Restarting { after_ns } => InstanceChange::Restarting { after: after_ns },
             Seen::Down => InstanceChange::Down,
+            Seen::Stuck { why } => InstanceChange::Stuck { why },
+            Seen::Withdrawn { why } => InstanceChange::Withdrawn { why },
             Seen::PlatformLost { why } => {
                 self.event(at, Event::EnvironmentFailed { what: why });
                 return self.stop();

@@ -103,6 +103,31 @@ async fn tell(shared: &Shared, at_ns: u64, told: Vec<Told>) {
     }
 }
 
+/// Tells of slots that nobody takes any more, until the platform stops.
+pub(super) async fn places(shared: Arc<Shared>) {
+    let stop = shared.stop.clone();
+    Box::pin(stop.run_until_cancelled(withdraw(&shared))).await;
+}
+
+async fn withdraw(shared: &Shared) {
+    let mut slots = shared.slots.subscribe();
+    loop {
+        let open = slots.borrow_and_update().open();
+        let known = shared.services.iter();
+        for service in known.filter(|service| open.contains(&service.name)) {
+            // While the API server is away nothing is known; the next look comes with the next change.
+            if let Ok(wanted) = shared.wanted(service).await {
+                let told = shared.change(|slots| slots.settle(&service.name, wanted));
+                tell(shared, monotonic_ns(), told).await;
+            }
+        }
+        sleep(RETRY).await;
+        if slots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Renews the lease until the platform stops; whoever loses it is told that the run cannot go on.
 pub(super) async fn lease(shared: Arc<Shared>) {
     let stop = shared.release.clone();

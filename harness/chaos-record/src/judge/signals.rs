@@ -49,6 +49,7 @@ pub(super) fn detected(
                 InstanceChange::Unready { .. } => "not ready",
                 InstanceChange::Exited { asked: false, .. } => "exited",
                 InstanceChange::Restarting { .. } => "restarting",
+                InstanceChange::Stuck { .. } => "cannot start",
                 _ => return None,
             };
             Some((at - effective, format!("{instance} {what}")))
@@ -71,12 +72,16 @@ pub(super) fn capacity(facts: &Facts<'_>, life: &Life<'_>) -> Option<u64> {
             }
         }
         match change {
-            InstanceChange::Ready => {
+            // With a fault that changes how many there are, fewer are wanted than were there before.
+            InstanceChange::Withdrawn { .. } if changes_how_many(&life.fault.inject) => {}
+            InstanceChange::Ready | InstanceChange::Withdrawn { .. } => {
                 if away.remove(instance) && away.is_empty() && acted {
                     return Some(at - effective);
                 }
             }
-            InstanceChange::Exited { asked: true, .. } | InstanceChange::Started { .. } => {}
+            InstanceChange::Exited { asked: true, .. }
+            | InstanceChange::Started { .. }
+            | InstanceChange::Stuck { .. } => {}
             InstanceChange::Unready { .. }
             | InstanceChange::Exited { .. }
             | InstanceChange::Restarting { .. }
@@ -95,6 +100,10 @@ fn takes_down(inject: &Inject) -> bool {
         inject,
         Inject::Kill { .. } | Inject::Stop { .. } | Inject::Restart { .. }
     )
+}
+
+fn changes_how_many(inject: &Inject) -> bool {
+    matches!(inject, Inject::Scale { .. } | Inject::Drift { .. })
 }
 
 #[cfg(test)]
@@ -148,6 +157,31 @@ mod tests {
             (at + 4 * SEC, "api-1", Is::Ready),
         ]);
         assert_eq!(capacity, Some(4 * SEC));
+    }
+
+    fn because(why: &str) -> String {
+        why.to_owned()
+    }
+
+    #[test]
+    fn one_that_cannot_start_is_a_sign_and_nobody_misses_it() {
+        let why = because("image `shop:2` cannot be pulled");
+        let stuck = Is::Stuck { why };
+        let (detected, capacity) = judged(&[(13 * SEC, "api-4", stuck)]);
+        assert_eq!(detected, Some((SEC, "api-4 cannot start".to_owned())));
+        assert_eq!(capacity, None);
+    }
+
+    #[test]
+    fn whose_place_is_withdrawn_is_not_waited_for() {
+        let at = 12 * SEC;
+        let why = because("its pod is gone");
+        let (_, capacity) = judged(&[
+            (at + MS, "api-2", exited()),
+            (at + SEC, "api-3", Is::Ready),
+            (at + 2 * SEC, "api-2", Is::Withdrawn { why }),
+        ]);
+        assert_eq!(capacity, Some(2 * SEC));
     }
 
     #[test]

@@ -292,9 +292,11 @@ fn system(event: &Event) -> Option<(Shape, Ink)> {
         InstanceChange::Ready => Some((Shape::Dot, Ink::Ready)),
         InstanceChange::Unready { .. }
         | InstanceChange::Down
+        | InstanceChange::Stuck { .. }
         | InstanceChange::Exited { asked: false, .. } => Some((Shape::Down, Ink::Down)),
         InstanceChange::Started { .. }
         | InstanceChange::Exited { .. }
+        | InstanceChange::Withdrawn { .. }
         | InstanceChange::Restarting { .. } => None,
     }
 }

@@ -56,6 +56,8 @@ impl EventLines {
         match change {
             InstanceChange::Ready => !self.deployed,
             InstanceChange::Exited { asked, .. } => *asked,
+            // A deploy says itself what keeps it from ending.
+            InstanceChange::Stuck { .. } => !self.deployed,
             _ => false,
         }
     }
@@ -222,6 +224,8 @@ fn instance_change(change: &InstanceChange) -> Option<String> {
         InstanceChange::Restarting { after: 0 } => "restarts at once".to_owned(),
         InstanceChange::Restarting { after } => format!("restarts in {}", words::duration(*after)),
         InstanceChange::Down => "stays down".to_owned(),
+        InstanceChange::Stuck { why } => format!("cannot start: {}", clean(why)),
+        InstanceChange::Withdrawn { why } => format!("withdrawn: {}", clean(why)),
     };
     Some(text)
 }
