@@ -7,16 +7,19 @@
 
 mod acts;
 mod applied;
+mod autoscaler;
 mod changed;
 mod deploy;
 mod door;
 mod evict;
 mod field;
+mod follow;
 mod ground;
 mod lease;
 mod lost;
 mod manifests;
 mod marks;
+mod nodes;
 mod place;
 mod pod;
 mod pods;
@@ -27,8 +30,11 @@ mod rights;
 mod rollout;
 mod scale;
 mod secrets;
+mod serving;
 mod slots;
+mod surroundings;
 mod trouble;
+mod warnings;
 mod watch;
 mod words;
 
@@ -65,6 +71,7 @@ use self::ground::Ground;
 use self::manifests::{kind, text};
 use self::pod::Seen;
 use self::slots::{Slots, Told};
+use self::surroundings::Watched;
 use crate::act::{Act, Capability, Probe, Reading};
 use crate::observation::Observation;
 use crate::observer::Observer;
@@ -106,6 +113,8 @@ pub struct KubernetesPlatform {
     /// Kinds of the objects by `apiVersion` and `kind`, in the order in which they are applied.
     kinds: Vec<ApiResource>,
     deployed: bool,
+    /// What is watched beside the pods.
+    watched: Watched,
     /// Where shoppers come in, once that is known.
     address: Option<String>,
     tasks: TaskTracker,
@@ -192,6 +201,8 @@ impl KubernetesPlatform {
             .collect();
         let needed = rights::needed(&config.plan, &applied);
         rights::check(&client, &place, &needed).await?;
+        let watched = Watched::of(&config.plan, &applied);
+        let watched = watched.with_nodes(&client, &place).await?;
         let ground = ground::look(&client, &place, makes).await?;
         if ground == Ground::Free {
             rights::may_make(&client, &place).await?;
@@ -221,6 +232,7 @@ impl KubernetesPlatform {
             objects,
             kinds,
             deployed: false,
+            watched,
             address: None,
             tasks: TaskTracker::new(),
         })

@@ -10,6 +10,7 @@ mod deploy;
 mod evidence;
 mod faults;
 mod game_day;
+mod heard;
 mod load;
 mod opening;
 mod queue;
@@ -308,6 +309,10 @@ impl Conductor<'_> {
             Seen::PlatformLost { why } => {
                 self.event(at, Event::EnvironmentFailed { what: why });
                 return self.stop();
+            }
+            Seen::Platform(change) => {
+                self.event(at, heard::beside(observation.service, change));
+                return Vec::new();
             }
         };
         self.event(

@@ -77,6 +77,7 @@ impl KubernetesPlatform {
         self.until_up(&workloads, begun, !objects.is_empty())
             .await?;
         self.until_seen().await;
+        self.watch_surroundings().await;
         let address = self.door().await?;
         self.address = Some(address.clone());
         Ok(Deployed { address })
@@ -321,7 +322,7 @@ impl KubernetesPlatform {
 impl Shared {
     /// How many of a workload's pods there are to be, and are ready.
     pub(super) async fn progress(&self, workload: &Workload) -> Result<Progress, PlatformError> {
-        let Shared { client, place, .. } = self;
+        let Self { client, place, .. } = self;
         let (name, namespace) = (&workload.name, &place.namespace);
         let act = format!("look at {workload}");
         match workload.kind {

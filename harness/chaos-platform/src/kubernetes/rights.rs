@@ -14,6 +14,7 @@ use kube::{Api, Client};
 
 use super::manifests::ALLOW;
 use super::place::Place;
+use super::surroundings::Watched;
 use crate::platform::PlatformError;
 
 /// Verbs on one kind of object in the namespace.
@@ -27,7 +28,7 @@ pub(super) struct Right {
 }
 
 impl Right {
-    fn new(group: &str, resource: &str, verbs: &[&'static str]) -> Self {
+    pub(super) fn new(group: &str, resource: &str, verbs: &[&'static str]) -> Self {
         Self {
             group: group.to_owned(),
             resource: resource.to_owned(),
@@ -71,6 +72,7 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)]) -> Vec<Right> {
     for fault in &plan.faults {
         rights.extend(of_fault(&fault.inject, description));
     }
+    rights.extend(Watched::of(plan, applied).rights());
     if !applied.is_empty() {
         rights.push(Right::new("", "pods/log", &["get"]));
         rights.push(Right::new("", "events", &["list"]));
@@ -202,7 +204,7 @@ pub(super) async fn may_make(client: &Client, place: &Place) -> Result<(), Platf
 }
 
 /// `inside` is the namespace; `None` asks about the whole cluster.
-async fn is_allowed(
+pub(super) async fn is_allowed(
     client: &Client,
     place: &Place,
     inside: Option<String>,

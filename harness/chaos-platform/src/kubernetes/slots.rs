@@ -177,13 +177,21 @@ impl Slots {
         let told = free.flat_map(|(index, slot)| {
             slot.withdrawn = true;
             let started = slot.lives.last().is_some_and(|life| !life.stuck);
-            let why = match started {
-                true => format!("its pod is gone, and all {wanted} that are wanted are there"),
-                false => "its pod is gone and never started".to_owned(),
+            let why = if started {
+                format!("its pod is gone, and all {wanted} that are wanted are there")
+            } else {
+                "its pod is gone and never started".to_owned()
             };
             named(service, index, vec![Observed::Withdrawn { why }])
         });
         told.collect()
+    }
+
+    /// The service of the pod of this UID, also of one that is gone.
+    pub(super) fn whose(&self, uid: &str) -> Option<String> {
+        let mut services = self.services.iter();
+        let found = services.find(|(_, slots)| seen_before(slots, uid));
+        found.map(|(service, _)| service.clone())
     }
 
     /// UIDs of the pods that are there.

@@ -20,9 +20,9 @@ use crate::clock::monotonic_ns;
 use crate::observation::{Observation, Seen as Observed};
 
 /// Longest life of one watch, seconds: a connection that died in silence is noticed after it.
-const WATCH_S: u32 = 30;
+pub(super) const WATCH_S: u32 = 30;
 /// Between two tries while the API server does not answer.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// Pods that were listed since a watch began again, with their services.
 type Listed = Vec<(String, Seen)>;

@@ -6,6 +6,7 @@
 mod bench;
 mod faults;
 mod marks;
+mod signs;
 
 use std::time::{Duration, Instant};
 
