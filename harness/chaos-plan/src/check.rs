@@ -167,7 +167,7 @@ fn resolve(
     let load = load::resolve(&scenario.load, sources.library, options, problems);
     load::check_streams(&scenario.load, &reach, problems);
     let safety = safety(&scenario, &reach, problems);
-    let claims = claims::resolve(&scenario, (&load, &reach), options, problems);
+    let claims = claims::resolve(&scenario, (&load, &reach, platform), options, problems);
     let faults = faults::resolve(
         &scenario,
         &faults::Setting {

@@ -7,12 +7,14 @@
 
 mod acts;
 mod applied;
+mod autoscaler;
 mod changed;
 mod deploy;
 mod door;
 mod evict;
 mod expiry;
 mod field;
+mod follow;
 mod ground;
 mod janitor;
 mod lease;
@@ -20,6 +22,7 @@ mod looks;
 mod lost;
 mod manifests;
 mod marks;
+mod nodes;
 mod pace;
 mod place;
 mod pod;
@@ -31,8 +34,11 @@ mod rights;
 mod rollout;
 mod scale;
 mod secrets;
+mod serving;
 mod slots;
+mod surroundings;
 mod trouble;
+mod warnings;
 mod watch;
 mod words;
 
@@ -72,6 +78,7 @@ use self::janitor::Keeper;
 use self::manifests::{kind, text};
 use self::pod::Seen;
 use self::slots::{Slots, Told};
+use self::surroundings::Watched;
 use crate::act::{Act, Capability, Probe, Reading};
 use crate::observation::Observation;
 use crate::observer::Observer;
@@ -115,6 +122,8 @@ pub struct KubernetesPlatform {
     /// Kinds of the objects by `apiVersion` and `kind`, in the order in which they are applied.
     kinds: Vec<ApiResource>,
     deployed: bool,
+    /// What is watched beside the pods.
+    watched: Watched,
     /// Where shoppers come in, once that is known.
     address: Option<String>,
     tasks: TaskTracker,
@@ -207,6 +216,8 @@ impl KubernetesPlatform {
         let keeps = config.janitor.is_some();
         let needed = rights::needed(&config.plan, &applied, keeps);
         rights::check(&client, &place, &needed).await?;
+        let watched = Watched::of(&config.plan, &applied);
+        let watched = watched.with_nodes(&client, &place).await?;
         let ground = ground::look(&client, &place, makes).await?;
         if ground == Ground::Free {
             rights::may_make(&client, &place).await?;
@@ -240,6 +251,7 @@ impl KubernetesPlatform {
             objects,
             kinds,
             deployed: false,
+            watched,
             address: None,
             tasks: TaskTracker::new(),
         })

@@ -15,6 +15,6 @@ pub mod platform;
 pub mod undo;
 
 pub use act::{Act, Capability, InstanceRef, Probe, Reading, Signal};
-pub use observation::{Observation, Seen};
+pub use observation::{Observation, PlatformChange, Seen};
 pub use platform::{Deployment, InstanceState, InstanceUse, Pace, Platform, PlatformError};
 pub use undo::{Reverted, Undo};

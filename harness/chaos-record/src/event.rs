@@ -31,6 +31,12 @@ pub enum Event {
         instance: String,
         change: InstanceChange,
     },
+    /// What the platform tells beside its instances; of a service where it is known of which: see [`PlatformChange`].
+    Platform {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        change: PlatformChange,
+    },
     /// Time zero of the schedule: all cells, seconds and plan times count from here.
     LoadStarted {
         workers: usize,
@@ -154,6 +160,53 @@ pub enum InstanceChange {
     },
     /// It exited and its restart policy leaves it down.
     Down,
+    /// It is to be one more, and cannot start; it counts as no instance.
+    Stuck {
+        why: String,
+    },
+    /// It is gone, and without it there are as many as are wanted.
+    Withdrawn {
+        why: String,
+    },
+}
+
+/// What a platform tells beside what becomes of its instances.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformChange {
+    /// How many instances the autoscaler of a service wants, or what it goes by, has changed.
+    Autoscaled {
+        autoscaler: String,
+        /// What it wanted before; absent when it is first seen.
+        was: Option<u32>,
+        wanted: u32,
+        /// What it goes by, in words; absent while it has seen nothing.
+        metric: Option<String>,
+    },
+    /// How many endpoints take traffic for a Service.
+    Serving {
+        name: String,
+        /// How many did before; absent when it is first seen.
+        was: Option<u32>,
+        ready: u32,
+    },
+    /// A warning; told once of an object and a reason, and again when it was seen twice as often.
+    Warned {
+        /// Such as `pod/api-7c`.
+        object: String,
+        reason: String,
+        message: String,
+        /// How often it was seen, at least.
+        times: u32,
+    },
+    /// A node is ready again, or no longer.
+    Node {
+        node: String,
+        ready: bool,
+        why: String,
+    },
+    /// Something that would be worth seeing is not looked at.
+    Unwatched { what: String, why: String },
 }
 
 /// The life of a fault. `at` of the event is the time of the act itself where the platform can tell it.

@@ -20,7 +20,7 @@ use plan::{Shape, fault, plan, targets};
 
 use crate::CELL_NS;
 use crate::calibration::Calibration;
-use crate::event::{Event, FaultChange, InstanceChange, Stamped, WorkerReport};
+use crate::event::{Event, FaultChange, InstanceChange, PlatformChange, Stamped, WorkerReport};
 use crate::health::{Health, WorkerHealth};
 use crate::line::{Header, Host, Line, VERSION};
 use crate::outcome::{FailKind, Outcome};
@@ -323,6 +323,12 @@ impl Run {
                 change,
             },
         )
+    }
+
+    /// Something the platform tells of the target service, at a time of the load.
+    pub(crate) fn platform(self, at: u64, change: PlatformChange) -> Self {
+        let service = Some("api".to_owned());
+        self.event(LOAD_AT + at, Event::Platform { service, change })
     }
 
     pub(crate) fn header_only(&self) -> Record {

@@ -18,6 +18,7 @@ mod reasons;
 mod recovery;
 mod requests;
 mod resources;
+mod scale_out;
 mod sentence;
 mod signals;
 mod summary;
@@ -70,5 +71,6 @@ pub fn judge(record: &Record) -> Verdict {
         usage: summary::usage(facts),
         notes: summary::notes(facts),
         capacity,
+        scaling: crate::scaling::summary(&record.events),
     }
 }

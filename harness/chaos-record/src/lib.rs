@@ -34,6 +34,7 @@ pub mod planned;
 pub mod poisson;
 pub mod quantile;
 pub mod record;
+pub mod scaling;
 pub mod search;
 pub mod series;
 mod slope;

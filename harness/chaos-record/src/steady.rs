@@ -107,6 +107,7 @@ pub(crate) fn unmet<'a>(
             | Expect::Resources { .. }
             | Expect::Goodput { .. }
             | Expect::Drift { .. }
+            | Expect::ScaleOut { .. }
             | Expect::Capacity { .. } => None,
         };
         let (bad, n) = (words::count(unmet?), words::count(n));

@@ -48,6 +48,38 @@ pub struct Verdict {
     /// Present if the plan has a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// Each service with an autoscaler that was seen, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<Scaling>,
+}
+
+/// What an autoscaler made of a service. Times are of the load, nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scaling {
+    pub service: String,
+    /// Name of its autoscaler.
+    pub autoscaler: String,
+    /// Instances it wanted when it was first seen, and the most it wanted.
+    pub wanted_first: Option<u32>,
+    pub wanted_most: Option<u32>,
+    /// Most instances that were ready at once.
+    pub ready_most: Option<u32>,
+    /// What was asked for and when it was ready, in words.
+    pub sentence: String,
+    /// Every time it wanted more, in order of time.
+    pub raises: Vec<Raise>,
+}
+
+/// An autoscaler wanted more instances than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Raise {
+    pub at: u64,
+    pub was: u32,
+    pub wanted: u32,
+    /// What it went by, in words.
+    pub metric: Option<String>,
+    /// When so many were ready; absent if that was not seen.
+    pub ready: Option<u64>,
 }
 
 /// What a search for the breakpoint found. Rates are journeys a second.

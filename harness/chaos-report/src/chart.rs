@@ -12,6 +12,7 @@ mod ink;
 mod latency;
 mod load;
 mod mini;
+mod replicas;
 mod scale;
 mod strip;
 mod svg;
@@ -118,8 +119,9 @@ pub fn figures(story: &Story<'_>, timeline: &Timeline) -> Result<Vec<Figure>, Ch
     let mut figures = vec![
         strip::figure(story, timeline)?,
         latency::figure(story, timeline)?,
-        load::figure(story, timeline)?,
     ];
+    figures.extend(replicas::figure(story)?);
+    figures.push(load::figure(story, timeline)?);
     if timeline.buckets.iter().any(|bucket| bucket.bad > 0) {
         figures.push(errors::figure(story, timeline)?);
     }

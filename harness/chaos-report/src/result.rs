@@ -6,7 +6,7 @@
 
 use chaos_record::verdict::{
     Because, Capacity, ClaimVerdict, Cleanup, Conservation, FaultFinding, GeneratorHealth,
-    IntegrityVerdict, NoteLine, RunOutcome, SeriesSummary, StageSummary, UsageSummary,
+    IntegrityVerdict, NoteLine, RunOutcome, Scaling, SeriesSummary, StageSummary, UsageSummary,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -66,6 +66,8 @@ struct ResultFile<'a> {
     notes: &'a [NoteLine],
     /// Set if the load has a search: the highest rate that holds, and every probe.
     capacity: Option<&'a Capacity>,
+    /// What became of each service with an autoscaler that was seen, by name.
+    scaling: &'a [Scaling],
     /// Everything drawn by chance was drawn from this.
     seed: u64,
     scale: ScalePart,
@@ -138,6 +140,7 @@ pub fn result_json(story: &Story<'_>) -> String {
         usage: &verdict.usage,
         notes: &verdict.notes,
         capacity: verdict.capacity.as_ref(),
+        scaling: &verdict.scaling,
         seed: header.plan.seed,
         scale: ScalePart {
             time: header.plan.scale.time,

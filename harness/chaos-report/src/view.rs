@@ -13,6 +13,7 @@ mod faults;
 mod integrity;
 mod numbers;
 mod phases;
+mod scaling;
 mod tables;
 mod usage;
 
@@ -37,6 +38,7 @@ pub use self::faults::{
 pub use self::integrity::{IntegrityView, RuleRow};
 pub use self::numbers::{Number, tightest_limit, worst_second};
 pub use self::phases::{PhaseCell, PhaseRow, Phases};
+pub use self::scaling::scaled;
 pub use self::tables::{SeriesRow, StageRow};
 pub use self::usage::UsageRow;
 

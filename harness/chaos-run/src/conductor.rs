@@ -10,6 +10,7 @@ mod deploy;
 mod evidence;
 mod faults;
 mod game_day;
+mod heard;
 mod load;
 mod opening;
 mod queue;
@@ -305,9 +306,15 @@ impl Conductor<'_> {
             Seen::Exited { status, asked } => InstanceChange::Exited { status, asked },
             Seen::Restarting { after_ns } => InstanceChange::Restarting { after: after_ns },
             Seen::Down => InstanceChange::Down,
+            Seen::Stuck { why } => InstanceChange::Stuck { why },
+            Seen::Withdrawn { why } => InstanceChange::Withdrawn { why },
             Seen::PlatformLost { why } => {
                 self.event(at, Event::EnvironmentFailed { what: why });
                 return self.stop();
+            }
+            Seen::Platform(change) => {
+                self.event(at, heard::beside(observation.service, change));
+                return Vec::new();
             }
         };
         self.event(

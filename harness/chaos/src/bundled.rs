@@ -10,11 +10,12 @@ macro_rules! files {
 }
 
 pub(crate) const SCENARIOS: Files = files!(
-    "": "bad-image", "breakpoint", "cache-lost", "charging-paused", "database-lost", "flash-crowd", "gradual-load", "queue-lost", "ramp",
+    "": "autoscale", "bad-image", "breakpoint", "cache-lost", "charging-paused", "database-lost", "flash-crowd", "gradual-load", "queue-lost", "ramp",
     "rolling-restart", "rolling-update-under-load", "smoke", "soak", "spike-with-podkill", "ten-times-traffic"
 );
 pub(crate) const TARGETS: Files = files!("targets/": "store");
-pub(crate) const JOURNEYS: Files = files!("journeys/": "browse", "cancel", "cart", "checkout");
+pub(crate) const JOURNEYS: Files =
+    files!("journeys/": "browse", "cancel", "cart", "checkout", "leaf-through");
 
 /// By the path from the folder of the target description that names it.
 pub(crate) const MANIFESTS: Files = &[(

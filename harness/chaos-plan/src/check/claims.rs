@@ -4,6 +4,7 @@
 
 mod evidence;
 mod felt;
+mod scale_out;
 mod search;
 mod words;
 
@@ -16,7 +17,7 @@ use crate::file::claim;
 use crate::file::format::Text;
 use crate::file::located::{Located, Optional};
 use crate::file::scenario::Scenario;
-use crate::plan::{Claim, Expect, Scope};
+use crate::plan::{Claim, Expect, PlatformName, Scope};
 use crate::units::Share;
 
 /// Longest name of a claim, in characters.
@@ -24,7 +25,7 @@ const MAX_NAME: usize = 100;
 
 pub(super) fn resolve(
     scenario: &Scenario,
-    (load, reach): (&LoadFacts, &Reach),
+    (load, reach, platform): (&LoadFacts, &Reach, PlatformName),
     options: &Options,
     problems: &mut Diagnostics,
 ) -> Option<Vec<Claim>> {
@@ -54,6 +55,7 @@ pub(super) fn resolve(
             let expect = Judge {
                 load,
                 reach,
+                platform,
                 has_faults,
                 is_scaled: (options.time_scale - 1.0).abs() > f64::EPSILON,
                 problems,
@@ -110,6 +112,7 @@ fn name(
 struct Judge<'a> {
     load: &'a LoadFacts,
     reach: &'a Reach,
+    platform: PlatformName,
     has_faults: bool,
     is_scaled: bool,
     problems: &'a mut Diagnostics,
@@ -127,6 +130,7 @@ impl Judge<'_> {
             claim::Expect::Resources(resources) => self.resources(resources, span),
             claim::Expect::Goodput(goodput) => self.goodput(goodput, span),
             claim::Expect::Drift(drift) => self.drift(drift, span),
+            claim::Expect::ScaleOut(scale_out) => self.scale_out(scale_out, span),
             claim::Expect::Capacity(capacity) => self.capacity(capacity, span),
         }
     }

@@ -106,6 +106,7 @@ codes! {
     NO_OPERATION "E187" Error "An integrity claim, and no step of the load says what it acknowledges."
     NOT_MEASURED "E188" Error "What instances use can be seen only of a target that chaos deploys."
     TOO_SHORT "E189" Error "The stages are too short for a slope to mean anything."
+    NO_AUTOSCALER "E190" Error "A service is claimed to scale out, and no autoscaler of it could be seen."
 
     NO_QUESTION "W201" Warning "The scenario does not open with a comment that says which question it answers."
     PATIENCE_BELOW_TIMEOUT "W202" Warning "Patience ends before the timeout can, so the timeout never acts."

@@ -53,6 +53,8 @@ pub(crate) enum Expect {
     Goodput(Goodput),
     /// Growth over a long load: of what instances use, and of response times.
     Drift(Drift),
+    /// The autoscaler of a service makes more of it, and they are ready in time.
+    ScaleOut(ScaleOut),
     /// The highest rate that still holds, as the search stage of the load finds it.
     Capacity(Capacity),
 }
@@ -89,6 +91,27 @@ pub(crate) struct Latency {
     #[serde(default)]
     #[schemars(extend("examples" = ["checkout/pay"]))]
     pub(crate) endpoint: Optional<String>,
+}
+
+/// `{ service: api, within: 45s }`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScaleOut {
+    /// The service; its workload must be known and have an autoscaler.
+    #[schemars(extend("examples" = ["api"]))]
+    pub(crate) service: Located<String>,
+    /// Longest time from the start of the first stage that is judged until the new ones are ready. Not scaled.
+    pub(crate) within: Located<Text<Duration>>,
+    /// So many of it are ready then. Default: one more than at the start of that stage.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 1))]
+    pub(crate) to: Optional<u32>,
+    /// Judge these stages only.
+    #[serde(default)]
+    pub(crate) during: Optional<Vec<Located<String>>>,
+    /// Judge every stage but these.
+    #[serde(default)]
+    pub(crate) except: Optional<Vec<Located<String>>>,
 }
 
 /// `{ min: 200/s }`.

@@ -111,6 +111,15 @@ pub enum Expect {
         p95: Option<Duration>,
         stages: Vec<usize>,
     },
+    /// From the start of the first of the stages, within this time, so many instances of the service are
+    /// ready: `to`, or one more than there were then.
+    ScaleOut {
+        service: String,
+        to: Option<u32>,
+        #[serde(with = "units::duration_text")]
+        within: Duration,
+        stages: Vec<usize>,
+    },
     /// A search finds a rate that holds: at least this one, or any from its lowest on.
     Capacity { min: Option<Rate> },
 }
@@ -127,6 +136,7 @@ impl Expect {
             Self::Resources { .. } => "resources",
             Self::Goodput { .. } => "goodput",
             Self::Drift { .. } => "drift",
+            Self::ScaleOut { .. } => "scale_out",
             Self::Capacity { .. } => "capacity",
         }
     }
@@ -140,7 +150,8 @@ impl Expect {
             | Self::Availability { scope, .. } => &scope.stages,
             Self::Resources { stages, .. }
             | Self::Goodput { stages, .. }
-            | Self::Drift { stages, .. } => stages,
+            | Self::Drift { stages, .. }
+            | Self::ScaleOut { stages, .. } => stages,
             Self::Recovery { .. } | Self::Integrity { .. } | Self::Capacity { .. } => &[],
         }
     }
@@ -160,6 +171,7 @@ impl Expect {
             | Self::Resources { .. }
             | Self::Goodput { .. }
             | Self::Drift { .. }
+            | Self::ScaleOut { .. }
             | Self::Capacity { .. } => Part::All,
         }
     }

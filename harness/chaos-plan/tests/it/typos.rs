@@ -11,13 +11,14 @@ use serde_json::Value;
 use crate::folder::Folder;
 
 /// Files that use every key there is, between them.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "breakpoint.yaml",
     "cluster-faults.yaml",
     "every-key.yaml",
     "market-day.yaml",
     "address-good.yaml",
     "parts.yaml",
+    "scale-out.yaml",
     "settings.yaml",
     "targets/market.yaml",
     "targets/shop.yaml",

@@ -69,6 +69,7 @@ impl KubernetesPlatform {
         }
         self.find_selectors().await?;
         self.tasks.spawn(watch::pods(Arc::clone(&self.shared)));
+        self.tasks.spawn(watch::places(Arc::clone(&self.shared)));
         let mut workloads = workloads(&objects);
         workloads.extend(self.own_workloads());
         workloads.sort_by_key(ToString::to_string);
@@ -76,6 +77,7 @@ impl KubernetesPlatform {
         self.until_up(&workloads, begun, !objects.is_empty())
             .await?;
         self.until_seen().await;
+        self.watch_surroundings().await;
         let address = self.door().await?;
         self.post_janitor().await?;
         self.address = Some(address.clone());
@@ -207,21 +209,7 @@ impl KubernetesPlatform {
 
     /// How many of a workload's pods there are to be, and are ready.
     pub(super) async fn progress(&self, workload: &Workload) -> Result<Progress, PlatformError> {
-        let Shared { client, place, .. } = &*self.shared;
-        let (name, namespace) = (&workload.name, &place.namespace);
-        let act = format!("look at {workload}");
-        match workload.kind {
-            WorkloadKind::Deployment => {
-                let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-                let found = place.answer(&act, api.get(name)).await?;
-                Ok(of_deployment(&found))
-            }
-            WorkloadKind::StatefulSet => {
-                let api: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-                let found = place.answer(&act, api.get(name)).await?;
-                Ok(of_stateful_set(&found))
-            }
-        }
+        self.shared.progress(workload).await
     }
 
     async fn fail_if_stuck(
@@ -328,6 +316,27 @@ impl KubernetesPlatform {
             instance: workload.to_string(),
             within: chaos_plan::units::duration_to_text(self.shared.patience),
             why,
+        }
+    }
+}
+
+impl Shared {
+    /// How many of a workload's pods there are to be, and are ready.
+    pub(super) async fn progress(&self, workload: &Workload) -> Result<Progress, PlatformError> {
+        let Self { client, place, .. } = self;
+        let (name, namespace) = (&workload.name, &place.namespace);
+        let act = format!("look at {workload}");
+        match workload.kind {
+            WorkloadKind::Deployment => {
+                let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+                let found = place.answer(&act, api.get(name)).await?;
+                Ok(of_deployment(&found))
+            }
+            WorkloadKind::StatefulSet => {
+                let api: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+                let found = place.answer(&act, api.get(name)).await?;
+                Ok(of_stateful_set(&found))
+            }
         }
     }
 }

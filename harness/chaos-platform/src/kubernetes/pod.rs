@@ -5,6 +5,7 @@
 use chaos_plan::plan::Pods;
 use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateTerminated, Pod};
 
+use super::trouble;
 use super::words::shortened;
 
 /// A pod as it is by one version of its object.
@@ -23,6 +24,8 @@ pub(super) struct Seen {
     pub(super) at_once: bool,
     /// Why it is not ready, or about to go.
     pub(super) why: String,
+    /// Why it cannot start, if it is something that will hardly pass by itself.
+    pub(super) stuck: Option<String>,
     /// How the container ended last, if it did.
     pub(super) ended: Option<String>,
     pub(super) node: Option<String>,
@@ -63,6 +66,7 @@ impl Seen {
             leaving: deleted || is_over,
             at_once: deleted && pod.metadata.deletion_grace_period_seconds == Some(0),
             why: why_not(pod, now, deleted),
+            stuck: trouble::of_pod(pod).map(|trouble| trouble.why),
             ended: [now, last]
                 .into_iter()
                 .flatten()

@@ -35,18 +35,10 @@ impl KubernetesPlatform {
             .collect();
         let mut states = Vec::new();
         for service in &self.shared.services {
-            let wanted = self.wanted(service).await?;
+            let wanted = self.shared.wanted(service).await?;
             states.extend(self.states(&service.name, wanted, &live));
         }
         Ok(states)
-    }
-
-    async fn wanted(&self, service: &ServicePods) -> Result<usize, PlatformError> {
-        let wanted = match &service.pods.find {
-            Find::Workload(workload) => self.progress(workload).await?.wanted,
-            Find::Labels(_) => i32::try_from(service.replicas).unwrap_or(i32::MAX),
-        };
-        Ok(usize::try_from(wanted).unwrap_or(0))
     }
 
     fn states(
@@ -63,18 +55,25 @@ impl KubernetesPlatform {
                 ready: pod.is_some_and(|pod| pod.ready && life.is_of(pod)),
                 pid: None,
             };
-            (state, pod.is_some())
+            (state, pod.is_some(), life.is_up())
         };
         let all = slots.all().into_iter();
         let of_it = all
             .filter(|(target, ..)| target.service == service)
             .map(state);
-        let (there, mut away): (Vec<_>, Vec<_>) = of_it.partition(|(_, is_there)| *is_there);
+        let (mut there, mut away): (Vec<_>, Vec<_>) = of_it.partition(|(_, is_there, _)| *is_there);
+        // One of a surge that has not started is nobody yet, so nobody is missing for it.
+        let mut spare = there.len().saturating_sub(wanted);
+        there.retain(|(.., up)| {
+            let stays = *up || spare == 0;
+            spare -= usize::from(!stays);
+            stays
+        });
         away.truncate(wanted.saturating_sub(there.len()));
         let mut states: Vec<InstanceState> = there
             .into_iter()
             .chain(away)
-            .map(|(state, _)| state)
+            .map(|(state, ..)| state)
             .collect();
         states.sort_by(|one, other| one.target.instance.cmp(&other.target.instance));
         states
@@ -213,6 +212,17 @@ impl KubernetesPlatform {
                 },
             },
         })
+    }
+}
+
+impl Shared {
+    /// How many pods of a service there are to be.
+    pub(super) async fn wanted(&self, service: &ServicePods) -> Result<usize, PlatformError> {
+        let wanted = match &service.pods.find {
+            Find::Workload(workload) => self.progress(workload).await?.wanted,
+            Find::Labels(_) => i32::try_from(service.replicas).unwrap_or(i32::MAX),
+        };
+        Ok(usize::try_from(wanted).unwrap_or(0))
     }
 }
 

@@ -15,6 +15,7 @@ use kube::{Api, Client};
 use super::janitor;
 use super::manifests::ALLOW;
 use super::place::Place;
+use super::surroundings::Watched;
 use crate::platform::PlatformError;
 
 /// Verbs on one kind of object in the namespace.
@@ -28,7 +29,7 @@ pub(super) struct Right {
 }
 
 impl Right {
-    fn new(group: &str, resource: &str, verbs: &[&'static str]) -> Self {
+    pub(super) fn new(group: &str, resource: &str, verbs: &[&'static str]) -> Self {
         Self {
             group: group.to_owned(),
             resource: resource.to_owned(),
@@ -76,6 +77,7 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)], keeps: bool) -> 
     if keeps && janitor::is_needed(plan) {
         rights.extend(of_janitor());
     }
+    rights.extend(Watched::of(plan, applied).rights());
     if !applied.is_empty() {
         rights.push(Right::new("", "pods/log", &["get"]));
         rights.push(Right::new("", "events", &["list"]));
@@ -221,7 +223,7 @@ pub(super) async fn may_make(client: &Client, place: &Place) -> Result<(), Platf
 }
 
 /// `inside` is the namespace; `None` asks about the whole cluster.
-async fn is_allowed(
+pub(super) async fn is_allowed(
     client: &Client,
     place: &Place,
     inside: Option<String>,

@@ -5,7 +5,8 @@
 //! is new takes the first slot whose pod is gone or leaving, otherwise a slot that nobody had yet.
 //!
 //! Invariant: pure. A life is known by the UID of its pod and the restarts of its container, so an
-//! incarnation never means two of them; what is told of a slot is told in the order of its lives.
+//! incarnation never means two of them; what is told of a slot is told in the order of its lives. A slot
+//! is withdrawn only while as many pods stay as are wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,12 +28,21 @@ pub(super) struct Life {
     up: bool,
     ready: bool,
     leaving: bool,
+    /// It was told that it cannot start.
+    stuck: bool,
+    /// Something was told of it.
+    told: bool,
 }
 
 impl Life {
     /// Whether this version of a pod is of this life.
     pub(super) fn is_of(&self, pod: &Seen) -> bool {
         self.uid == pod.uid && self.restarts == pod.restarts
+    }
+
+    /// Its container runs, as far as was told.
+    pub(super) fn is_up(&self) -> bool {
+        self.up
     }
 }
 
@@ -41,9 +51,21 @@ struct Slot {
     lives: Vec<Life>,
     /// The last of `lives` is there: its pod is neither gone nor replaced.
     taken: bool,
+    /// It was told that nobody takes it any more.
+    withdrawn: bool,
 }
 
 impl Slot {
+    /// Its pod is there and stays.
+    fn stays(&self) -> bool {
+        self.taken && self.lives.last().is_some_and(|life| !life.leaving)
+    }
+
+    /// Somebody was here, and whoever follows the run does not know yet whether somebody comes again.
+    fn is_open(&self) -> bool {
+        !self.taken && !self.withdrawn && self.lives.iter().any(|life| life.told)
+    }
+
     fn current(&mut self) -> Option<&mut Life> {
         self.lives.last_mut().filter(|_| self.taken)
     }
@@ -65,8 +87,10 @@ impl Slot {
             up: false,
             ready: false,
             leaving: false,
+            stuck: false,
+            told: false,
         });
-        self.taken = true;
+        (self.taken, self.withdrawn) = (true, false);
     }
 }
 
@@ -130,6 +154,46 @@ impl Slots {
         named(service, index, seen)
     }
 
+    /// Services with a slot that is free, so that it is worth asking how many of them are wanted.
+    pub(super) fn open(&self) -> Vec<String> {
+        let services = self.services.iter().filter(|_| !self.asked);
+        let open = services.filter(|(_, slots)| slots.iter().any(Slot::is_open));
+        open.map(|(service, _)| service.clone()).collect()
+    }
+
+    /// So many pods of `service` are wanted: withdraws the free slots if nobody is missing.
+    pub(super) fn settle(&mut self, service: &str, wanted: usize) -> Vec<Told> {
+        let asked = self.asked;
+        let Some(slots) = self.services.get_mut(service).filter(|_| !asked) else {
+            return Vec::new();
+        };
+        if slots.iter().filter(|slot| slot.stays()).count() < wanted {
+            return Vec::new();
+        }
+        let free = slots
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, slot)| slot.is_open());
+        let told = free.flat_map(|(index, slot)| {
+            slot.withdrawn = true;
+            let started = slot.lives.last().is_some_and(|life| !life.stuck);
+            let why = if started {
+                format!("its pod is gone, and all {wanted} that are wanted are there")
+            } else {
+                "its pod is gone and never started".to_owned()
+            };
+            named(service, index, vec![Observed::Withdrawn { why }])
+        });
+        told.collect()
+    }
+
+    /// The service of the pod of this UID, also of one that is gone.
+    pub(super) fn whose(&self, uid: &str) -> Option<String> {
+        let mut services = self.services.iter();
+        let found = services.find(|(_, slots)| seen_before(slots, uid));
+        found.map(|(service, _)| service.clone())
+    }
+
     /// UIDs of the pods that are there.
     pub(super) fn uids(&self) -> BTreeSet<(String, String)> {
         let all = self.services.iter().flat_map(|(service, slots)| {
@@ -173,7 +237,7 @@ impl Slots {
                     instance: name(service, index),
                     incarnation: life.incarnation,
                 };
-                all.push((target, life, slot.taken && !life.leaving));
+                all.push((target, life, slot.stays()));
             }
         }
         all
@@ -222,13 +286,17 @@ fn follow(slot: &mut Slot, pod: &Seen, asked: bool, seen: &mut Vec<Observed>) {
     }
     let Some(life) = slot.current() else { return };
     if pod.running && !life.up {
-        life.up = true;
+        (life.up, life.told, life.stuck) = (true, true, false);
         seen.push(Observed::Started {
             incarnation: life.incarnation,
             pid: None,
             address: pod.address.clone().unwrap_or_default(),
             place: Some(pod.place()),
         });
+    }
+    if let Some(why) = pod.stuck.as_ref().filter(|_| !life.up && !life.stuck) {
+        (life.stuck, life.told) = (true, true);
+        seen.push(Observed::Stuck { why: why.clone() });
     }
     life.leaving |= pod.leaving;
     let ready = pod.ready && life.up;
@@ -284,6 +352,8 @@ mod tests {
             Observed::Ready => "ready".to_owned(),
             Observed::Unready { .. } => "unready".to_owned(),
             Observed::Exited { asked, .. } => format!("exited {asked}"),
+            Observed::Stuck { why } => format!("stuck: {why}"),
+            Observed::Withdrawn { why } => format!("withdrawn: {why}"),
             other => format!("{other:?}"),
         };
         told.iter()
@@ -338,6 +408,55 @@ mod tests {
         let mut slots = two();
         let surge = slots.take("api", &view("c", &[]));
         assert_eq!(words(&surge), ["api-3 started 1", "api-3 ready"]);
+    }
+
+    fn without_image(message: &str) -> [(&'static str, Value); 2] {
+        let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": message } });
+        [unready(), restarts(0, &waiting)]
+    }
+
+    #[test]
+    fn a_pod_that_cannot_start_says_so_once_and_is_withdrawn_when_nobody_misses_it() {
+        let mut slots = two();
+        let stuck = slots.take("api", &view("c", &without_image("not found")));
+        assert_eq!(
+            words(&stuck),
+            ["api-3 stuck: image `` cannot be pulled: not found"]
+        );
+        let again = slots.take("api", &view("c", &without_image("back-off")));
+        assert!(again.is_empty(), "{again:?}");
+        assert!(slots.open().is_empty(), "its pod is still there");
+        assert!(slots.gone("api", "uid-c", None).is_empty());
+        assert_eq!(slots.open(), ["api"]);
+        assert!(slots.settle("api", 3).is_empty(), "one more is wanted");
+        let told = words(&slots.settle("api", 2));
+        assert_eq!(told, ["api-3 withdrawn: its pod is gone and never started"]);
+        assert!(slots.open().is_empty() && slots.settle("api", 2).is_empty());
+    }
+
+    #[test]
+    fn one_that_starts_after_all_is_no_longer_stuck() {
+        let mut slots = two();
+        slots.take("api", &view("c", &without_image("not found")));
+        let up = slots.take("api", &view("c", &[]));
+        assert_eq!(words(&up), ["api-3 started 1", "api-3 ready"]);
+    }
+
+    #[test]
+    fn after_a_surge_the_slot_that_nobody_takes_is_withdrawn_and_may_be_taken_again() {
+        let mut slots = two();
+        slots.take("api", &view("c", &[]));
+        slots.gone("api", "uid-b", None);
+        let told = words(&slots.settle("api", 2));
+        assert_eq!(
+            told,
+            ["api-2 withdrawn: its pod is gone, and all 2 that are wanted are there"]
+        );
+        let more = slots.take("api", &view("d", &[]));
+        assert_eq!(words(&more), ["api-2 started 2", "api-2 ready"]);
+        slots.asked = true;
+        slots.gone("api", "uid-d", None);
+        assert!(slots.open().is_empty(), "the run takes everything down");
     }
 
     #[test]

@@ -20,9 +20,9 @@ use crate::clock::monotonic_ns;
 use crate::observation::{Observation, Seen as Observed};
 
 /// Longest life of one watch, seconds: a connection that died in silence is noticed after it.
-const WATCH_S: u32 = 30;
+pub(super) const WATCH_S: u32 = 30;
 /// Between two tries while the API server does not answer.
-const RETRY: Duration = Duration::from_millis(500);
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// Pods that were listed since a watch began again, with their services.
 type Listed = Vec<(String, Seen)>;
@@ -100,6 +100,31 @@ async fn tell(shared: &Shared, at_ns: u64, told: Vec<Told>) {
             .observer
             .tell_at(at_ns, &service, &instance, seen)
             .await;
+    }
+}
+
+/// Tells of slots that nobody takes any more, until the platform stops.
+pub(super) async fn places(shared: Arc<Shared>) {
+    let stop = shared.stop.clone();
+    Box::pin(stop.run_until_cancelled(withdraw(&shared))).await;
+}
+
+async fn withdraw(shared: &Shared) {
+    let mut slots = shared.slots.subscribe();
+    loop {
+        let open = slots.borrow_and_update().open();
+        let known = shared.services.iter();
+        for service in known.filter(|service| open.contains(&service.name)) {
+            // While the API server is away nothing is known; the next look comes with the next change.
+            if let Ok(wanted) = shared.wanted(service).await {
+                let told = shared.change(|slots| slots.settle(&service.name, wanted));
+                tell(shared, monotonic_ns(), told).await;
+            }
+        }
+        sleep(RETRY).await;
+        if slots.changed().await.is_err() {
+            return;
+        }
     }
 }
 

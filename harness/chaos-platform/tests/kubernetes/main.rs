@@ -12,6 +12,7 @@ mod janitor;
 #[path = "../it/look.rs"]
 mod look;
 mod marks;
+mod signs;
 
 use std::time::{Duration, Instant};
 

@@ -12,6 +12,7 @@ use super::generator::Health;
 use super::goodput::Asked;
 use super::{
     availability, capacity, drift, goodput, integrity, population, recovery, requests, resources,
+    scale_out,
 };
 use crate::binomial;
 use crate::facts::Facts;
@@ -229,6 +230,12 @@ fn target(facts: &Facts<'_>, expect: &Expect) -> String {
         Expect::Drift { .. } => {
             growth(expect).map_or_else(String::new, |growth| drift::target(&growth))
         }
+        Expect::ScaleOut {
+            service,
+            to,
+            within,
+            ..
+        } => scale_out::target(service, *to, *within),
         Expect::Capacity { min } => capacity::target(*min),
     }
 }
@@ -254,6 +261,20 @@ fn findings(ground: &Ground<'_>, expect: &Expect) -> Vec<Finding> {
         Expect::Drift { stages, .. } => {
             growth(expect).map_or_else(Vec::new, |growth| drift::findings(ground, &growth, stages))
         }
+        Expect::ScaleOut {
+            service,
+            to,
+            within,
+            stages,
+        } => scale_out::findings(
+            ground,
+            scale_out::Claimed {
+                service,
+                to: *to,
+                within: *within,
+                stages,
+            },
+        ),
         Expect::Capacity { min } => capacity::findings(ground, *min),
     }
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use chaos_plan::plan::Inject;
 
-use crate::event::{Event, InstanceChange};
+use crate::event::{Event, InstanceChange, PlatformChange};
 use crate::facts::Facts;
 use crate::life::Life;
+use crate::words;
 
 /// A change of an instance: `(time of the load, service, instance, change)`.
 type Change<'a> = (u64, &'a str, &'a str, &'a InstanceChange);
@@ -49,11 +50,48 @@ pub(super) fn detected(
                 InstanceChange::Unready { .. } => "not ready",
                 InstanceChange::Exited { asked: false, .. } => "exited",
                 InstanceChange::Restarting { .. } => "restarting",
+                InstanceChange::Stuck { .. } => "cannot start",
                 _ => return None,
             };
             Some((at - effective, format!("{instance} {what}")))
         });
-    signs.min_by_key(|(after, _)| *after)
+    let of_platform = told(facts)
+        .filter(|(at, _)| window.contains(at))
+        .filter_map(|(at, change)| Some((at - effective, sign(&life.fault.inject, change)?)));
+    signs.chain(of_platform).min_by_key(|(after, _)| *after)
+}
+
+/// What the platform told of the target's services, and of nodes.
+fn told<'a>(facts: &Facts<'a>) -> impl Iterator<Item = (u64, &'a PlatformChange)> {
+    let start = facts.load_started.unwrap_or(0);
+    let events = facts.record.events.iter();
+    events.filter_map(move |event| match &event.what {
+        Event::Platform { service, change } => {
+            let counts = service.is_some() || matches!(change, PlatformChange::Node { .. });
+            counts.then_some((event.at.saturating_sub(start), change))
+        }
+        _ => None,
+    })
+}
+
+/// The words for something that is a sign of a fault.
+fn sign(inject: &Inject, change: &PlatformChange) -> Option<String> {
+    match change {
+        // That its endpoints go with a Service is the fault itself, not that somebody noticed it.
+        PlatformChange::Serving { .. } if matches!(inject, Inject::ServiceLost { .. }) => None,
+        PlatformChange::Serving { name, was, ready } => {
+            let was = (*was)?;
+            (*ready < was).then(|| {
+                let ready = words::counted(u64::from(*ready), "ready endpoint");
+                format!("Service {name} has {ready}, {was} before")
+            })
+        }
+        PlatformChange::Warned { object, reason, .. } => Some(format!("{object}: {reason}")),
+        PlatformChange::Node { node, ready, .. } => {
+            (!ready).then(|| format!("node {node} not ready"))
+        }
+        PlatformChange::Autoscaled { .. } | PlatformChange::Unwatched { .. } => None,
+    }
 }
 
 /// When every instance of the fault's service was ready again, counted from the effect; absent if
@@ -71,12 +109,16 @@ pub(super) fn capacity(facts: &Facts<'_>, life: &Life<'_>) -> Option<u64> {
             }
         }
         match change {
-            InstanceChange::Ready => {
+            // With a fault that changes how many there are, fewer are wanted than were there before.
+            InstanceChange::Withdrawn { .. } if changes_how_many(&life.fault.inject) => {}
+            InstanceChange::Ready | InstanceChange::Withdrawn { .. } => {
                 if away.remove(instance) && away.is_empty() && acted {
                     return Some(at - effective);
                 }
             }
-            InstanceChange::Exited { asked: true, .. } | InstanceChange::Started { .. } => {}
+            InstanceChange::Exited { asked: true, .. }
+            | InstanceChange::Started { .. }
+            | InstanceChange::Stuck { .. } => {}
             InstanceChange::Unready { .. }
             | InstanceChange::Exited { .. }
             | InstanceChange::Restarting { .. }
@@ -97,9 +139,13 @@ fn takes_down(inject: &Inject) -> bool {
     )
 }
 
+fn changes_how_many(inject: &Inject) -> bool {
+    matches!(inject, Inject::Scale { .. } | Inject::Drift { .. })
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::event::InstanceChange as Is;
+    use crate::event::{InstanceChange as Is, PlatformChange};
     use crate::fixture::{MS, Run, SEC};
     use crate::judge::judge;
 
@@ -148,6 +194,47 @@ mod tests {
             (at + 4 * SEC, "api-1", Is::Ready),
         ]);
         assert_eq!(capacity, Some(4 * SEC));
+    }
+
+    fn because(why: &str) -> String {
+        why.to_owned()
+    }
+
+    #[test]
+    fn one_that_cannot_start_is_a_sign_and_nobody_misses_it() {
+        let why = because("image `shop:2` cannot be pulled");
+        let stuck = Is::Stuck { why };
+        let (detected, capacity) = judged(&[(13 * SEC, "api-4", stuck)]);
+        assert_eq!(detected, Some((SEC, "api-4 cannot start".to_owned())));
+        assert_eq!(capacity, None);
+    }
+
+    #[test]
+    fn what_the_platform_tells_of_a_service_is_a_sign() {
+        let serving = |ready| PlatformChange::Serving {
+            name: "front".to_owned(),
+            was: Some(2),
+            ready,
+        };
+        let run = Run::kill()
+            .platform(12 * SEC - MS, serving(0))
+            .platform(12 * SEC + MS, serving(3))
+            .platform(12 * SEC + 2 * MS, serving(1));
+        let detected = judge(&run.record()).faults.remove(0).detected_after;
+        let words = "Service front has 1 ready endpoint, 2 before".to_owned();
+        assert_eq!(detected, Some((2 * MS, words)));
+    }
+
+    #[test]
+    fn whose_place_is_withdrawn_is_not_waited_for() {
+        let at = 12 * SEC;
+        let why = because("its pod is gone");
+        let (_, capacity) = judged(&[
+            (at + MS, "api-2", exited()),
+            (at + SEC, "api-3", Is::Ready),
+            (at + 2 * SEC, "api-2", Is::Withdrawn { why }),
+        ]);
+        assert_eq!(capacity, Some(2 * SEC));
     }
 
     #[test]

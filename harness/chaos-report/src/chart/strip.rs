@@ -3,7 +3,7 @@
 //! Invariant: what lies in time with the load is drawn at its instant; notes and guards outside it
 //! stand at the edge, and everything else outside it stands in the table alone.
 
-use chaos_record::event::{Event, FaultChange, InstanceChange};
+use chaos_record::event::{Event, FaultChange, InstanceChange, PlatformChange};
 
 use super::frame::{Axes, Drawn, Frame, NARROW, Paper, Scene, Shape, WIDE, draw, seconds, short};
 use super::ink::Ink;
@@ -282,8 +282,13 @@ fn lane(frame: &Frame, name: &str, moments: &[Moment], top: i32) -> Drawn {
 }
 
 fn system(event: &Event) -> Option<(Shape, Ink)> {
-    let Event::Instance { change, .. } = event else {
-        return None;
+    let change = match event {
+        Event::Instance { change, .. } => change,
+        Event::Platform {
+            change: PlatformChange::Node { ready: false, .. },
+            ..
+        } => return Some((Shape::Down, Ink::Down)),
+        _ => return None,
     };
     match change {
         InstanceChange::Started { incarnation, .. } if *incarnation > 1 => {
@@ -292,9 +297,11 @@ fn system(event: &Event) -> Option<(Shape, Ink)> {
         InstanceChange::Ready => Some((Shape::Dot, Ink::Ready)),
         InstanceChange::Unready { .. }
         | InstanceChange::Down
+        | InstanceChange::Stuck { .. }
         | InstanceChange::Exited { asked: false, .. } => Some((Shape::Down, Ink::Down)),
         InstanceChange::Started { .. }
         | InstanceChange::Exited { .. }
+        | InstanceChange::Withdrawn { .. }
         | InstanceChange::Restarting { .. } => None,
     }
 }

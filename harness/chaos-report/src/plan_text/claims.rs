@@ -79,6 +79,16 @@ fn expects(expect: &Expect) -> String {
             connections.map(|n| format!("connections <= +{n}/h")),
             p95.map(|p95| format!("p95 <= +{}/h", duration_to_text(p95))),
         ]),
+        Expect::ScaleOut {
+            service,
+            to,
+            within,
+            ..
+        } => {
+            let more = to.map_or_else(|| "one more".to_owned(), |to| to.to_string());
+            let within = duration_to_text(*within);
+            format!("{more} of {} ready within {within}", clean(service))
+        }
         Expect::Capacity { min: Some(min) } => format!("holds at {min}"),
         Expect::Capacity { min: None } => "a rate that holds".to_owned(),
     }
@@ -150,6 +160,7 @@ fn evidence(plan: &Plan, claim: &Claim) -> String {
             format!("instances of {}", clean_all(services).join(", "))
         }
         Expect::Drift { stages, .. } => words::counted(stages.len() as u64, "stage"),
+        Expect::ScaleOut { service, .. } => format!("the autoscaler of {}", clean(service)),
         Expect::Capacity { .. } => {
             let most = plan.load.search.as_ref().map_or(0, Search::probes_max);
             format!("at most {}", words::counted(most as u64, "probe"))

@@ -8,13 +8,17 @@ use chaos_record::verdict::{ClaimVerdict, FaultFinding, Status};
 use super::paint::Paint;
 use crate::clean::{clean, clean_composed};
 use crate::timeline::Timeline;
-use crate::view::{Mark, Number, Story, Tone, exit, outcome, scenario, summary, worst_second};
+use crate::view::{
+    Mark, Number, Story, Tone, exit, outcome, scaled, scenario, summary, worst_second,
+};
 use crate::words;
 
 /// Most lines of the block.
 const LINES_MAX: usize = 12;
 const WHY_MAX: usize = 2;
+/// Faults and services that scaled, together, and the latter.
 const FAULTS_MAX: usize = 3;
+const SCALED_MAX: usize = 1;
 
 /// The last lines of a run; `report_path` is where the report lies.
 pub fn closing_block(story: &Story<'_>, color: bool, report_path: &str) -> String {
@@ -34,7 +38,11 @@ pub fn closing_block(story: &Story<'_>, color: bool, report_path: &str) -> Strin
         put("why", &why);
     }
     put("worst", &worst(&worst_second(story, &Timeline::new(story))));
-    for fault in words::at_most(FAULTS_MAX, faults(story)) {
+    let scaled = words::at_most(SCALED_MAX, scaling(story));
+    for scaled in &scaled {
+        put("scaled", scaled);
+    }
+    for fault in words::at_most(FAULTS_MAX - scaled.len(), faults(story)) {
         put("fault", &fault);
     }
     put("clean-up", &cleanup(story, paint));
@@ -94,14 +102,23 @@ fn worst(number: &Number) -> String {
 
 fn faults(story: &Story<'_>) -> Vec<String> {
     let line = |(i, fault): (usize, &FaultFinding)| {
+        let noticed = fault.detected_after.as_ref().map(|(ns, what)| {
+            format!(" Noticed after {} ({}).", words::duration(*ns), clean(what))
+        });
         format!(
-            "{} {}: {}",
+            "{} {}: {}{}",
             words::letter(i),
             clean(&fault.name),
-            summary(fault)
+            summary(fault),
+            noticed.unwrap_or_default()
         )
     };
     story.verdict.faults.iter().enumerate().map(line).collect()
+}
+
+fn scaling(story: &Story<'_>) -> Vec<String> {
+    let shown = scaled(story).into_iter();
+    shown.map(|one| clean_composed(&one.sentence)).collect()
 }
 
 fn cleanup(story: &Story<'_>, paint: Paint) -> String {

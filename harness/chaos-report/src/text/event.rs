@@ -5,7 +5,9 @@
 use chaos_plan::Plan;
 use chaos_plan::plan::{Level, PlatformName, Role, Segment, Target};
 use chaos_record::audit::Reading;
-use chaos_record::event::{Event, FaultChange, InstanceChange, Stamped, StopSignal};
+use chaos_record::event::{
+    Event, FaultChange, InstanceChange, PlatformChange, Stamped, StopSignal,
+};
 use chaos_record::search::SearchEnd;
 
 use crate::clean::{clean, clean_all};
@@ -56,6 +58,8 @@ impl EventLines {
         match change {
             InstanceChange::Ready => !self.deployed,
             InstanceChange::Exited { asked, .. } => *asked,
+            // A deploy says itself what keeps it from ending.
+            InstanceChange::Stuck { .. } => !self.deployed,
             _ => false,
         }
     }
@@ -69,6 +73,7 @@ pub fn event_text(event: &Event, plan: &Plan) -> Option<String> {
         Event::Instance {
             instance, change, ..
         } => format!("instance {}: {}", clean(instance), instance_change(change)?),
+        Event::Platform { change, .. } => platform_change(change)?,
         Event::LoadStarted { workers } => load_started(plan, *workers),
         Event::StageStarted { stage } => stage_started(plan, *stage)?,
         Event::Searching(segment) => searching(plan, segment)?,
@@ -222,6 +227,58 @@ fn instance_change(change: &InstanceChange) -> Option<String> {
         InstanceChange::Restarting { after: 0 } => "restarts at once".to_owned(),
         InstanceChange::Restarting { after } => format!("restarts in {}", words::duration(*after)),
         InstanceChange::Down => "stays down".to_owned(),
+        InstanceChange::Stuck { why } => format!("cannot start: {}", clean(why)),
+        InstanceChange::Withdrawn { why } => format!("withdrawn: {}", clean(why)),
+    };
+    Some(text)
+}
+
+/// What the platform told; what is only the beginning or the metric of something has no line.
+fn platform_change(change: &PlatformChange) -> Option<String> {
+    let text = match change {
+        PlatformChange::Autoscaled {
+            autoscaler,
+            was,
+            wanted,
+            metric,
+        } => {
+            let was = (*was).filter(|was| was != wanted)?;
+            let metric = metric
+                .as_deref()
+                .map(|metric| format!(" ({})", clean(metric)));
+            format!(
+                "autoscaler {}: wants {wanted}, {was} before{}",
+                clean(autoscaler),
+                metric.unwrap_or_default()
+            )
+        }
+        PlatformChange::Serving { name, was, ready } => {
+            let was = (*was)?;
+            let ready = words::counted(u64::from(*ready), "ready endpoint");
+            format!("service {}: {ready}, {was} before", clean(name))
+        }
+        PlatformChange::Warned {
+            object,
+            reason,
+            message,
+            times,
+        } => {
+            let times = match times {
+                0 | 1 => String::new(),
+                times => format!(", {times} times so far"),
+            };
+            let (object, reason) = (clean(object), clean(reason));
+            format!("warning {object}: {reason}{times}: {}", clean(message))
+        }
+        PlatformChange::Node {
+            node, ready: true, ..
+        } => format!("node {}: ready", clean(node)),
+        PlatformChange::Node { node, why, .. } => {
+            format!("node {}: not ready: {}", clean(node), clean(why))
+        }
+        PlatformChange::Unwatched { what, why } => {
+            format!("not looked at: {}: {}", clean(what), clean(why))
+        }
     };
     Some(text)
 }

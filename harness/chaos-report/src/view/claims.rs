@@ -76,6 +76,7 @@ fn anchor(kind: &str) -> &'static str {
         "integrity" => "integrity",
         "resources" => "usage",
         "goodput" => "load",
+        "scale_out" => "replicas",
         _ => "latency",
     }
 }

@@ -49,6 +49,18 @@ pub(super) fn of(expect: &Expect, load: &LoadFacts) -> String {
             .flatten()
             .map(|(what, most)| format!("{what} grows at most {most} an hour")),
         ),
+        Expect::ScaleOut {
+            service,
+            to,
+            within,
+            ..
+        } => {
+            let within = duration_to_text(*within);
+            match to {
+                Some(to) => format!("{service} scales out to {to} within {within}"),
+                None => format!("{service} scales out within {within}"),
+            }
+        }
         Expect::Capacity { min: Some(min) } => format!("capacity at least {min}"),
         Expect::Capacity { min: None } => "the capacity is found".to_owned(),
     };

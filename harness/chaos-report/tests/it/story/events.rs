@@ -1,7 +1,7 @@
 //! Everything that happened in the run, in order.
 
 use chaos_record::audit::Reading;
-use chaos_record::event::{Event, FaultChange, InstanceChange, NoteKind, Stamped};
+use chaos_record::event::{Event, FaultChange, InstanceChange, NoteKind, PlatformChange, Stamped};
 
 use super::{LOAD_STARTED, MS, S};
 
@@ -14,6 +14,7 @@ pub(super) fn events(word: &dyn Fn(&str) -> String) -> Vec<Stamped> {
             .map(|(stage, start)| of_load(start * 1_000, Event::StageStarted { stage })),
     );
     events.extend(killed(word));
+    events.extend(scaled(word));
     events.extend(paused(word));
     events.extend([
         of_load(75_000, Event::StageStarted { stage: 4 }),
@@ -133,6 +134,61 @@ fn killed(word: &dyn Fn(&str) -> String) -> Vec<Stamped> {
             }),
         ),
         of_load(47_660, instance(InstanceChange::Ready)),
+    ]
+}
+
+/// What a platform tells beside its instances, and of one that never starts.
+fn scaled(word: &dyn Fn(&str) -> String) -> Vec<Stamped> {
+    let platform = |change| Event::Platform {
+        service: Some(word("api")),
+        change,
+    };
+    let wants = |was, wanted| PlatformChange::Autoscaled {
+        autoscaler: word("api"),
+        was,
+        wanted,
+        metric: Some(word("cpu at 95 %, 70 % is meant")),
+    };
+    let third = |change| Event::Instance {
+        service: word("api"),
+        instance: word("api-3"),
+        change,
+    };
+    let serving = PlatformChange::Serving {
+        name: word("front"),
+        was: Some(2),
+        ready: 1,
+    };
+    let warned = PlatformChange::Warned {
+        object: word("pod/api-7c"),
+        reason: word("Unhealthy"),
+        message: word("Readiness probe failed"),
+        times: 4,
+    };
+    let node = PlatformChange::Node {
+        node: word("node1"),
+        ready: false,
+        why: word("its kubelet does not answer"),
+    };
+    let unwatched = PlatformChange::Unwatched {
+        what: word("whether nodes are ready"),
+        why: word("you may not list and watch nodes"),
+    };
+    let stuck = InstanceChange::Stuck {
+        why: word("image `shop:2` cannot be pulled"),
+    };
+    let withdrawn = InstanceChange::Withdrawn {
+        why: word("its pod is gone and never started"),
+    };
+    vec![
+        of_load(1_000, platform(wants(None, 1))),
+        of_load(1_001, platform(unwatched)),
+        of_load(46_000, platform(wants(Some(1), 2))),
+        of_load(46_100, platform(serving)),
+        of_load(46_200, platform(warned)),
+        of_load(46_300, platform(node)),
+        of_load(46_400, third(stuck)),
+        of_load(49_000, third(withdrawn)),
     ]
 }
 

@@ -10,8 +10,8 @@ use chaos_record::outcome::Counts;
 use chaos_record::series::SeriesTable;
 use chaos_record::verdict::{
     Because, ClaimVerdict, Cleanup, Conservation, Exit, FaultFinding, Finding, GeneratorHealth,
-    Headroom, Hiccups, IntegrityVerdict, NoteLine, Recovery, Reference, RuleVerdict, RunOutcome,
-    SeriesSummary, StageSummary, Stalls, Status, UsageSummary, Verdict,
+    Headroom, Hiccups, IntegrityVerdict, NoteLine, Raise, Recovery, Reference, RuleVerdict,
+    RunOutcome, Scaling, SeriesSummary, StageSummary, Stalls, Status, UsageSummary, Verdict,
 };
 use chaos_record::window::Windows;
 
@@ -163,6 +163,21 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
         usage: usage(word),
         notes: notes(word),
         capacity: None,
+        scaling: vec![Scaling {
+            service: word("api"),
+            autoscaler: word("api"),
+            wanted_first: Some(1),
+            wanted_most: Some(2),
+            ready_most: Some(2),
+            sentence: word("api: asked for 2 after 46 s, ready after 47.7 s"),
+            raises: vec![Raise {
+                at: 46 * S,
+                was: 1,
+                wanted: 2,
+                metric: Some(word("cpu at 95 %, 70 % is meant")),
+                ready: Some(47_660 * MS),
+            }],
+        }],
     }
 }
 
