@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_end_of_a_token_and_of_a_certificate_is_read() {
         let end = at("2026-11-22T10:00:00Z");
-        for exp in [json!(end.as_second()), json!(1795341600.5)] {
+        for exp in [json!(end.as_second()), json!(1_795_341_600.5)] {
             let user = json!({ "token": token(&exp) });
             assert_eq!(ends(&user), [("token", end)], "{exp}");
         }

@@ -60,13 +60,11 @@ mod tests {
         let mut waiting = Waiting::new();
         (0..200).step_by(2).filter(|at| !stopped(*at)).find(|&at| {
             let now = Duration::from_secs(at);
-            match seen(at) {
-                Some(sign) => waiting.answered((now, now), sign),
-                None => {
-                    waiting.begin_anew();
-                    false
-                }
+            if let Some(sign) = seen(at) {
+                return waiting.answered((now, now), sign);
             }
+            waiting.begin_anew();
+            false
         })
     }
 
