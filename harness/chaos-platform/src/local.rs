@@ -122,10 +122,9 @@ impl Member {
         let ended = self.stop + KILLED + SLACK;
         let (shows, comes_back) = match act {
             Act::Signal {
-                signal: Signal::Kill | Signal::Stop,
+                signal: Signal::Term | Signal::Int | Signal::Quit | Signal::Abrt,
                 ..
-            } => (Duration::ZERO, Duration::ZERO),
-            Act::Signal { .. } => (self.stop, Duration::ZERO),
+            } => (self.stop, Duration::ZERO),
             // Released while it still ends, it ends first.
             Act::Hold { .. } => (ended, ended + self.ready_within),
             Act::Restart { .. } => (ended + self.ready_within, Duration::ZERO),

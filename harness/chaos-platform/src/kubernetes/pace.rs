@@ -27,9 +27,13 @@ impl KubernetesPlatform {
             ..Pace::default()
         };
         match act {
+            // Without grace its object goes with the request.
             Act::Delete {
                 grace_s: Some(0), ..
-            } => Pace::default(),
+            }
+            | Act::Signal { .. }
+            | Act::Hold { .. }
+            | Act::Restart { .. } => Pace::default(),
             Act::Delete {
                 grace_s: Some(grace_s),
                 ..
@@ -47,7 +51,6 @@ impl KubernetesPlatform {
                 shows: CONTROLLERS,
                 comes_back: CONTROLLERS + self.renewal_of(service).await,
             },
-            Act::Signal { .. } | Act::Hold { .. } | Act::Restart { .. } => Pace::default(),
         }
     }
 

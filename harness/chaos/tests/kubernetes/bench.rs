@@ -91,7 +91,7 @@ pub(crate) fn cluster() -> Option<Cluster> {
 }
 
 impl Cluster {
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let program = variable("CHAOS_TEST_KUBECTL").unwrap_or_else(|| "kubectl".to_owned());
         let mut command = Command::new(program);
         command.args(["--kubeconfig", &self.kubeconfig]).args(args);
@@ -105,6 +105,12 @@ impl Cluster {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {args:?}: {said}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// What `kubectl get` answers of the namespace.
+    #[track_caller]
+    pub(crate) fn get(&self, args: &[&str]) -> String {
+        self.kubectl(&[&["-n", &self.namespace, "get"], args].concat())
     }
 
     /// `kubectl ... -f -` with this text.
@@ -162,6 +168,15 @@ impl Cluster {
 
     /// A place with the target and a scenario of `seconds` with `faults`, each `name: seconds`.
     pub(crate) fn place(&self, seconds: u32, faults: &[(&str, u32)]) -> Place {
+        let kill = |(name, at): &(&str, u32)| {
+            format!("name: {name}, at: steady + {at}s, inject: {{ kill: {{ service: api }} }}")
+        };
+        let faults: Vec<String> = faults.iter().map(kill).collect();
+        self.place_with(seconds, &faults)
+    }
+
+    /// The same with faults as they stand in a scenario.
+    pub(crate) fn place_with(&self, seconds: u32, faults: &[String]) -> Place {
         let place = Place::new();
         write(place.path(), "targets/two.yaml", TARGET);
         let manifests = manifests(&self.image);
@@ -264,12 +279,8 @@ fn write(folder: &Path, name: &str, text: &str) {
         .expect("our folder");
 }
 
-fn scenario(seconds: u32, faults: &[(&str, u32)]) -> String {
-    let each = |(name, at): &(&str, u32)| {
-        format!(
-            "  - {{ name: {name}, at: steady + {at}s, inject: {{ kill: {{ service: api }} }} }}"
-        )
-    };
+fn scenario(seconds: u32, faults: &[String]) -> String {
+    let each = |fault: &String| format!("  - {{ {fault} }}");
     let faults = faults.iter().map(each).collect::<Vec<_>>().join("\n");
     format!(
         "# Does my page stay up when a server behind it dies?
@@ -287,6 +298,7 @@ faults:
 hypothesis:
   - {{ name: fast, expect: {{ latency: {{ p95: 500ms }} }} }}
   - {{ name: soon back, expect: {{ recovery: {{ within: 8s, steady_for: 2s }} }} }}
+safety: {{ allow_outage: [api] }}
 "
     )
 }

@@ -12,10 +12,13 @@
 
 mod away;
 mod bench;
+mod faults;
 mod janitor;
 #[path = "../e2e/leftovers.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]
 mod leftovers;
+mod liar;
+mod nothing;
 mod outages;
 #[path = "../e2e/program.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use more of it")]

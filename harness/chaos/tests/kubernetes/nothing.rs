@@ -1,0 +1,80 @@
+//! Never a false `held`: each act on a real cluster replaced by nothing, by an API server that says it was done.
+
+use std::thread;
+
+use serde_json::json;
+
+use crate::bench::{Cluster, cluster};
+use crate::liar::Liar;
+use crate::program::Ended;
+
+/// One fault that lasts no longer than its effect is waited for, by what is injected.
+const KINDS: [(&str, &str); 7] = [
+    ("kill", "inject: { kill: { service: api } }"),
+    ("evict", "inject: { evict: { service: api } }"),
+    (
+        "scale",
+        "for: 3s, inject: { scale: { service: api, replicas: 1 } }",
+    ),
+    (
+        "drift",
+        "for: 3s, inject: { drift: { service: api, replicas: 1 } }",
+    ),
+    ("rollout", "for: 3s, inject: { rollout: { service: api } }"),
+    (
+        "service_lost",
+        "for: 3s, inject: { service_lost: { service: api } }",
+    ),
+    (
+        "cpu",
+        "for: 3s, inject: { cpu: { service: api, limit: 0.05 } }",
+    ),
+];
+
+#[test]
+fn an_act_that_does_nothing_is_inconclusive() {
+    thread::scope(|scope| {
+        for (kind, fault) in KINDS {
+            let Some(cluster) = cluster() else {
+                return;
+            };
+            scope.spawn(move || check(&cluster, kind, fault));
+        }
+    });
+}
+
+/// That nothing showed an effect, and so nothing is claimed; the undo found nothing to do.
+fn assert_no_effect(kind: &str, ended: &Ended) {
+    ended.assert_code(3);
+    let fault = &ended.result()["faults"][0];
+    assert!(fault["trouble"].is_string(), "{kind}: {fault:#}");
+    assert!(fault["effective"].is_null(), "{kind}: {fault:#}");
+    let clean = |event: &serde_json::Value| event["what"]["cleaned_up"]["verified"] == json!(true);
+    assert!(ended.events().iter().any(clean), "{kind}: {}", ended.stderr);
+}
+
+/// The whole of one run, on a target that runs already; it is as it was.
+fn check(cluster: &Cluster, kind: &str, fault: &str) {
+    cluster.make_namespace(&["chaos.dev/allow=true"]);
+    cluster.apply_by_hand();
+    let all =
+        "jsonpath={range .items[*]}{.metadata.uid} {.metadata.annotations} {.spec}{\"\\n\"}{end}";
+    let asked = || cluster.get(&["deployments,services,pods", "-o", all]);
+    let before = asked();
+    let place = cluster.place_with(20, &[format!("name: {kind}, at: steady + 6s, {fault}")]);
+    let liar = Liar::before(cluster.command(&[]));
+    let kubeconfig = cluster.changed(&place, |config| {
+        config["clusters"][0]["cluster"] =
+            json!({ "server": format!("http://127.0.0.1:{}", liar.port) });
+    });
+    let mut args = vec!["run", "mine.yaml", "--existing"];
+    args.extend(cluster.flags(&kubeconfig));
+    let ended = place.run(&args);
+    assert_no_effect(kind, &ended);
+    assert!(
+        !liar.denied().is_empty(),
+        "{kind}: it was never asked to act"
+    );
+    assert_eq!(asked(), before, "{kind}");
+    cluster.remove_namespace();
+}
