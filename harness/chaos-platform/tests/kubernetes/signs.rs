@@ -6,9 +6,9 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use tokio::sync::mpsc;
 
-use crate::bench::{bench, life, seen};
+use crate::bench::bench;
+use crate::look::{Watcher, life};
 
 macro_rules! cluster {
     () => {
@@ -20,19 +20,16 @@ macro_rules! cluster {
 }
 
 /// The next thing the platform tells beside its instances that fits.
-async fn told(
-    observations: &mut mpsc::Receiver<Observation>,
-    fits: impl Fn(&PlatformChange) -> bool,
-) -> Observation {
+async fn told(watcher: &mut Watcher, fits: impl Fn(&PlatformChange) -> bool) -> Observation {
     let fits = |seen: &Seen| matches!(seen, Seen::Platform(change) if fits(change));
-    seen(observations, "", fits).await
+    watcher.wait("", fits).await
 }
 
 #[tokio::test]
 async fn a_version_that_cannot_start_is_told_and_is_no_instance() {
     let bench = cluster!();
     let mut platform = bench.platform().await;
-    let mut observations = platform.observe().expect("once");
+    let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let act = Act::RollOut {
         service: "api".to_owned(),
@@ -43,8 +40,7 @@ async fn a_version_that_cannot_start_is_told_and_is_no_instance() {
     };
     let undone = platform.prepare(&act).await.expect("an undo");
     platform.apply(&act).await.expect("it is done");
-    let stuck = seen(
-        &mut observations,
+    let stuck = watcher.wait(
         "api-3",
         |seen| matches!(seen, Seen::Stuck { why } if why.contains("never-built")),
     );
@@ -54,15 +50,13 @@ async fn a_version_that_cannot_start_is_told_and_is_no_instance() {
     let ready: Vec<bool> = of_api.map(|state| state.ready).collect();
     assert_eq!(ready, [true, true], "the pod that never starts is nobody");
     let warned = told(
-        &mut observations,
+        &mut watcher,
         |change| matches!(change, PlatformChange::Warned { object, .. } if object.starts_with("pod/api-")),
     );
     assert_eq!(warned.await.service, "api");
     let how = undo::revert(&undone).await;
     assert!(how.is_clean(), "{how:?}");
-    let withdrawn = seen(&mut observations, "api-3", |seen| {
-        matches!(seen, Seen::Withdrawn { .. })
-    });
+    let withdrawn = watcher.wait("api-3", |seen| matches!(seen, Seen::Withdrawn { .. }));
     withdrawn.await;
     assert_eq!(platform.teardown().await, Vec::<String>::new());
 }
@@ -71,7 +65,7 @@ async fn a_version_that_cannot_start_is_told_and_is_no_instance() {
 async fn who_takes_traffic_is_told_as_it_changes() {
     let bench = cluster!();
     let mut platform = bench.platform().await;
-    let mut observations = platform.observe().expect("once");
+    let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let serving = |was: Option<u32>, ready: u32| {
         move |change: &PlatformChange| {
@@ -79,16 +73,16 @@ async fn who_takes_traffic_is_told_as_it_changes() {
             *change == PlatformChange::Serving { name, was, ready }
         }
     };
-    told(&mut observations, serving(None, 2)).await;
+    told(&mut watcher, serving(None, 2)).await;
     let act = Act::Delete {
         target: life(&platform, "api-1").await,
         grace_s: Some(0),
     };
     platform.prepare(&act).await.expect("an undo");
     platform.apply(&act).await.expect("it is done");
-    let fewer = told(&mut observations, serving(Some(2), 1)).await;
+    let fewer = told(&mut watcher, serving(Some(2), 1)).await;
     assert_eq!(fewer.service, "api");
-    told(&mut observations, serving(Some(1), 2)).await;
+    told(&mut watcher, serving(Some(1), 2)).await;
     assert_eq!(platform.teardown().await, Vec::<String>::new());
 }
 
@@ -103,7 +97,7 @@ async fn what_an_autoscaler_wants_is_told_and_who_comes_is_an_instance() {
     let manifests = format!("{}\n---\n{autoscaler}", bench.own_manifests());
     let platform = bench.connect(Some(&manifests)).await;
     let mut platform = platform.expect("a cluster that may be used");
-    let mut observations = platform.observe().expect("once");
+    let mut watcher = Watcher::of(&mut platform);
     platform.deploy().await.expect("a deployment");
     let wants = |number: u32| {
         move |change: &PlatformChange| {
@@ -111,14 +105,14 @@ async fn what_an_autoscaler_wants_is_told_and_who_comes_is_an_instance() {
                 if autoscaler == "more-api" && *wanted == number)
         }
     };
-    assert_eq!(told(&mut observations, wants(2)).await.service, "api");
+    assert_eq!(told(&mut watcher, wants(2)).await.service, "api");
     // As many as somebody says are to be there at least.
     let api: Api<HorizontalPodAutoscaler> = Api::namespaced(bench.client.clone(), &bench.namespace);
     let more = json!({ "spec": { "minReplicas": 3 } });
     let patch = Patch::Merge(&more);
     let patched = api.patch("more-api", &PatchParams::default(), &patch).await;
     patched.expect("an answer");
-    let third = seen(&mut observations, "api-3", |seen| *seen == Seen::Ready);
+    let third = watcher.wait("api-3", |seen| *seen == Seen::Ready);
     third.await;
     assert_eq!(platform.teardown().await, Vec::<String>::new());
 }

@@ -56,10 +56,9 @@ impl EventLines {
             return false;
         };
         match change {
-            InstanceChange::Ready => !self.deployed,
-            InstanceChange::Exited { asked, .. } => *asked,
             // A deploy says itself what keeps it from ending.
-            InstanceChange::Stuck { .. } => !self.deployed,
+            InstanceChange::Ready | InstanceChange::Stuck { .. } => !self.deployed,
+            InstanceChange::Exited { asked, .. } => *asked,
             _ => false,
         }
     }

@@ -45,12 +45,12 @@ load:
     arrivals: even
     stages: [{ name: steady, for: 45s, rate: 10/s }]
 faults:
-  - { name: nowhere, at: steady + 7s, for: 30s, inject: { service_lost: { service: api } } }
+  - { name: nowhere, at: steady + 7s, for: 30s, inject: { service_lost: { service: side } } }
   - { name: none-left, at: steady + 8s, for: 26s, inject: { scale: { service: api, replicas: 0 } } }
   - { name: starved, at: steady + 9s, for: 20s, inject: { cpu: { service: front, limit: 0.05 } } }
   - { name: another, at: steady + 10s, for: 20s, inject: { rollout: { service: front, image: 'localhost/never-built:1' } } }
 hypothesis: [{ expect: { errors: { max: 20% } } }]
-safety: { allow_outage: [api, front] }
+safety: { allow_outage: [api, side] }
 ";
 
 /// A namespace of the cluster that the environment names.
@@ -186,9 +186,23 @@ impl Cluster {
         place
     }
 
+    /// Another like `api`: no fault is done to instances on which one stands.
+    pub(crate) fn apply_side(&self) {
+        let all = manifests(&self.image).replace("\"api\"", "\"side\"");
+        let of_it = all.split("\n---\n").filter(|one| one.contains("\"side\""));
+        let documents: Vec<&str> = of_it.collect();
+        self.feed(&["apply"], &documents.join("\n---\n"));
+        let namespace = self.namespace.as_str();
+        let wait = ["rollout", "status", "deployment/side", "--timeout=60s"];
+        self.kubectl(&[&["-n", namespace][..], &wait[..]].concat());
+    }
+
     /// A place with the target and a scenario of faults that stay, all at the same time.
     pub(crate) fn place_with_lasting_faults(&self) -> Place {
         let place = self.place(30, &[]);
+        let target =
+            format!("{TARGET}  side: {{ replicas: 2, ready: {{ path: / }}, kubernetes: {{}} }}\n");
+        write(place.path(), "targets/two.yaml", &target);
         write(place.path(), "mine.yaml", LASTING);
         place
     }

@@ -50,6 +50,7 @@ fn the_janitor_takes_back_what_a_dead_machine_left() {
     let cluster = cluster!();
     cluster.make_namespace(&["chaos.dev/allow=true"]);
     cluster.apply_by_hand();
+    cluster.apply_side();
     let (objects, limits) = (cluster.objects(&OF_A_RUN), cluster.limits());
     let place = cluster.place_with_lasting_faults();
     let harness = broken(&cluster, &place, &[]);
@@ -86,6 +87,7 @@ fn without_a_janitor_recover_takes_it_back() {
     let cluster = cluster!();
     cluster.make_namespace(&["chaos.dev/allow=true"]);
     cluster.apply_by_hand();
+    cluster.apply_side();
     let (objects, limits) = (cluster.objects(&OF_A_RUN), cluster.limits());
     let place = cluster.place_with_lasting_faults();
     let harness = broken(&cluster, &place, &["--no-janitor"]);
