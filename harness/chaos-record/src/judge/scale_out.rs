@@ -82,7 +82,8 @@ fn decide(ground: &Ground<'_>, claimed: Claimed<'_>, one: &Replicas) -> (Status,
     let measured = measured(one, asked.or(raises.last()), (start, due));
     match (asked, ready) {
         (None, Some(_)) => {
-            let why = "more were ready, and the autoscaler had not asked for them".to_owned();
+            let why =
+                "more were ready, and the autoscaler had asked before, or not at all".to_owned();
             (Status::Unknown, measured, why)
         }
         (Some(_), Some(ready)) if ready <= due => (Status::Held, measured, String::new()),
