@@ -83,7 +83,7 @@ pub(crate) async fn over<B: Builder>(builder: &B, body: impl AsyncFnOnce(&mut Up
         platform.observe().is_none(),
         "only the first caller observes"
     );
-    assert!(unable(platform.restart_all().await), "nothing is deployed");
+    assert!(unable(&platform.restart_all().await), "nothing is deployed");
     let deployment = platform.deploy().await.expect("a deployment");
     let mut up = Up {
         builder,
@@ -97,12 +97,12 @@ pub(crate) async fn over<B: Builder>(builder: &B, body: impl AsyncFnOnce(&mut Up
         assert_eq!(platform.teardown().await, Vec::<String>::new());
         assert_eq!(builder.left().await, Vec::<String>::new());
     }
-    assert!(unable(platform.restart_all().await), "it is over");
+    assert!(unable(&platform.restart_all().await), "it is over");
     assert!(platform.deploy().await.is_err(), "and nothing comes back");
     assert_eq!(builder.left().await, Vec::<String>::new());
 }
 
-fn unable(result: Result<(), PlatformError>) -> bool {
+fn unable(result: &Result<(), PlatformError>) -> bool {
     matches!(result, Err(PlatformError::Unable { .. }))
 }
 
