@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Cluster, PATIENCE, cluster};
 use crate::program::{Place, eventually, measured};
-use crate::rights::Granted;
+use crate::rights::{BUNDLED, Granted, printed_rules};
 
 /// A fault, and how anybody sees that it is there.
 struct Case {
@@ -122,10 +122,11 @@ fn check(cluster: &Cluster, cases: &[Case]) {
     cluster.apply_by_hand();
     let (before, others) = (asked(cluster), pods(cluster, "front"));
     let first = place(cluster, cases);
-    let granted = Granted::of(cluster, &first, "mine.yaml", &[]);
+    let granted = Granted::of(cluster, &first, "mine.yaml");
     let mut args = vec!["run", "mine.yaml", "--existing"];
     args.extend(cluster.flags(&granted.kubeconfig));
-    granted.assert_least(cluster, || first.run(&args));
+    let tried = printed_rules(cluster, &first, BUNDLED);
+    granted.assert_least(cluster, &tried, || first.run(&args));
     let (_place, ended) = measured(|| {
         let place = place(cluster, cases);
         let child = place.command(&args).spawn().expect("the program starts");
