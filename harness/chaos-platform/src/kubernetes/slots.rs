@@ -32,6 +32,8 @@ pub(super) struct Life {
     stuck: bool,
     /// Something was told of it.
     told: bool,
+    /// That it is no longer ready is to be said by its end, which was not told yet.
+    owes_end: bool,
 }
 
 impl Life {
@@ -89,6 +91,7 @@ impl Slot {
             leaving: false,
             stuck: false,
             told: false,
+            owes_end: false,
         });
         (self.taken, self.withdrawn) = (true, false);
     }
@@ -120,10 +123,15 @@ impl Slots {
             None => free(slots),
         };
         let slot = &mut slots[index];
+        let mut seen = Vec::new();
         if known.is_none() {
+            // Its successor may be seen before it is gone.
+            if let Some(life) = slot.current().filter(|life| life.owes_end) {
+                let status = format!("pod {} is deleted", life.pod);
+                seen.push(Observed::Exited { status, asked });
+            }
             slot.begin(pod);
         }
-        let mut seen = Vec::new();
         follow(slot, pod, asked, &mut seen);
         named(service, index, seen)
     }
@@ -274,7 +282,7 @@ fn follow(slot: &mut Slot, pod: &Seen, asked: bool, seen: &mut Vec<Observed>) {
     if let Some(life) = slot.current() {
         let again = pod.restarts > life.restarts;
         if life.up && (again || !pod.running) {
-            (life.up, life.ready) = (false, false);
+            (life.up, life.ready, life.owes_end) = (false, false, false);
             seen.push(Observed::Exited {
                 status: ended(),
                 asked,
@@ -310,6 +318,7 @@ fn follow(slot: &mut Slot, pod: &Seen, asked: bool, seen: &mut Vec<Observed>) {
     }
     // Of a pod that goes at once, or that the run takes down, the end is told and says it all.
     let is_said_by_its_end = pod.at_once || (asked && pod.leaving);
+    life.owes_end = is_said_by_its_end && life.up;
     if !is_said_by_its_end {
         seen.push(Observed::Unready {
             why: pod.why.clone(),
@@ -500,6 +509,18 @@ mod tests {
             words(&slots.gone("api", "uid-b", None)),
             ["api-2 exited true"]
         );
+    }
+
+    #[test]
+    fn of_a_pod_that_goes_at_once_the_end_is_told_before_its_successor_begins() {
+        let mut slots = two();
+        let grace = ("/metadata/deletionGracePeriodSeconds", json!(0));
+        slots.take("api", &view("a", &[leaving(), grace]));
+        assert_eq!(
+            words(&slots.take("api", &view("c", &[]))),
+            ["api-1 exited false", "api-1 started 2", "api-1 ready"]
+        );
+        assert!(slots.gone("api", "uid-a", None).is_empty());
     }
 
     #[test]
