@@ -50,7 +50,7 @@ faults:
   - { name: starved, at: steady + 9s, for: 20s, inject: { cpu: { service: front, limit: 0.05 } } }
   - { name: another, at: steady + 10s, for: 20s, inject: { rollout: { service: front, image: 'localhost/never-built:1' } } }
 hypothesis: [{ expect: { errors: { max: 20% } } }]
-safety: { allow_outage: [api, side] }
+safety: { allow_outage: [api, front, side] }
 ";
 
 /// A namespace of the cluster that the environment names.

@@ -24,6 +24,7 @@ fn broken(cluster: &Cluster, place: &Place, more: &[&str]) -> Child {
     let mut rbac = vec!["rbac", "mine.yaml", "--namespace", &cluster.namespace];
     rbac.extend(more);
     let role = place.aside(&rbac);
+    assert!(role.status.success(), "{role:?}");
     cluster.feed(&["apply"], &String::from_utf8_lossy(&role.stdout));
     let token = bound(cluster);
     let kubeconfig = cluster.changed(place, |config| {
