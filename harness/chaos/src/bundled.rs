@@ -18,10 +18,16 @@ pub(crate) const JOURNEYS: Files =
     files!("journeys/": "browse", "cancel", "cart", "checkout", "leaf-through");
 
 /// By the path from the folder of the target description that names it.
-pub(crate) const MANIFESTS: Files = &[(
-    "../../k8s/rendered/small.yaml",
-    include_str!("../../../k8s/rendered/small.yaml"),
-)];
+pub(crate) const MANIFESTS: Files = &[
+    (
+        "../../k8s/rendered/small.yaml",
+        include_str!("../../../k8s/rendered/small.yaml"),
+    ),
+    (
+        "../../k8s/rendered/full.yaml",
+        include_str!("../../../k8s/rendered/full.yaml"),
+    ),
+];
 
 /// The text of the file with this name.
 pub(crate) fn find(files: Files, name: &str) -> Option<&'static str> {
@@ -62,5 +68,18 @@ mod tests {
         check(SCENARIOS, "");
         check(TARGETS, "targets");
         check(JOURNEYS, "journeys");
+    }
+
+    #[test]
+    fn manifests_that_a_bundled_target_names_are_bundled() {
+        let mut seen = 0;
+        for (target, text) in TARGETS {
+            for rest in text.split("manifests: ").skip(1) {
+                let path = rest.split_whitespace().next().expect("a path");
+                assert!(find(MANIFESTS, path).is_some(), "{path} of {target}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, MANIFESTS.len());
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::parts::Taken;
 use crate::diagnostic::{Diagnostics, Span, codes, quote};
 use crate::file::format::Text;
 use crate::file::located::{Located, Map, Optional};
@@ -20,7 +21,7 @@ type Secrets = BTreeMap<String, BTreeMap<String, String>>;
 /// scenario asks of instances is refused for a target that is not applied here.
 #[expect(clippy::option_option, reason = "none and unknown are not the same")]
 pub(super) fn of_target(
-    target: &target::Target,
+    (target, taken): (&target::Target, Option<Taken<'_>>),
     asked: Option<&scenario::Target>,
     platform: PlatformName,
     problems: &mut Diagnostics,
@@ -29,7 +30,10 @@ pub(super) fn of_target(
     if platform != PlatformName::Kubernetes {
         return Some(None);
     }
-    let cluster = cluster?;
+    let mut cluster = cluster?;
+    if let Some(manifests) = taken.and_then(manifests) {
+        cluster.manifests = Some(manifests.get()?.clone());
+    }
     if cluster.manifests.is_none() {
         let span = asked.and_then(|asked| Some(asked.replicas.given()?.span));
         only_of_applied(span, (codes::REPLICAS_OF_URL, "replicas"), problems);
@@ -37,6 +41,39 @@ pub(super) fn of_target(
         only_of_applied(span, (codes::ENV_OF_URL, "env"), problems);
     }
     Some(Some(cluster))
+}
+
+fn has_manifests(target: &target::Target) -> bool {
+    let cluster = target.kubernetes.given().and_then(Located::get);
+    cluster.is_some_and(|cluster| cluster.manifests.given().is_some())
+}
+
+/// The manifests that a set of parts names.
+fn manifests(taken: Taken<'_>) -> Option<&Located<String>> {
+    taken.kubernetes().given()?.get()?.manifests.given()
+}
+
+/// Of a target that is applied, a set of parts says where its services are applied with it.
+pub(super) fn check_parts(
+    name: &Located<String>,
+    parts: &Located<target::Parts>,
+    (target, platform): (&target::Target, PlatformName),
+    problems: &mut Diagnostics,
+) {
+    let (Some(text), Some(parts)) = (name.get(), parts.get()) else {
+        return;
+    };
+    let is_needed = platform == PlatformName::Kubernetes && has_manifests(target);
+    if !is_needed || parts.kubernetes.given().is_some() {
+        return;
+    }
+    let message = format!("set of parts {} has no `kubernetes:` part", quote(text));
+    let problem = codes::NO_PLATFORM_PART.at(name.span, message);
+    problems.add(
+        problem
+            .label("cannot be applied on platform `kubernetes`")
+            .help("add `kubernetes: { manifests: FILE }` with the target and these parts in it, or `kubernetes: {}` if the target's own manifests hold them"),
+    );
 }
 
 /// What the target has in common; `None` if something of it is bad.

@@ -236,7 +236,18 @@ fn of_cluster(inject: &Inject, reach: &Reach) -> Option<(String, String)> {
             "only `KILL` and `TERM` can be asked for through the API of Kubernetes".to_owned(),
             "write `signal: KILL` (no grace) or `signal: TERM` (the pod's own grace)".to_owned(),
         )),
-        Inject::Pause { .. } | Inject::Stop { .. } | Inject::Restart { .. } => Some((
+        Inject::Stop { targets } => {
+            let has = reach.role(&targets.service)?.replicas?;
+            let left = has.saturating_sub(targets.how_many.of(has));
+            Some((
+                "`stop` cannot be done on platform `kubernetes`".to_owned(),
+                format!(
+                    "write `scale: {{ service: {}, replicas: {left} }}`, which takes as many pods away for as long, or run it with `--platform local`",
+                    targets.service
+                ),
+            ))
+        }
+        Inject::Pause { .. } | Inject::Restart { .. } => Some((
             format!("`{}` cannot be done on platform `kubernetes`", inject.kind()),
             "use `kill`, `evict`, `scale`, `rollout`, `service_lost` or `cpu`, or run it with `--platform local`".to_owned(),
         )),

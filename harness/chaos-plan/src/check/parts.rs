@@ -3,11 +3,12 @@
 //! Invariant: a set that nobody takes is checked like one that is taken, so a description is good or
 //! bad whatever a scenario asks of it.
 
-use super::names;
 use super::services::Checker;
+use super::{cluster, names};
 use crate::diagnostic::{Diagnostics, codes, quote};
+use crate::file::cluster::WithParts;
 use crate::file::located::{Located, Map, Optional};
-use crate::file::target::{Addition, Parts, REPLICAS, Service};
+use crate::file::target::{Addition, Parts, REPLICAS, Service, Target};
 use crate::plan::PlatformName;
 
 /// Services by name, as they stand in a file.
@@ -34,6 +35,11 @@ impl<'a> Taken<'a> {
             .filter(|(name, _)| name.get().is_some_and(|name| name == service));
         same.next()?.1.get()
     }
+
+    /// What it changes of how the target stands in a cluster.
+    pub(super) fn kubernetes(self) -> &'a Optional<WithParts> {
+        &self.parts.kubernetes
+    }
 }
 
 /// The set of that name; reported if there is none.
@@ -58,13 +64,14 @@ pub(super) fn take<'a>(
 
 /// Checks all sets: their names in full, and of those that are not taken the services as well.
 pub(super) fn check(
-    sets: &Optional<Map<Parts>>,
+    target: &Target,
     (own, taken): (&Services, Option<Taken<'_>>),
     platform: PlatformName,
     problems: &mut Diagnostics,
 ) {
-    for (name, parts) in sets.get().into_iter().flat_map(Map::iter) {
+    for (name, parts) in target.parts.get().into_iter().flat_map(Map::iter) {
         names::name(name, "a set of parts", problems);
+        cluster::check_parts(name, parts, (target, platform), problems);
         let (Some(name), Some(parts)) = (name.get(), parts.get()) else {
             continue;
         };

@@ -224,9 +224,9 @@ pub(super) fn describe(
             plans
         });
     }
-    parts::check(&target.parts, (services, taken), platform, problems);
+    parts::check(&target, (services, taken), platform, problems);
     let audit = audit::resolve(&target.audit, &known, problems);
-    let cluster = cluster::of_target(&target, asked, platform, problems);
+    let cluster = cluster::of_target((&target, taken), asked, platform, problems);
     let plan = || {
         Some(Target::Deploy(Description {
             name: name?.to_owned(),

@@ -49,7 +49,7 @@ codes! {
     UNKNOWN_TARGET "E123" Error "No target description has this name or path."
     UNKNOWN_SERVICE "E124" Error "The target has no service of this name."
     PLATFORM "E125" Error "The platform is not built in yet."
-    NO_PLATFORM_PART "E126" Error "A service does not say how it runs on the chosen platform."
+    NO_PLATFORM_PART "E126" Error "A service, or a set of parts, does not say how it runs on the chosen platform."
     REPLICAS_OF_URL "E127" Error "Replicas were given for a target that already runs."
     UNKNOWN_SLOT "E128" Error "A `{slot}` of a template has no value here."
     NOT_CALLED "E129" Error "A template asks for the address of a service that `calls` does not list."

@@ -38,6 +38,16 @@ pub(crate) struct Cluster {
     pub(crate) url: Optional<Text<Url>>,
 }
 
+/// What a set of parts changes of how the target stands in a Kubernetes cluster.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WithParts {
+    /// File with the manifests of the target and of these parts, in place of the target's own. Default: the target's own.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["shop-and-parts.kubernetes.yaml"]))]
+    pub(crate) manifests: Optional<String>,
+}
+
 /// The pods of a service in a Kubernetes cluster.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amount::Bytes;
-use super::cluster::{Cluster, Pods};
+use super::cluster::{Cluster, Pods, WithParts};
 use super::format::{Path, Text};
 use super::located::{Located, Map, Optional};
 use super::scenario::Replicas;
@@ -66,6 +66,9 @@ pub(crate) struct Parts {
     #[serde(default)]
     #[schemars(extend("maxProperties" = 100))]
     pub(crate) with: Optional<Map<Addition>>,
+    /// How the target stands in a Kubernetes cluster when this set is taken. Required there where the target names `manifests`; `{}` if those hold the services of this set as well.
+    #[serde(default)]
+    pub(crate) kubernetes: Optional<WithParts>,
 }
 
 /// What a service gets when a set of parts is taken.
