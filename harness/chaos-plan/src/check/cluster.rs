@@ -43,6 +43,17 @@ pub(super) fn of_target(
     Some(Some(cluster))
 }
 
+/// Whether a run starts the instances, so that it may have more of them; false of what runs already.
+pub(super) fn is_started_here(
+    target: &target::Target,
+    taken: Option<Taken<'_>>,
+    platform: PlatformName,
+) -> bool {
+    platform != PlatformName::Kubernetes
+        || has_manifests(target)
+        || taken.and_then(manifests).is_some()
+}
+
 fn has_manifests(target: &target::Target) -> bool {
     let cluster = target.kubernetes.given().and_then(Located::get);
     cluster.is_some_and(|cluster| cluster.manifests.given().is_some())

@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostics, SourceFile, Span, codes, quote};
 use crate::file::format::After;
 use crate::file::located::Located;
 use crate::file::scenario::{self, Scenario};
-use crate::plan::{Claim, Expect, Fault, HowMany, Inject, Moment, PlatformName, Safety, When};
+use crate::plan::{Claim, Expect, Fault, Inject, Moment, PlatformName, Safety, When};
 use crate::units::duration_to_text;
 
 /// Least stretch after a fault when no recovery is claimed.
@@ -296,17 +296,16 @@ fn earliest(
 
 fn check_radius(drafts: &[Option<Draft<'_>>], setting: &Setting<'_>, problems: &mut Diagnostics) {
     let hits = drafts.iter().flatten().filter_map(|draft| {
-        let targets = draft.inject.as_ref()?.targets();
+        let inject = draft.inject.as_ref()?;
         let span = service_span(draft.given)?;
-        let role = setting.reach.role(&targets.service)?;
-        let how_many: HowMany = targets.how_many;
+        let role = setting.reach.role(&inject.targets().service)?;
         let when = draft
             .at
             .zip(draft.lasts.ok())
             .map(|(at, lasts)| (at, lasts.map(|lasts| at + lasts)));
         Some(Hit {
             role,
-            how_many,
+            inject,
             span,
             when,
         })

@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostics, Span, codes, quote};
 use crate::file::format::Text;
 use crate::file::located::Optional;
 use crate::file::scenario::{self, Replicas};
-use crate::plan::{HowMany, Safety};
+use crate::plan::{HowMany, Inject, Safety};
 use crate::units::Share;
 
 /// How long a killed instance that is restarted counts as missing where the run cannot say yet.
@@ -56,7 +56,7 @@ pub(super) fn how_many(
 #[derive(Debug)]
 pub(super) struct Hit<'a> {
     pub(super) role: &'a Role,
-    pub(super) how_many: HowMany,
+    pub(super) inject: &'a Inject,
     /// Where the fault names its service.
     pub(super) span: Span,
     /// Begin, and end for a fault that ends; `None` where only the run will know.
@@ -67,7 +67,7 @@ impl Hit<'_> {
     /// How many of how many instances.
     fn taken(&self) -> Option<(u32, u32)> {
         let replicas = self.role.replicas?;
-        Some((self.how_many.of(replicas), replicas))
+        Some((self.inject.targets().how_many.of(replicas), replicas))
     }
 
     /// From when to when its instances may be missing.
@@ -79,6 +79,29 @@ impl Hit<'_> {
             Duration::MAX
         };
         Some((begin, end.unwrap_or(ends)))
+    }
+
+    /// What would make it hit few enough of that many instances, if anything does.
+    fn ways(&self, replicas: u32, safety: &Safety) -> Vec<String> {
+        let raise = self.role.growth();
+        match (self.inject, self.inject.targets().how_many) {
+            (Inject::ServiceLost { .. }, _) => Vec::new(),
+            (Inject::Scale { .. } | Inject::Drift { .. }, _) => {
+                let most = safety.max_share.floor_of(u64::from(replicas));
+                let least = u64::from(replicas).saturating_sub(most).max(1);
+                let is_fewer = least < u64::from(replicas);
+                let ask = is_fewer.then(|| format!("ask for `replicas: {least}` or more"));
+                ask.into_iter().collect()
+            }
+            (_, HowMany::Share(share)) if share.ratio() > safety.max_share.ratio() => {
+                let lower = format!("write `share: {}` or less", safety.max_share);
+                (replicas > 1).then_some(lower).into_iter().collect()
+            }
+            (_, HowMany::Count(count)) if count > 1 => std::iter::once("hit fewer".to_owned())
+                .chain(raise)
+                .collect(),
+            (_, HowMany::Count(_) | HowMany::Share(_)) => raise.into_iter().collect(),
+        }
     }
 }
 
@@ -99,18 +122,15 @@ pub(super) fn check_one(
             hit.span,
             format!("{taken} instances of {service} are to be hit, and it has {replicas}"),
         );
-        problems.add(
-            problem
-                .related(hit.role.written, has)
-                .help(format!("hit fewer, or raise `target.replicas.{name}`")),
-        );
+        let ways = std::iter::once("hit fewer".to_owned()).chain(hit.role.growth());
+        problems.add(problem.related(hit.role.written, has).help(choice(ways)));
         return false;
     }
     if safety.allow_outage.contains(name) {
         return true;
     }
-    let allow =
-        format!("raise `target.replicas.{name}`, or allow it with `safety.allow_outage: [{name}]`");
+    let mut ways = hit.ways(replicas, safety);
+    ways.push(allowance(name));
     if taken == replicas {
         let problem = codes::OUTAGE
             .at(
@@ -118,19 +138,30 @@ pub(super) fn check_one(
                 format!("the fault would leave no healthy instance of {service}"),
             )
             .label(format!("takes {taken} of {replicas}"));
-        problems.add(problem.related(hit.role.written, has).help(allow));
+        problems.add(problem.related(hit.role.written, has).help(choice(ways)));
         return false;
     }
     if u64::from(taken) > safety.max_share.floor_of(u64::from(replicas)) {
         let problem = codes::TOO_WIDE.at(hit.span, format!("{taken} of {replicas} instances of {service} are more than `safety.max_share` ({})", safety.max_share));
-        problems.add(
-            problem
-                .related(hit.role.written, has)
-                .help(format!("hit fewer, {allow}, or raise `safety.max_share`")),
-        );
+        ways.push("raise `safety.max_share`".to_owned());
+        problems.add(problem.related(hit.role.written, has).help(choice(ways)));
         return false;
     }
     true
+}
+
+fn allowance(service: &str) -> String {
+    format!("allow it with `safety.allow_outage: [{service}]`")
+}
+
+/// One way or several.
+fn choice(ways: impl IntoIterator<Item = String>) -> String {
+    let mut ways: Vec<String> = ways.into_iter().collect();
+    let last = ways.pop().unwrap_or_default();
+    if ways.is_empty() {
+        return last;
+    }
+    format!("{}, or {last}", ways.join(", "))
 }
 
 fn instances(number: u32) -> String {
@@ -182,7 +213,10 @@ pub(super) fn check_together(
                 ),
             );
             let problem = problem.related(first.span, "the fault that may still be felt is here");
-            problems.add(problem.help(format!("move one of them, raise `target.replicas.{name}`, or allow it with `safety.allow_outage: [{name}]`")));
+            let ways = std::iter::once("move one of them".to_owned())
+                .chain(hit.role.growth())
+                .chain([allowance(name)]);
+            problems.add(problem.help(choice(ways)));
         }
     }
 }

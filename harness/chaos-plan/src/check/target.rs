@@ -36,6 +36,8 @@ pub(super) struct Role {
     pub(super) replicas: Option<u32>,
     /// Where that number was written, or else the service's name.
     pub(super) written: Span,
+    /// Whether a scenario may ask for another number.
+    pub(super) can_grow: bool,
     pub(super) restarts: bool,
     /// What makes its pods, if that is known by name.
     pub(super) workload: Option<WorkloadKind>,
@@ -71,6 +73,14 @@ impl Reach {
             .map(|role| role.name.as_str());
         names::position(name, (codes::UNKNOWN_SERVICE, "service"), known, problems)?;
         name.get()
+    }
+}
+
+impl Role {
+    /// How it would have more instances, if a scenario may ask for them.
+    pub(super) fn growth(&self) -> Option<String> {
+        self.can_grow
+            .then(|| format!("raise `target.replicas.{}`", self.name))
     }
 }
 
@@ -186,16 +196,13 @@ pub(super) fn describe(
     };
     let taken = parts::take(asked.map(|asked| &asked.parts), &target.parts, problems);
     let mut known = parts::known(services);
-    names::position(
-        &target.entry,
-        (codes::UNKNOWN_SERVICE, "service"),
-        known.iter().copied(),
-        problems,
-    );
+    let kind = (codes::UNKNOWN_SERVICE, "service");
+    names::position(&target.entry, kind, known.iter().copied(), problems);
     let further = taken.and_then(Taken::services);
     known.extend(further.into_iter().flat_map(parts::known));
     let replicas = by_service(asked.map(|asked| &asked.replicas), &known, problems);
     let env = by_service(asked.map(|asked| &asked.env), &known, problems);
+    let can_grow = cluster::is_started_here(&target, taken, platform);
     let mut plans = Some(Vec::new());
     let mut roles = Vec::new();
     for (name, service) in services
@@ -205,7 +212,8 @@ pub(super) fn describe(
         let Some(text) = names::name(name, "a service", problems) else {
             continue;
         };
-        let role = role(text, name.span, service, replicas.get(text).copied());
+        let asked = replicas.get(text).copied();
+        let role = role((text, name.span), service, asked, can_grow);
         let more = (
             env.get(text).copied(),
             taken.and_then(|taken| taken.addition(text)),
@@ -248,10 +256,10 @@ pub(super) fn describe(
 
 /// A service as a fault sees it; `asked` is the number of instances that the scenario wants.
 fn role(
-    name: &str,
-    place: Span,
+    (name, place): (&str, Span),
     service: &Located<form::Service>,
     asked: Option<&Located<scenario::Replicas>>,
+    can_grow: bool,
 ) -> Role {
     let given = service.get();
     let own = given.and_then(|service| service.replicas.given());
@@ -264,6 +272,7 @@ fn role(
         name: name.to_owned(),
         replicas,
         written,
+        can_grow,
         restarts: policy != Some(RestartPolicy::Never),
         workload: given.and_then(workload),
     }
