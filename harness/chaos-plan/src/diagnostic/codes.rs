@@ -104,7 +104,7 @@ codes! {
     UNKNOWN_ENDPOINT "E185" Error "A claim names a step that no journey of the load has, or that several have."
     NO_AUDIT "E186" Error "An integrity claim, and the target does not tell what would be judged."
     NO_OPERATION "E187" Error "An integrity claim, and no step of the load says what it acknowledges."
-    NOT_MEASURED "E188" Error "What instances use can be seen only of a target that chaos deploys."
+    NOT_MEASURED "E188" Error "What instances use cannot be seen of this target, or not on this platform."
     TOO_SHORT "E189" Error "The stages are too short for a slope to mean anything."
     NO_AUTOSCALER "E190" Error "A service is claimed to scale out, and no autoscaler of it could be seen."
 

@@ -11,7 +11,7 @@ use crate::diagnostic::{Span, codes, list, quote};
 use crate::file::amount::{BytesAnHour, CountAnHour, TimeAnHour};
 use crate::file::claim::{self, Rules};
 use crate::file::located::Located;
-use crate::plan::{Audit, Expect, Rule};
+use crate::plan::{Audit, Expect, PlatformName, Rule};
 use crate::units::duration_to_text;
 
 /// Shortest stretch over which a slope means anything.
@@ -145,15 +145,21 @@ impl Judge<'_> {
     }
 
     fn needs_instances(&mut self, span: Span, what: &str) {
-        if self.reach.is_url {
-            let problem = codes::NOT_MEASURED.at(
-                span,
-                format!("{what} cannot be seen of a target that runs already"),
-            );
-            self.problems.add(
-                problem.help("use `app:` so that chaos deploys the target, or leave this out"),
-            );
-        }
+        let (why, help) = if self.reach.is_url {
+            (
+                "cannot be seen of a target that runs already",
+                "use `app:` so that chaos deploys the target, or leave this out",
+            )
+        } else if self.platform == PlatformName::Kubernetes {
+            (
+                "cannot be judged on platform `kubernetes`, which tells means of 10 s and more",
+                "run it with `--platform local`, or leave this out",
+            )
+        } else {
+            return;
+        };
+        let problem = codes::NOT_MEASURED.at(span, format!("{what} {why}"));
+        self.problems.add(problem.help(help));
     }
 
     pub(super) fn drift(&mut self, drift: &claim::Drift, span: Span) -> Option<Expect> {
