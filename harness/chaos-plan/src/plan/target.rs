@@ -80,6 +80,13 @@ pub struct Service {
     pub pods: Option<Pods>,
 }
 
+impl Service {
+    /// The object that makes its pods in a cluster, if they are found by it.
+    pub fn workload(&self) -> Option<&Workload> {
+        self.pods.as_ref()?.workload()
+    }
+}
+
 /// What one instance may use; `None` is as much as the machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Limits {

@@ -5,7 +5,7 @@
 
 use std::sync::PoisonError;
 
-use chaos_plan::plan::{Find, Workload};
+use chaos_plan::plan::Workload;
 
 use super::changed::{self, Asking, Changed};
 use super::{FIELD_MANAGER, KubernetesPlatform, Shared, lost, unable};
@@ -123,10 +123,7 @@ impl KubernetesPlatform {
         let found = all
             .find(|known| known.name == service)
             .ok_or_else(missing)?;
-        match &found.pods.find {
-            Find::Workload(workload) => Ok(workload),
-            Find::Labels(_) => Err(missing()),
-        }
+        found.pods.workload().ok_or_else(missing)
     }
 
     /// Whether all pods are there that a workload is to have.

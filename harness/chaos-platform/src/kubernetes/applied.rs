@@ -93,14 +93,8 @@ async fn try_remove(
     if applied.namespace {
         return remove_namespace(&client, applied, run, deadline).await;
     }
-    let mut removed = 0;
-    // All are asked to go before any is waited for.
-    for kind in &applied.kinds {
-        removed += remove_kind(&client, place, kind, run).await?;
-    }
-    for kind in &applied.kinds {
-        wait_for_kind(&client, place, kind, run, deadline).await?;
-    }
+    let kinds = || applied.kinds.iter();
+    let mut removed = remove_kinds(&client, place, run, kinds, deadline).await?;
     // It ends while the lease is the run's: what still stands is its to take back.
     if let Some(name) = &applied.janitor {
         removed += usize::from(janitor::remove(&client, place, (run, name)).await?);
@@ -145,7 +139,10 @@ async fn remove_namespace(
     }
     if found.metadata.deletion_timestamp.is_none() {
         let pods = deadline.min(Instant::now() + PODS);
-        if let Err(error) = remove_workloads(client, applied, run, pods).await {
+        // Whoever deletes a namespace that has pods looks at it again only after half of the longest
+        // grace that any of them has, however soon they are gone: so they go first.
+        let workloads = || applied.kinds.iter().filter(|kind| kind.group == "apps");
+        if let Err(error) = remove_kinds(client, place, run, workloads, pods).await {
             tracing::debug!(%error, "the namespace takes its workloads along");
         }
         let parameters = only(found.metadata.uid.as_deref(), None);
@@ -172,23 +169,22 @@ async fn remove_namespace(
     }
 }
 
-/// Those first, with their pods: whoever deletes a namespace that has pods looks at it again only after
-/// half of the longest grace that any of them has, however soon they are gone.
-async fn remove_workloads(
+/// All are asked to go before any is waited for; how many there were.
+async fn remove_kinds<'a, I: Iterator<Item = &'a ApiResource>>(
     client: &Client,
-    applied: &Applied,
+    place: &Place,
     run: &str,
+    kinds: impl Fn() -> I,
     deadline: Instant,
-) -> Result<(), PlatformError> {
-    let Applied { place, kinds, .. } = applied;
-    let workloads = || kinds.iter().filter(|kind| kind.group == "apps");
-    for kind in workloads() {
-        remove_kind(client, place, kind, run).await?;
+) -> Result<usize, PlatformError> {
+    let mut removed = 0;
+    for kind in kinds() {
+        removed += remove_kind(client, place, kind, run).await?;
     }
-    for kind in workloads() {
+    for kind in kinds() {
         wait_for_kind(client, place, kind, run, deadline).await?;
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// What a namespace that is being deleted waits for.

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use chaos_plan::plan::Find;
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus,
 };
@@ -70,8 +69,9 @@ impl Follower for Autoscalers {
     fn there(&mut self, shared: &Shared, says: Says) -> Vec<Told> {
         let service = shared.services.iter().find(|service| {
             let (kind, name) = (says.scales.0.as_str(), says.scales.1.as_str());
-            matches!(&service.pods.find, Find::Workload(workload)
-                if workload.name == name && workload.kind.name() == kind.to_ascii_lowercase())
+            service.pods.workload().is_some_and(|workload| {
+                workload.name == name && workload.kind.name() == kind.to_ascii_lowercase()
+            })
         });
         match service {
             Some(service) => self.changed(service.name.clone(), says),

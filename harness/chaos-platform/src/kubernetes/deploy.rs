@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chaos_plan::plan::{Find, Workload, WorkloadKind};
+use chaos_plan::plan::{Workload, WorkloadKind};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::Api;
@@ -144,10 +144,7 @@ impl KubernetesPlatform {
 
     fn own_workloads(&self) -> impl Iterator<Item = Workload> {
         let services = self.shared.services.iter();
-        services.filter_map(|service| match &service.pods.find {
-            Find::Workload(workload) => Some(workload.clone()),
-            Find::Labels(_) => None,
-        })
+        services.filter_map(|service| service.pods.workload().cloned())
     }
 
     /// Waits until every workload is up. Given up when nothing more became ready for as long as a

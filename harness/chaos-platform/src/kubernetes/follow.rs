@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::slots::Told;
-use super::watch::{RETRY, WATCH_S};
+use super::watch::{RETRY, WATCH_S, tell};
 use crate::clock::monotonic_ns;
 
 /// Most objects of a kind that are looked at.
@@ -70,10 +70,7 @@ where
         };
         // What the run takes down itself is told by who ends, not by what follows from it.
         let told = told.into_iter().filter(|_| !shared.slots.borrow().asked);
-        for (service, instance, seen) in told {
-            let observer = &shared.observer;
-            observer.tell_at(at_ns, &service, &instance, seen).await;
-        }
+        tell(shared, at_ns, told).await;
     }
 }
 

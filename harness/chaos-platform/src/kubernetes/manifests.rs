@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use chaos_plan::plan::{Description, Find, Service};
+use chaos_plan::plan::{Description, Service, Workload};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -200,10 +200,9 @@ impl Manifests {
     fn container_of(&mut self, service: &Service) -> Result<&mut Value, ManifestError> {
         let missing = ManifestError::NoWorkload {
             service: service.name.clone(),
-            workload: match service.pods.as_ref().map(|pods| &pods.find) {
-                Some(Find::Workload(workload)) => workload.to_string(),
-                _ => "found by its labels".to_owned(),
-            },
+            workload: service
+                .workload()
+                .map_or_else(|| "found by its labels".to_owned(), Workload::to_string),
         };
         let wanted = service
             .pods
@@ -223,9 +222,7 @@ impl Manifests {
     }
 
     fn workload(&mut self, service: &Service) -> Option<&mut Value> {
-        let Find::Workload(workload) = &service.pods.as_ref()?.find else {
-            return None;
-        };
+        let workload = service.workload()?;
         self.objects.iter_mut().find(|object| {
             kind(object).eq_ignore_ascii_case(workload.kind.name())
                 && text(object, "/metadata/name") == workload.name
@@ -240,11 +237,7 @@ impl Manifests {
         run: &str,
     ) -> Result<Vec<Value>, ManifestError> {
         for service in &description.services {
-            let is_workload = matches!(
-                service.pods.as_ref().map(|pods| &pods.find),
-                Some(Find::Workload(_))
-            );
-            if is_workload {
+            if service.workload().is_some() {
                 set_environment(self.container_of(service)?, &service.env);
                 self.set_replicas(service);
             }

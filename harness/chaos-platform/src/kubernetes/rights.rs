@@ -4,7 +4,7 @@
 //! room makes is covered by a right that is asked about before the run begins.
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Description, Expect, Find, Inject, Target, WorkloadKind};
+use chaos_plan::plan::{Description, Expect, Inject, Target, WorkloadKind};
 use futures_util::future::join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -54,14 +54,8 @@ pub(super) fn needed(plan: &Plan, applied: &[(String, String)], keeps: bool) -> 
     let Target::Deploy(description) = &plan.target else {
         return rights;
     };
-    let workloads =
-        description
-            .services
-            .iter()
-            .filter_map(|service| match &service.pods.as_ref()?.find {
-                Find::Workload(workload) => Some(plural(workload.kind)),
-                Find::Labels(_) => None,
-            });
+    let services = description.services.iter();
+    let workloads = services.filter_map(|service| Some(plural(service.workload()?.kind)));
     let is_integrity = |expect: &Expect| matches!(expect, Expect::Integrity { .. });
     let audited = plan.claims.iter().any(|claim| is_integrity(&claim.expect));
     for resource in workloads {
@@ -107,10 +101,7 @@ fn of_janitor() -> [Right; 6] {
 fn of_fault(inject: &Inject, description: &Description) -> Vec<Right> {
     let workload = || {
         let service = description.service(&inject.targets().service);
-        match &service.and_then(|service| service.pods.as_ref())?.find {
-            Find::Workload(workload) => Some(plural(workload.kind)),
-            Find::Labels(_) => None,
-        }
+        Some(plural(service?.workload()?.kind))
     };
     let patch = |resource| Right::new("apps", resource, &["get", "patch"]);
     match inject {

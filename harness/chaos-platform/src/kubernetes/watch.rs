@@ -94,7 +94,7 @@ async fn gone(shared: &Shared, at_ns: u64, (service, uid): (&str, &str), last: O
     tell(shared, at_ns, told).await;
 }
 
-async fn tell(shared: &Shared, at_ns: u64, told: Vec<Told>) {
+pub(super) async fn tell(shared: &Shared, at_ns: u64, told: impl IntoIterator<Item = Told>) {
     for (service, instance, seen) in told {
         shared
             .observer

@@ -49,6 +49,16 @@ pub struct Pods {
     pub port: Option<u16>,
 }
 
+impl Pods {
+    /// The object that makes them, if they are found by it.
+    pub fn workload(&self) -> Option<&Workload> {
+        match &self.find {
+            Find::Workload(workload) => Some(workload),
+            Find::Labels(_) => None,
+        }
+    }
+}
+
 /// How the pods of a service are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

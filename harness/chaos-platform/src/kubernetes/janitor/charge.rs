@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use chaos_plan::Plan;
-use chaos_plan::plan::{Find, Inject, Target};
+use chaos_plan::plan::{Inject, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -124,10 +124,8 @@ fn workload(plan: &Plan, service: &str) -> Option<(Kind, String)> {
     let Target::Deploy(description) = &plan.target else {
         return None;
     };
-    match &description.service(service)?.pods.as_ref()?.find {
-        Find::Workload(workload) => Some((Kind::of(workload.kind), workload.name.clone())),
-        Find::Labels(_) => None,
-    }
+    let workload = description.service(service)?.workload()?;
+    Some((Kind::of(workload.kind), workload.name.clone()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chaos_plan::plan::{Description, Find};
+use chaos_plan::plan::Description;
 use chaos_plan::{Plan, units};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
@@ -110,8 +110,7 @@ async fn running(
 ) -> Result<Vec<Value>, PlatformError> {
     let mut found = Vec::new();
     for service in &description.services {
-        let pods = service.pods.as_ref().map(|pods| &pods.find);
-        if let Some(Find::Workload(workload)) = pods {
+        if let Some(workload) = service.workload() {
             let kind = Kind::of(workload.kind);
             found.extend(changed::version(client, place, (kind, &workload.name)).await?);
         }
