@@ -64,6 +64,14 @@ pub(crate) fn dispatch(cli: Cli, output: &Output) -> Result<u8, Failure> {
     }
 }
 
+/// One thread does all of a command but the load, whose workers have threads of their own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::environment(format!("start a runtime: {error}")))
+}
+
 /// The plan of a scenario, or its problems as a failure; warnings are shown either way.
 fn plan_of(args: &ScenarioArgs, output: &Output) -> Result<Plan, Failure> {
     let Outcome { plan, diagnostics } = examined(args)?;

@@ -65,10 +65,7 @@ pub(super) fn deploy(args: &DeployArgs, output: &Output) -> Result<u8, Failure> 
         progress: Progress::new(output.clone(), plan, false),
         output: output.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::environment(format!("start a runtime: {error}")))?;
+    let runtime = super::runtime()?;
     let ran = runtime.block_on(Box::pin(conductor::run(config, &mut holding)));
     holding.progress.close();
     Ok(code(&ran.map_err(Failure::environment)?))

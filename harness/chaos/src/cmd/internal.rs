@@ -24,10 +24,7 @@ pub(super) fn guardian(folder: &Path) -> Result<u8, Failure> {
 /// Ends with [`exit::TERMINATED`] when its pod is moved away, so that its Job starts another.
 pub(super) fn janitor(run: &str) -> Result<u8, Failure> {
     log::to_stderr("info");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)?;
+    let runtime = super::runtime()?;
     runtime.block_on(async {
         // The first process of a pod is not ended by a signal that it does not listen for.
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::environment)?;

@@ -108,10 +108,7 @@ fn played(plan: Plan, workers: usize, output: &Output) -> Result<Record, Failure
         },
         workers,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::environment(format!("start a runtime: {error}")))?;
+    let runtime = super::runtime()?;
     let played = runtime.block_on(Box::pin(bare::play(config, &mut watch)));
     watch.close();
     // A resolver that hangs is not waited for.

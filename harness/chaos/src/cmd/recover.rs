@@ -24,10 +24,7 @@ pub(super) fn recover(args: &RecoverArgs, output: &Output) -> Result<u8, Failure
             format!("error: no run `{run}` has anything to recover"),
         ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)?;
+    let runtime = super::runtime()?;
     let found = runtime
         .block_on(recover::recover(&root, args.run.as_deref()))
         .map_err(Failure::environment)?;

@@ -32,10 +32,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<u8, Failure> {
     super::cluster::tell(config.cluster.as_ref(), output);
     super::cluster::tell_of_janitor(&config.plan, config.cluster.as_ref(), output);
     // One thread: the processes of the target die with the thread that started them.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::environment(format!("start a runtime: {error}")))?;
+    let runtime = super::runtime()?;
     let ran = runtime.block_on(Box::pin(conductor::run(config, &mut progress)));
     progress.close();
     // Whatever still hangs in the file system is not waited for.

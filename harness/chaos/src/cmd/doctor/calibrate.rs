@@ -16,10 +16,7 @@ extraction, large bodies and a real target cost more. A run that asks for more t
 warns, and one that asks for more than all of it is inconclusive.";
 
 pub(super) fn calibrate(json: bool, version: &str, output: &Output) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::environment(format!("start a runtime: {error}")))?;
+    let runtime = super::super::runtime()?;
     output.tell("measuring this machine for some 15 s: leave it alone meanwhile");
     let progress = |what: &str| output.tell(&format!("  {what} ..."));
     let workers = chaos_load::default_workers();

@@ -18,10 +18,7 @@ pub(super) fn look(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     if chosen.context.is_empty() {
         return Ok(vec![unnamed(kubernetes::contexts(&chosen))]);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)?;
+    let runtime = super::super::runtime()?;
     let looks = runtime.block_on(kubernetes::look(&chosen));
     Ok(looks.into_iter().map(finding).collect())
 }

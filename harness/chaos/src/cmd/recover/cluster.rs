@@ -20,10 +20,7 @@ pub(super) fn chosen(args: &RecoverArgs) -> Option<Chosen> {
 }
 
 pub(super) fn recover(chosen: &Chosen, args: &RecoverArgs, output: &Output) -> Result<u8, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)?;
+    let runtime = super::super::runtime()?;
     let taking = kubernetes::take_back(chosen, args.run.as_deref());
     let found = runtime
         .block_on(taking)
