@@ -154,7 +154,7 @@ fn of(one: &Replicas) -> Scaling {
     }
 }
 
-/// `api: asked for 5 after 18 s, ready after 24 s`, counted from the start of the load.
+/// `api: asked for 5 at T+18 s, ready 6 s later`, counted from the start of the load as the timeline is.
 fn sentence(one: &Replicas, raises: &[Raise]) -> String {
     let service = &one.service;
     if raises.is_empty() {
@@ -163,20 +163,32 @@ fn sentence(one: &Replicas, raises: &[Raise]) -> String {
         let metric = metric.unwrap_or_default();
         return format!("{service}: never asked for more than {first}{metric}");
     }
-    let parts: Vec<String> = raises.iter().map(|raise| raised(raise, 0)).collect();
+    let parts: Vec<String> = raises.iter().map(at).collect();
     format!("{service}: {}", parts.join("; "))
+}
+
+fn at(raise: &Raise) -> String {
+    let ready = raise.ready.map_or_else(not_ready, |ready| {
+        let later = words::duration(ready.saturating_sub(raise.at));
+        format!("ready {later} later")
+    });
+    let asked = words::duration(raise.at);
+    format!("asked for {} at T+{asked}, {ready}", raise.wanted)
+}
+
+fn not_ready() -> String {
+    "not all ready before the end".to_owned()
 }
 
 /// `asked for 5 after 18 s, ready after 24 s`, counted from `from`, an instant of the load.
 pub(crate) fn raised(raise: &Raise, from: u64) -> String {
     let asked = words::duration(raise.at.saturating_sub(from));
-    let ready = match raise.ready {
-        Some(ready) => format!(
+    let ready = raise.ready.map_or_else(not_ready, |ready| {
+        format!(
             "ready after {}",
             words::duration(ready.saturating_sub(from))
-        ),
-        None => "not all ready before the end".to_owned(),
-    };
+        )
+    });
     format!("asked for {} after {asked}, {ready}", raise.wanted)
 }
 
@@ -213,7 +225,7 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert_eq!(
             told[0].sentence,
-            "api: asked for 4 after 10 s, ready after 16 s; asked for 5 after 20 s, not all ready before the end"
+            "api: asked for 4 at T+10 s, ready 6 s later; asked for 5 at T+20 s, not all ready before the end"
         );
         assert_eq!(
             (told[0].wanted_first, told[0].wanted_most),

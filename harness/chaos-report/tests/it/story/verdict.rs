@@ -169,7 +169,7 @@ pub(super) fn verdict(plan: &Plan, windows: &Windows, word: &dyn Fn(&str) -> Str
             wanted_first: Some(1),
             wanted_most: Some(2),
             ready_most: Some(2),
-            sentence: word("api: asked for 2 after 46 s, ready after 47.7 s"),
+            sentence: word("api: asked for 2 at T+46 s, ready 1.7 s later"),
             raises: vec![Raise {
                 at: 46 * S,
                 was: 1,
