@@ -1,7 +1,7 @@
 //! What the engine says of servers whose law is known, against what they measured themselves.
 //!
 //! Laws are played one after the other, since engines that share a core make each other wait. The server
-//! keeps to one core, the engine to another, and a [`Meter`] runs on both: a difference beyond
+//! keeps to one core, the engine to another, both are kept [`Awake`], and a [`Meter`] runs on both: a difference beyond
 //! the tolerance is the engine's own unless the machine made threads wait just then. Optimised builds
 //! only: the tolerance is that of the engine people get.
 //! Invariant: no difference is let pass unseen. On a core that was not disturbed the first one fails;
@@ -17,6 +17,7 @@ use chaos_testkit::plan::{PlanBuilder, get};
 use chaos_testkit::server::Version;
 use chaos_testkit::{Law, Server, Settings};
 
+use crate::awake::Awake;
 use crate::hiccup::{Hiccups, Meter, stay_on, two_cores};
 use crate::http2::target;
 use crate::ran::{Ran, play};
@@ -193,6 +194,7 @@ fn is_disturbed(attempts: usize, known: Known, told: &[Seen]) -> bool {
 )]
 async fn known_latencies_are_told_as_the_server_measured_them() {
     let cores = two_cores();
+    let _awake = Awake::keep(cores);
     for known in all() {
         let mut attempts = 1;
         while is_disturbed(attempts, known, &attempt(known, cores).await) {

@@ -3,6 +3,7 @@
 //! No test depends on speed: each compares with the server's own log, with the closed-form
 //! schedule, or with an analytic value whose tolerance is stated beside it.
 
+mod awake;
 mod conformance;
 mod conservation;
 mod failures;
