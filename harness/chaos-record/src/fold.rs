@@ -24,8 +24,9 @@ mod packed;
 pub(crate) use self::packed::Packed;
 
 const CELLS_A_SECOND: u64 = SECOND_NS / CELL_NS;
-/// Seconds not folded yet: a watcher of the running load looks at the last few.
-const KEEP_SECONDS: u64 = 2 * 60;
+/// Seconds not folded yet: a watcher of the running load looks at the last five. Each of them takes as
+/// much room as hundreds that are folded.
+const KEEP_SECONDS: u64 = 15;
 /// Seconds folded at a time.
 const AT_A_TIME: u64 = 60;
 /// Response times of seconds are kept so long, in seconds.
