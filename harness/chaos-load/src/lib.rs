@@ -10,6 +10,7 @@
 
 mod address;
 mod alarm;
+mod awake;
 mod budget;
 mod client;
 pub mod clock;
@@ -33,6 +34,7 @@ mod users;
 mod worker;
 
 pub use address::{Address, AddressError};
+pub use awake::{AwakeError, KeptAwake, keep_awake};
 pub use client::TlsError;
 pub use engine::{Engine, EngineConfig, EngineError, EngineEvent, default_workers, look};
 pub use fault_clock::FaultClock;

@@ -88,6 +88,10 @@ pub(crate) struct LoadArgs {
     /// `availability>=SHARE%`. May be repeated.
     #[arg(short, long, value_name = "CLAIM", value_parser = Expectation::parse)]
     pub expect: Vec<Expectation>,
+    /// Keep all cores of this machine from sleeping meanwhile, for what is to be told to some
+    /// microseconds. Needs root; ends with the load, also when that is killed.
+    #[arg(long)]
+    pub keep_awake: bool,
     /// Write the times of each second as an HDR interval log.
     #[arg(long, value_name = "FILE")]
     pub latency_log: Option<PathBuf>,

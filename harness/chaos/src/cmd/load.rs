@@ -11,6 +11,7 @@ mod watch;
 use std::fs::{self, File};
 use std::path::Path;
 
+use chaos_load::KeptAwake;
 use chaos_plan::Plan;
 use chaos_record::judge::{judge, unclaimed};
 use chaos_record::line::{Header, VERSION};
@@ -38,6 +39,7 @@ pub(super) fn load(args: &LoadArgs, output: &Output) -> Result<u8, Failure> {
     }
     // Made before anything is sent, so that a bad path costs no load.
     let log = args.latency_log.as_deref().map(log_file).transpose()?;
+    let _awake = args.keep_awake.then(awake).transpose()?;
     let workers = workers(args);
     output.tell(&load_opening(&plan, workers));
     let record = played(plan, workers, output)?;
@@ -78,6 +80,15 @@ fn body(given: &str) -> Result<String, Failure> {
     }
     String::from_utf8(fs::read(path).map_err(unreadable)?)
         .map_err(|_| refused("is not UTF-8 text", "only text can be sent"))
+}
+
+fn awake() -> Result<KeptAwake, Failure> {
+    chaos_load::keep_awake().map_err(|error| {
+        Failure::environment(format!(
+            "keep cores awake: {error}\n  help: it takes root, and most containers may not; without \
+             --keep-awake times include how long cores take to wake"
+        ))
+    })
 }
 
 fn log_file(path: &Path) -> Result<(&Path, File), Failure> {

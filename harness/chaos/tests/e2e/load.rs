@@ -79,6 +79,26 @@ fn a_number_of_requests_is_sent_exactly_whatever_the_model() {
 }
 
 #[test]
+fn cores_are_kept_awake_or_nothing_is_sent() {
+    let server = Server::prompt();
+    let ended = load(&[&server.url(), "-n", "10", "--keep-awake"]);
+    let may = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/cpu_dma_latency");
+    if may.is_ok() {
+        ended.assert_code(0);
+    } else {
+        ended.assert_code(5);
+        assert!(
+            ended.stderr.contains("keep cores awake") && ended.stderr.contains("it takes root"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(server.seen(), 0);
+    }
+}
+
+#[test]
 fn closed_load_counts_what_the_server_counts_and_ends_with_zero() {
     let server = Server::prompt();
     let place = Place::new();
