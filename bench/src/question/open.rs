@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::awake;
 use crate::contest::{self, Entrant, Outcome};
 use crate::section::{Goal, Section};
 use crate::server::{Server, null};
@@ -26,17 +27,47 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
     let mut section = Section::new(
         "How true the latency is at a given rate, one core",
         "Requests are due evenly, whatever the answers; times are the tool's own. chaos counts from the instant a request \
-         was due, wrk2 likewise, oha from when it woke up for it, k6 from when it sent it. *lag* is how late a request was dispatched.",
+         was due, wrk2 likewise, oha from when it woke up for it, k6 from when it sent it. *lag* is how late a request was dispatched, \
+         *service* counts from when it was sent: of the three it is what oha's figure is like, which has no stall of the generator's own core in it. \
+         A core that sleeps between two requests takes its time to wake, at the server too, and of evenly spread requests each meets that; \
+         so the same is measured once more while all cores are kept awake, for everybody (what `chaos load --keep-awake` does).",
     );
     for rate in RATES {
         let outcomes = contest::hold(sitting, &at_rate(sitting, &server, rate))?;
-        section.tables.push(table(&per_second(rate), &outcomes));
-        section.goals.extend(goals(rate, &outcomes));
-        section.note_troubles(&outcomes);
-        section.notes.extend(machine_share(rate, &outcomes));
+        let name = per_second(rate);
+        section.goals.extend(goals(&name, &outcomes));
+        section.goals.extend(goals_beside_oha(&name, &outcomes));
+        tell(&mut section, &name, &outcomes);
     }
+    kept_awake(sitting, &server, &mut section)?;
     near_the_maximum(sitting, &server, &mut section)?;
     Ok(section)
+}
+
+/// The same while no core sleeps: what is left is the tools' own.
+fn kept_awake(sitting: &Sitting, server: &Server<'_>, section: &mut Section) -> Result<()> {
+    let _awake = match awake::keep() {
+        Ok(awake) => awake,
+        Err(error) => {
+            let note = format!("Cores could not be kept awake: {error}; it takes root.");
+            section.notes.push(note);
+            return Ok(());
+        }
+    };
+    for rate in RATES {
+        let outcomes = contest::hold(sitting, &at_rate(sitting, server, rate))?;
+        let name = format!("{}, cores kept awake", per_second(rate));
+        section.goals.extend(goals_beside_oha(&name, &outcomes));
+        tell(section, &name, &outcomes);
+    }
+    Ok(())
+}
+
+/// What a contest showed, but for its goals.
+fn tell(section: &mut Section, name: &str, outcomes: &[Outcome]) {
+    section.tables.push(table(name, outcomes));
+    section.note_troubles(outcomes);
+    section.notes.extend(machine_share(name, outcomes));
 }
 
 fn at_rate<'s>(sitting: &Sitting, server: &'s Server<'s>, rate: u32) -> Vec<Entrant<'s>> {
@@ -58,13 +89,12 @@ fn at_rate<'s>(sitting: &Sitting, server: &'s Server<'s>, rate: u32) -> Vec<Entr
 }
 
 /// Tails are the machine's as well: a thread that only sleeps tells how much.
-fn machine_share(rate: u32, outcomes: &[Outcome]) -> Option<String> {
+fn machine_share(at: &str, outcomes: &[Outcome]) -> Option<String> {
     let share = outcomes
         .first()?
         .milliseconds(|reading| reading.hiccup_p999)?;
     Some(format!(
-        "At {} a thread that only sleeps woke {share:.3} ms late at its own p99.9: so much of every tail is the machine's.",
-        per_second(rate)
+        "At {at} a thread that only sleeps woke {share:.3} ms late at its own p99.9: so much of every tail is the machine's."
     ))
 }
 
@@ -73,6 +103,8 @@ fn table(title: &str, outcomes: &[Outcome]) -> Table {
         title,
         "response p50, ms",
         "p99",
+        "p99.9",
+        "service p99, ms",
         "p99.9",
         "lag p50, ms",
         "p99",
@@ -85,6 +117,8 @@ fn table(title: &str, outcomes: &[Outcome]) -> Table {
             milliseconds(outcome.milliseconds(|reading| reading.p50)),
             milliseconds(outcome.milliseconds(|reading| reading.p99)),
             milliseconds(outcome.milliseconds(|reading| reading.p999)),
+            milliseconds(outcome.milliseconds(|reading| reading.service_p99)),
+            milliseconds(outcome.milliseconds(|reading| reading.service_p999)),
             milliseconds(outcome.milliseconds(|reading| reading.lag_p50)),
             milliseconds(outcome.milliseconds(|reading| reading.lag_p99)),
             cell(outcome.median(|reading| reading.achieved), |share| {
@@ -96,50 +130,54 @@ fn table(title: &str, outcomes: &[Outcome]) -> Table {
     table
 }
 
-fn goals(rate: u32, outcomes: &[Outcome]) -> Vec<Goal> {
-    let find = |tool: &Tool| outcomes.iter().find(|outcome| outcome.label == tool.name);
-    let Some(ours) = find(&chaos_load::TOOL) else {
+/// One figure of a reading.
+type Of = fn(&Reading) -> Option<Duration>;
+
+fn find<'o>(outcomes: &'o [Outcome], tool: &Tool) -> Option<&'o Outcome> {
+    outcomes.iter().find(|outcome| outcome.label == tool.name)
+}
+
+fn goals(at: &str, outcomes: &[Outcome]) -> Vec<Goal> {
+    let Some(ours) = find(outcomes, &chaos_load::TOOL) else {
         return Vec::new();
     };
-    let name = |what: &str| format!("{what} at {}", per_second(rate));
-    let mut goals = vec![
+    let at_most = |what: &str, most: f64, of: Of| {
         Goal::at_most(
-            &name("response p50 in ms"),
-            0.14,
-            ours.milliseconds(|one| one.p50),
-        ),
-        Goal::at_most(
-            &name("response p99 in ms"),
-            0.40,
-            ours.milliseconds(|one| one.p99),
-        ),
-        Goal::at_most(
-            &name("lag p50 in ms"),
-            0.04,
-            ours.milliseconds(|one| one.lag_p50),
-        ),
-        Goal::at_most(
-            &name("lag p99 in ms"),
-            0.10,
-            ours.milliseconds(|one| one.lag_p99),
-        ),
+            &format!("{what} in ms at {at}"),
+            most,
+            ours.milliseconds(of),
+        )
+    };
+    vec![
+        at_most("response p50", 0.14, |one| one.p50),
+        at_most("response p99", 0.40, |one| one.p99),
+        at_most("lag p50", 0.04, |one| one.lag_p50),
+        at_most("lag p99", 0.10, |one| one.lag_p99),
         Goal::at_least(
-            &name("achieved/offered"),
+            &format!("achieved/offered at {at}"),
             0.999,
             ours.median(|one| one.achieved),
         ),
+    ]
+}
+
+fn goals_beside_oha(at: &str, outcomes: &[Outcome]) -> Vec<Goal> {
+    let both = find(outcomes, &chaos_load::TOOL).zip(find(outcomes, &oha::TOOL));
+    let Some((ours, oha)) = both else {
+        return Vec::new();
+    };
+    let beside = |what: &str, mine: Of, theirs: Of| {
+        let name = format!("{what} in ms, against oha's, at {at}");
+        let most = round(oha.milliseconds(theirs)?);
+        Some(Goal::at_most(&name, most, ours.milliseconds(mine)))
+    };
+    let goals = [
+        beside("response p99", |one| one.p99, |one| one.p99),
+        beside("response p99.9", |one| one.p999, |one| one.p999),
+        beside("service p99", |one| one.service_p99, |one| one.p99),
+        beside("service p99.9", |one| one.service_p999, |one| one.p999),
     ];
-    let oha = find(&oha::TOOL);
-    let of_oha = |of: fn(&Reading) -> Option<Duration>| oha?.milliseconds(of);
-    goals.extend(of_oha(|one| one.p99).map(|most| {
-        let name = name("response p99 in ms, against oha's,");
-        Goal::at_most(&name, round(most), ours.milliseconds(|one| one.p99))
-    }));
-    goals.extend(of_oha(|one| one.p999).map(|most| {
-        let name = name("response p99.9 in ms, against oha's,");
-        Goal::at_most(&name, round(most), ours.milliseconds(|one| one.p999))
-    }));
-    goals
+    goals.into_iter().flatten().collect()
 }
 
 fn per_second(rate: u32) -> String {

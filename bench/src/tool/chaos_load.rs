@@ -64,6 +64,8 @@ fn read(finished: &Finished, ask: &Ask) -> Result<Reading> {
         p50: time("all", "p50"),
         p99: time("all", "p99"),
         p999: time("all", "p99.9"),
+        service_p99: time("service", "p99"),
+        service_p999: time("service", "p99.9"),
         lag_p50: time("lag", "p50"),
         lag_p99: time("lag", "p99"),
         achieved: ask.rate.and(achieved),
