@@ -55,6 +55,9 @@ use crate::{FaultClock, users};
 /// How long before something is due the worker stays awake for it: about as long as a thread that
 /// sleeps takes to wake, which would be our lag otherwise.
 const AWAKE_NS: u64 = 50_000;
+/// The shortest sleep. In a virtual machine the core goes back to its host for a shorter one, too, and
+/// each way back can take milliseconds.
+const SLEEP_NS_MIN: u64 = 250_000;
 /// Between two deltas, and the grid they are sent on.
 const FLUSH_NS: u64 = CELL_NS;
 /// Flushes between two that carry the clocks of the stages and close dead idle connections.
@@ -296,14 +299,14 @@ impl Worker {
     }
 
     /// Sleeps until something is to be done, until `look_ns` at most; only gives way to the others if
-    /// something is due in no time, or if runners were called: setting the timer takes a virtual machine
+    /// something is due soon, or if runners were called: setting the timer takes a virtual machine
     /// longer than they take to write their requests. While arrivals remain, ended tasks wake no one.
     async fn sleep(&mut self, look_ns: u64) {
         let now_ns = now_ns();
         let first_ns = self.first_ns();
         let due_ns = self.due_ns();
         let has_called = self.shared.line.borrow().called() > 0;
-        if has_called || due_ns <= now_ns.saturating_add(AWAKE_NS) {
+        if has_called || due_ns <= now_ns.saturating_add(SLEEP_NS_MIN) {
             tokio::task::yield_now().await;
             self.assignment.stalls.came_round(now_ns, clock::now_ns());
             return;
