@@ -21,6 +21,8 @@ const LOOK_BACK: u64 = 50;
 /// What the terminal shows. Times are nanoseconds from the start of the load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Glance {
+    /// The load has stopped: what is still to come is undone, asked and restarted without it.
+    pub is_over: bool,
     pub now: u64,
     /// Length of the planned load; of a search what it usually takes, until it is over.
     pub length: u64,
@@ -60,6 +62,7 @@ pub fn glance(record: &Record, now_load_ns: u64) -> Glance {
     let judged = recent.counts.judged();
     let all = &record.sums.total;
     Glance {
+        is_over: facts.stopped.is_some(),
         now,
         length: length(&facts),
         stage,
@@ -259,6 +262,12 @@ mod tests {
         );
         assert_eq!(glance.limit, Some(200 * MS));
         assert!(glance.requests > 3_000 && glance.bad > 0);
+    }
+
+    #[test]
+    fn it_is_over_once_the_load_has_stopped() {
+        assert!(!glance(&Run::kill().until_cell(200).record(), 20_300 * MS).is_over);
+        assert!(glance(&Run::kill().record(), 31 * SEC).is_over);
     }
 
     #[test]

@@ -130,7 +130,12 @@ impl Audience for Progress {
         let Some(load_ns) = load_ns.filter(|_| !self.output.quiet && (redraw || line)) else {
             return;
         };
-        let glance = glance(&self.plan, &live::glance(record, load_ns));
+        let seen = live::glance(record, load_ns);
+        if seen.is_over {
+            self.block.take_away();
+            return;
+        }
+        let glance = glance(&self.plan, &seen);
         if redraw {
             self.draw(&glance);
         } else {
