@@ -45,8 +45,18 @@ fn an_act_that_does_nothing_is_inconclusive() {
 
 /// That nothing showed an effect, and so nothing is claimed; the undo found nothing to do.
 fn assert_no_effect(kind: &str, ended: &Ended) {
-    ended.assert_code(3);
-    let fault = &ended.result()["faults"][0];
+    // Seven runs at once may be slow, and a claim on latency then does not hold; of the fault nothing is known.
+    assert!(
+        matches!(ended.status.code(), Some(1 | 3)),
+        "{kind}: {}",
+        ended.stderr
+    );
+    let result = ended.result();
+    let is_unknown =
+        |claim: &serde_json::Value| claim["kind"] == "recovery" && claim["status"] == "unknown";
+    let mut claims = result["claims"].as_array().expect("claims").iter();
+    assert!(claims.any(is_unknown), "{kind}: {}", ended.stderr);
+    let fault = &result["faults"][0];
     assert!(fault["trouble"].is_string(), "{kind}: {fault:#}");
     assert!(fault["effective"].is_null(), "{kind}: {fault:#}");
     let clean = |event: &serde_json::Value| event["what"]["cleaned_up"]["verified"] == json!(true);
