@@ -211,6 +211,11 @@ impl Client {
                 }
                 None => (self.connect(&mut now_ns, patience_ns).await?, true),
             };
+            if now_ns >= patience_ns {
+                // Slot or connection came with the end of its patience: nobody waits for an answer.
+                self.pool.put_back(lane, slot);
+                return Err(self.over(FailKind::Timeout, u64::MAX, patience_ns));
+            }
             let limits = Limits {
                 limit_ns: now_ns.saturating_add(self.timeout_ns),
                 patience_ns,
@@ -365,6 +370,31 @@ mod tests {
                     failed: 0
                 }
             );
+        });
+    }
+
+    #[test]
+    fn whose_turn_comes_after_its_patience_sends_nothing() {
+        let server = Server::prompt();
+        with_client(&server, 1, async |client| {
+            let slot = client.pool.free_slot().expect("the only one");
+            let patience_ns = clock::now_ns() + 1_000_000;
+            let late = Call {
+                patience_ns,
+                ..call()
+            };
+            let mut late = pin!(client.exchange(late));
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(late.as_mut().poll(&mut cx).is_pending());
+            while clock::now_ns() <= patience_ns {}
+            drop(slot);
+            let (stamps, answer) = late.await;
+            assert!(matches!(answer, Err(Broken::Shed)) && stamps.written_ns.is_none());
+            assert!(
+                client.exchange(call()).await.1.is_ok(),
+                "its slot is free again"
+            );
+            assert_eq!((server.seen(), client.connections().opened), (1, 1));
         });
     }
 

@@ -31,6 +31,7 @@ use super::http1::{OpenCount, SendError};
 use super::socket::Socket;
 use super::transport::Origin;
 use super::{Reads, Stamps};
+use crate::clock;
 use crate::journey::Answer;
 
 /// One stream at a time of a connection.
@@ -91,7 +92,12 @@ struct Exchange<'a> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        if self.link.session.borrow_mut().give_up(self.lane) {
+        if self
+            .link
+            .session
+            .borrow_mut()
+            .give_up(self.lane, clock::now_ns())
+        {
             self.link.call();
         }
     }
@@ -138,14 +144,75 @@ impl Lane {
     /// all has come from it since the request was written, or it takes nothing.
     pub(super) fn outlives_failure(&self, is_late: bool) -> bool {
         let session = self.shared.link.session.borrow();
-        let is_mute = match session.stamps(self.number).written_ns {
-            Some(written_ns) => self.shared.link.read_ns.get() < written_ns,
-            None => !session.to_send().is_empty(),
+        let is_mute = if session.is_unsent(self.number) {
+            self.shared.link.is_blocked.get()
+        } else {
+            let written_ns = session.stamps(self.number).written_ns;
+            written_ns.is_some_and(|written_ns| self.shared.link.read_ns.get() < written_ns)
         };
         if is_late && is_mute {
             self.shared.is_mute.set(true);
         }
         drop(session);
         self.is_ready()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use chaos_testkit::raw::frame as bytes_of;
+    use http::HeaderValue;
+    use http::uri::{Authority, Scheme};
+
+    use super::*;
+
+    /// A lane of a connection whose task never runs.
+    fn lane() -> Lane {
+        let link = Rc::new(Link::new(&Origin {
+            scheme: Scheme::HTTP,
+            host: HeaderValue::from_static("shop"),
+            authority: Authority::from_static("shop"),
+        }));
+        let mut session = link.session.borrow_mut();
+        session.add_lanes(1);
+        session.receive(&bytes_of((frame::SETTINGS, 0, 0), &[]), 1);
+        let said = session.to_send().len();
+        session.sent(said, 1);
+        drop(session);
+        let driver = tokio::task::spawn_local(std::future::pending::<()>());
+        Lane {
+            number: 0,
+            shared: Rc::new(Shared {
+                link,
+                is_mute: Cell::new(false),
+                driver: driver.abort_handle(),
+            }),
+        }
+    }
+
+    fn given_up(lane: &mut Lane) {
+        let reads = Reads {
+            headers: false,
+            body: false,
+        };
+        let mut exchange = pin!(lane.exchange(Box::default(), reads));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(exchange.as_mut().poll(&mut cx).is_pending());
+    }
+
+    #[test]
+    fn who_had_no_turn_to_write_is_not_mute_and_who_is_full_is() {
+        let runtime = tokio::runtime::LocalRuntime::new().expect("a runtime");
+        runtime.block_on(async {
+            let mut lane = lane();
+            given_up(&mut lane);
+            assert!(lane.outlives_failure(true));
+            given_up(&mut lane);
+            lane.shared.link.is_blocked.set(true);
+            assert!(!lane.outlives_failure(true));
+        });
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) session: RefCell<Session>,
     /// When something was last read, on the raw clock; 0: never.
     pub(super) read_ns: Cell<u64>,
+    /// The socket takes nothing more for now.
+    pub(super) is_blocked: Cell<bool>,
     driver: RefCell<Waker>,
     is_called: Cell<bool>,
 }
@@ -37,6 +39,7 @@ impl Link {
         Self {
             session: RefCell::new(Session::new(origin)),
             read_ns: Cell::new(0),
+            is_blocked: Cell::new(false),
             driver: RefCell::new(Waker::noop().clone()),
             is_called: Cell::new(false),
         }
@@ -126,6 +129,7 @@ impl Driver {
     }
 
     fn write(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+        self.link.is_blocked.set(false);
         while !session.to_send().is_empty() {
             let at_ns = clock::now_ns();
             match Pin::new(&mut self.socket).poll_write(cx, session.to_send()) {
@@ -134,7 +138,7 @@ impl Driver {
                     self.is_flushing = true;
                 }
                 Poll::Ready(Ok(0) | Err(_)) => return session.end(FailKind::Reset),
-                Poll::Pending => return,
+                Poll::Pending => return self.link.is_blocked.set(true),
             }
         }
         if self.is_flushing {

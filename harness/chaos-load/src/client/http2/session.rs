@@ -190,10 +190,12 @@ impl Session {
         self.lanes[lane].stamps = Stamps::default();
     }
 
-    /// Nobody waits for what is under way on `lane`; whether anything was.
-    pub(super) fn give_up(&mut self, lane: usize) -> bool {
+    /// Nobody waits for what is under way on `lane`; whether anything was. Its head may stand among what is
+    /// sent next, and cannot be taken out again, so it counts as written: the peer may act on it.
+    pub(super) fn give_up(&mut self, lane: usize, now_ns: u64) -> bool {
         let is_open = self.lanes[lane].phase == Phase::Open;
         if is_open {
+            self.lanes[lane].stamps.written_ns.get_or_insert(now_ns);
             self.reset(lane, Code::Cancel, FailKind::Timeout);
         }
         self.lanes[lane].waker = None;

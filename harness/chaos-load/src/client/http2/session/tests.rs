@@ -285,7 +285,7 @@ fn what_was_not_looked_at_is_told_apart() {
 fn a_connection_that_ends_tells_what_has_left() {
     let mut session = asking(2);
     end(&mut session, 0);
-    session.give_up(1);
+    session.give_up(1, 9);
     said(&mut session);
     ask(&mut session, 1, Method::GET, 0);
     session.sent(0, 8);
@@ -372,7 +372,7 @@ fn room_is_made_when_half_of_it_is_taken() {
     hear(&mut session, (DATA, 0, 1), &part);
     assert_eq!(said(&mut session), [(WINDOW_UPDATE, 0, 1, 4)]);
     // One that was given up takes from the connection's room, and gives it back; only so much may still come.
-    session.give_up(0);
+    session.give_up(0, 9);
     said(&mut session);
     let mut frames = 0;
     while session.ended.is_none() {
@@ -384,9 +384,20 @@ fn room_is_made_when_half_of_it_is_taken() {
 }
 
 #[test]
+fn what_is_given_up_before_it_left_counts_as_written() {
+    let mut session = session(1);
+    ask(&mut session, 0, Method::GET, 0);
+    assert!(session.give_up(0, 9));
+    assert_eq!(session.stamps(0).written_ns, Some(9));
+    assert!(session.is_unsent(0));
+    let kinds: Vec<u8> = said(&mut session).iter().map(|frame| frame.0).collect();
+    assert_eq!(kinds, [HEADERS, RST_STREAM], "it cannot be taken out again");
+}
+
+#[test]
 fn a_block_for_a_stream_that_was_given_up_is_read() {
     let mut session = asking(2);
-    assert!(session.give_up(0));
+    assert!(session.give_up(0, 9));
     assert_eq!(said(&mut session), [(RST_STREAM, 0, 1, 4)]);
     hear(&mut session, (HEADERS, ENDS, 1), b"\x88\x40\x03x-a\x01b");
     hear(&mut session, (HEADERS, ENDS, 3), b"\x88\xbe");
@@ -402,7 +413,7 @@ fn those_beyond_what_the_peer_allows_wait() {
     said(&mut session);
     assert_eq!(turn(&mut session, 1), Poll::Pending);
     assert_eq!(turn(&mut session, 2), Poll::Pending);
-    assert!(!session.give_up(2));
+    assert!(!session.give_up(2, 9));
     hear(&mut session, (HEADERS, ENDS, 1), OK);
     assert!(session.lanes[1].waker.is_none(), "it was woken");
     assert_eq!(turn(&mut session, 1), Poll::Ready(true));
