@@ -150,6 +150,9 @@ impl Pool {
         // A new connection is ready only after a first look at it.
         lanes.retain_mut(Lane::is_usable);
         let count = lanes.len();
+        if count == 0 {
+            return Err(FailKind::ConnectOther);
+        }
         self.idle.borrow_mut().extend(lanes);
         self.slots.add_permits(count);
         self.tell_of_room();

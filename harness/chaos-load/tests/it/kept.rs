@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use chaos_plan::plan::{HttpVersion, Running, Target};
 use chaos_record::outcome::FailKind;
 use chaos_testkit::plan::{PlanBuilder, get};
+use chaos_testkit::raw::{Act, frame};
 use chaos_testkit::server::Window;
-use chaos_testkit::{Law, Server, Settings};
+use chaos_testkit::{Law, RawServer, Server, Settings};
 
 use crate::ran::{Ran, play, play_from, soon_ns};
 
@@ -85,4 +87,37 @@ async fn while_they_are_opened_again_requests_wait_on_their_own_clock() {
     // Four keepers, each after 10, 20, 40 ... ms at most: some tens of attempts in a second, not thousands.
     let failed = ran.reports[0].connections_failed;
     assert!((4..=80).contains(&failed), "{failed} attempts");
+}
+
+/// Settings and a farewell in one: the connection opens, and carries nothing.
+#[tokio::test]
+async fn who_goes_away_at_once_is_not_asked_without_a_pause() {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    let both = [frame((SETTINGS, 0, 0), &[]), frame((GOAWAY, 0, 0), &[0; 8])];
+    let server = RawServer::start(vec![Act::Write(both.concat()), Act::Hang]);
+    let target = Target::Url(Running {
+        http: HttpVersion::Http2,
+        ..Running::new(server.url())
+    });
+    let plan = PlanBuilder::new()
+        .target(target)
+        .connections(2)
+        .timeout_ms(200)
+        .patience_ms(300)
+        .stage("s", 1.0, 10.0)
+        .journey("j", 1.0, vec![get("g", "/g")])
+        .build();
+    let ran = play(plan, &server.url(), 1).await;
+    ran.assert_conserved();
+    let failed: u64 = ran
+        .reports
+        .iter()
+        .map(|report| report.connections_failed)
+        .sum();
+    let (opened, _) = opened(&ran);
+    assert!(
+        failed > 0 && opened < 200,
+        "{failed} failed, {opened} opened"
+    );
 }
