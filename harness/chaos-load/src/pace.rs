@@ -91,9 +91,13 @@ impl Pace {
     /// No arrival that is still to come is intended before it.
     pub(crate) fn next_ns(&self) -> Option<u64> {
         let search = self.search.as_ref();
-        self.next
-            .map(|due| due.intended_ns)
+        self.arrival_ns()
             .or_else(|| search.map(|_| self.start_ns.saturating_add(self.certain_ns)))
+    }
+
+    /// Intended instant of the next arrival, if it is known.
+    pub(crate) fn arrival_ns(&self) -> Option<u64> {
+        self.next.map(|due| due.intended_ns)
     }
 
     /// The next arrival if its instant is not after `now_ns`.
@@ -200,6 +204,7 @@ mod tests {
         let mut pace = Pace::new(&plan, 0, slice, Some(Arc::clone(&clock)));
         let mut due = |until_s: u64| {
             let due = std::iter::from_fn(|| pace.due(until_s * 1_000_000_000)).count();
+            assert_eq!(pace.arrival_ns(), None, "nothing to stay awake for");
             (due, pace.next_ns().map(|at_ns| at_ns / 1_000_000))
         };
         assert_eq!(

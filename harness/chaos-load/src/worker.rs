@@ -340,7 +340,7 @@ impl Worker {
 
     /// When something is due that is late if we are: an arrival, or the end of think time.
     fn due_ns(&self) -> u64 {
-        let arrival_ns = self.pace.next_ns().unwrap_or(u64::MAX);
+        let arrival_ns = self.pace.arrival_ns().unwrap_or(u64::MAX);
         arrival_ns.min(self.shared.thinking.soonest_ns())
     }
 
