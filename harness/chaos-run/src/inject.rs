@@ -184,7 +184,7 @@ async fn write_ahead(
     undos: &[(u64, Undo)],
     grace: Duration,
 ) -> Result<(), NotApplied> {
-    let overdue_ns = overdue_ns(now_ns(), fault, grace);
+    let overdue_ns = overdue_ns(now_ns(), fault, grace + undoing(undos));
     for (id, undo) in undos {
         let entry = Entry::Intend {
             id: *id,
@@ -199,6 +199,12 @@ async fn write_ahead(
         })?;
     }
     Ok(())
+}
+
+/// Longest that taking back all of it may take: on a cluster an undo goes on while the API server is away.
+fn undoing(undos: &[(u64, Undo)]) -> Duration {
+    let once: Duration = undos.iter().map(|(_, undo)| undo.limit()).sum();
+    once * UNDO_TRIES
 }
 
 /// When a fault that begins now must have been taken back by a harness that works: its undo may
@@ -294,6 +300,7 @@ async fn prove(
 #[cfg(test)]
 mod tests {
     use chaos_plan::plan::{HowMany, Inject, KillSignal, Targets, When};
+    use chaos_platform::undo::UndoStep;
 
     use super::*;
 
@@ -316,5 +323,20 @@ mod tests {
         let overdue = Duration::from_nanos(overdue_ns(7, &fault, grace) - 7);
         assert_eq!(overdue, lasts + PROOF_LIMIT + grace + OVERDUE_SLACK);
         assert_eq!(overdue_ns(u64::MAX, &fault, grace), u64::MAX);
+    }
+
+    #[test]
+    fn a_harness_may_try_every_undo_as_often_as_it_does() {
+        let undo = Undo {
+            version: 1,
+            mark: "r".to_owned(),
+            step: UndoStep::Nothing {
+                instance: "api-1".to_owned(),
+            },
+        };
+        let once = undo.limit();
+        assert!(once > Duration::ZERO);
+        let both = [(1, undo.clone()), (2, undo)];
+        assert_eq!(undoing(&both), once * 2 * UNDO_TRIES);
     }
 }
