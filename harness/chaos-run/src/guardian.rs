@@ -83,8 +83,7 @@ pub fn run_blocking(folder: &Path) -> Result<Option<Report>, GuardianError> {
 /// Waits until the lease ends, by whatever way.
 fn watch(lease: OwnedFd, folder: &Path) -> io::Result<Ended> {
     let mut lease = File::from(lease);
-    let mut last_beat = now_ns();
-    let limit = u64::try_from((BEAT * MISSED_BEATS).as_nanos()).unwrap_or(u64::MAX);
+    let mut silence = Silence::new(now_ns());
     let mut faults = OverdueWatch::new(folder);
     loop {
         let mut fds = [PollFd::new(&lease, PollFlags::IN)];
@@ -92,6 +91,7 @@ fn watch(lease: OwnedFd, folder: &Path) -> io::Result<Ended> {
             tv_sec: 0,
             tv_nsec: 250_000_000,
         };
+        let asked_ns = now_ns();
         match poll(&mut fds, Some(&wait)) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => {
@@ -103,16 +103,37 @@ fn watch(lease: OwnedFd, folder: &Path) -> io::Result<Ended> {
                 if bytes[..n].contains(&DONE_BYTE) {
                     return Ok(Ended::Done);
                 }
-                last_beat = now_ns();
+                silence = Silence::new(now_ns());
             }
             Err(error) => return Err(error.into()),
         }
-        if now_ns().saturating_sub(last_beat) > limit {
+        if silence.is_too_long(asked_ns, now_ns()) {
             return Ok(Ended::Silent);
         }
         if faults.any_overdue() {
             return Ok(Ended::Overdue);
         }
+    }
+}
+
+/// How long no beat has come.
+struct Silence {
+    since_ns: u64,
+}
+
+impl Silence {
+    fn new(since_ns: u64) -> Self {
+        Self { since_ns }
+    }
+
+    /// After a wait that began at `asked_ns`. Who was not running itself for all of a beat, on a machine that
+    /// stood still, cannot tell whether the harness was: it begins anew.
+    fn is_too_long(&mut self, asked_ns: u64, now_ns: u64) -> bool {
+        let length_ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        if now_ns.saturating_sub(asked_ns) > length_ns(BEAT) {
+            self.since_ns = now_ns;
+        }
+        now_ns.saturating_sub(self.since_ns) > length_ns(BEAT * MISSED_BEATS)
     }
 }
 
@@ -208,6 +229,21 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_machine_that_stood_still_is_not_a_silent_harness() {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let mut silence = Silence::new(0);
+        assert!(
+            !silence.is_too_long(2 * SECOND_NS, 12 * SECOND_NS),
+            "ten seconds in one wait"
+        );
+        let waits = (12..).map(|second| (second * SECOND_NS, second * SECOND_NS + SECOND_NS / 4));
+        let silent = waits
+            .take(10)
+            .find(|(asked, now)| silence.is_too_long(*asked, *now));
+        assert_eq!(silent.map(|(asked, _)| asked / SECOND_NS), Some(15));
+    }
 
     #[test]
     fn a_harness_is_stopped_for_good() {
