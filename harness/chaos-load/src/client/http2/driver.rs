@@ -5,6 +5,7 @@
 //! Invariant: it never waits while it could go on, and gives way to others after some reads.
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -95,7 +96,10 @@ impl Driver {
         link.is_called.set(false);
         let mut session = link.session.borrow_mut();
         loop {
-            self.read(&mut session, cx);
+            if self.read(&mut session, cx).is_break() {
+                // Whatever were written now would look as if it had left, and could not go over another connection.
+                return Poll::Ready(());
+            }
             let was_choked = session.is_choked();
             self.write(&mut session, cx);
             if !was_choked || session.is_choked() {
@@ -109,10 +113,11 @@ impl Driver {
         }
     }
 
-    fn read(&mut self, session: &mut Session, cx: &mut Context<'_>) {
+    /// Breaks once the peer says nothing more.
+    fn read(&mut self, session: &mut Session, cx: &mut Context<'_>) -> ControlFlow<()> {
         for _ in 0..READS_MAX {
             if session.is_choked() || session.ended().is_some() {
-                return;
+                return ControlFlow::Continue(());
             }
             match self.inbox.poll_fill(&mut self.socket, cx) {
                 Poll::Ready(Ok(1..)) => {
@@ -121,11 +126,15 @@ impl Driver {
                     let taken = session.receive(self.inbox.bytes(), now_ns);
                     self.inbox.done(taken);
                 }
-                Poll::Ready(Ok(0) | Err(_)) => return session.end(FailKind::Reset),
-                Poll::Pending => return,
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    session.end(FailKind::Reset);
+                    return ControlFlow::Break(());
+                }
+                Poll::Pending => return ControlFlow::Continue(()),
             }
         }
         cx.waker().wake_by_ref();
+        ControlFlow::Continue(())
     }
 
     fn write(&mut self, session: &mut Session, cx: &mut Context<'_>) {
@@ -148,5 +157,62 @@ impl Driver {
                 Poll::Pending => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use chaos_testkit::raw::frame;
+    use http::uri::{Authority, Scheme};
+    use http::{HeaderValue, Request};
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::client::Reads;
+    use crate::client::http2::frame::SETTINGS;
+    use crate::client::pool::Open;
+
+    /// A connection whose peer has sent its settings and gone.
+    async fn left_alone() -> Socket {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let ours = TcpStream::connect(address).expect("a listener");
+        let (mut peer, _) = listener.accept().expect("it was dialled");
+        peer.write_all(&frame((SETTINGS, 0, 0), &[])).expect("room");
+        drop(peer);
+        ours.set_nonblocking(true).expect("ours");
+        let ours = tokio::net::TcpStream::from_std(ours).expect("a runtime");
+        ours.readable().await.expect("settings");
+        Socket::Clear(ours)
+    }
+
+    #[tokio::test]
+    async fn what_waits_as_the_peer_leaves_was_not_sent() {
+        let link = Rc::new(Link::new(&Origin {
+            scheme: Scheme::HTTP,
+            host: HeaderValue::from_static("shop"),
+            authority: Authority::from_static("shop"),
+        }));
+        let open = OpenCount::new(Rc::new(Open::default()));
+        let mut driver = Driver::new(left_alone().await, Rc::clone(&link), open);
+        let request = Request::new(Full::default());
+        link.session.borrow_mut().add_lanes(1);
+        let reads = Reads {
+            headers: false,
+            body: false,
+        };
+        let sent = link.session.borrow_mut().send(0, &request, reads);
+        sent.expect("a request");
+        std::future::poll_fn(|cx| driver.poll(cx)).await;
+        let mut session = link.session.borrow_mut();
+        assert!(session.is_unsent(0));
+        let mut nobody = Context::from_waker(Waker::noop());
+        let Poll::Ready(ended) = session.poll_end(0, &mut nobody) else {
+            panic!("it is still open");
+        };
+        assert_eq!(ended.err(), Some(FailKind::Reset));
     }
 }
