@@ -30,6 +30,8 @@ const WAITING_MAX: usize = 8;
 const PEERS_MAX: usize = 64;
 /// Limit of one exchange, on both sides.
 const LIMIT: Duration = Duration::from_secs(5);
+/// After a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a second terminal may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +116,12 @@ impl Drop for Control {
 
 async fn accept(listener: UnixListener, sender: mpsc::Sender<Asked>) {
     let places = Arc::new(Semaphore::new(PEERS_MAX));
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Most likely no descriptor is left; it may pass.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         // Beyond that many at once a peer is turned away: its connection closes.
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let sender = sender.clone();

@@ -1,14 +1,28 @@
 //! A facilitator at a second terminal: notes, the word for a fault that waits, and the halt.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
 use crate::leftovers::assert_clean;
 use crate::program::{Ended, Place, eventually, scenario};
+use crate::signals::pid;
 
 /// What a fault needs before it in its stage, and a little more.
 const REFERENCE: Duration = Duration::from_millis(5_500);
+
+/// A run whose fault waits for the facilitator.
+fn awaiting() -> (Place, Child) {
+    let place = Place::new();
+    let child = place
+        .command(&["run", &scenario("key")])
+        .spawn()
+        .expect("the program starts");
+    place.until_record_says("key_awaited");
+    (place, child)
+}
 
 /// A second terminal: its exit code and what it said.
 fn say(place: &Place, args: &[&str]) -> (Option<i32>, String) {
@@ -39,12 +53,7 @@ fn position(ended: &Ended, is: impl Fn(&Value) -> bool) -> usize {
 
 #[test]
 fn a_facilitator_steps_a_run_from_a_second_terminal() {
-    let place = Place::new();
-    let child = place
-        .command(&["run", &scenario("key")])
-        .spawn()
-        .expect("the program starts");
-    place.until_record_says("key_awaited");
+    let (place, child) = awaiting();
     let steady = Instant::now() + REFERENCE;
     done(&place, &["note", "latest", "all screens are green"]);
     done(
@@ -119,4 +128,27 @@ fn assert_notes(ended: &Ended) {
         assert!(html.contains(&shown), "no `{shown}` in the report");
     }
     assert!(!html.contains("<b>who"));
+}
+
+/// Who speaks while the harness has no descriptor left is heard as soon as it has.
+#[test]
+fn a_moment_without_descriptors_silences_nobody() {
+    let (place, child) = awaiting();
+    let harness = pid(&child);
+    let limit = |new| prlimit(Some(harness), Resource::Nofile, new).expect("our child");
+    let before = limit(Rlimit {
+        current: Some(0),
+        ..getrlimit(Resource::Nofile)
+    });
+    let said = std::thread::scope(|scope| {
+        let said = scope.spawn(|| say(&place, &["note", "latest", "can you hear me"]));
+        let refused = Instant::now() + Duration::from_millis(300);
+        eventually("a refusal", REFERENCE, || Instant::now() >= refused);
+        limit(before);
+        said.join().expect("it ends")
+    });
+    assert_eq!(said.0, Some(0), "{}", said.1);
+    done(&place, &["halt"]);
+    place.wait(child).assert_code(130);
+    assert_clean(&place, "a moment without descriptors");
 }

@@ -1,16 +1,19 @@
 //! Stopping a run: Ctrl-C once and twice, SIGTERM.
 
+use std::process::Child;
+
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::leftovers::assert_clean;
 use crate::program::{Ended, Place, scenario};
 
-pub(crate) fn send(child: &std::process::Child, signal: Signal) {
-    let pid = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a process");
-    kill_process(pid, signal).expect("our child");
+pub(crate) fn pid(child: &Child) -> Pid {
+    let number = i32::try_from(child.id()).ok();
+    number.and_then(Pid::from_raw).expect("a process")
+}
+
+pub(crate) fn send(child: &Child, signal: Signal) {
+    kill_process(pid(child), signal).expect("our child");
 }
 
 /// Starts a run, waits for `moment` in its record, sends the signals one after the other.
