@@ -129,7 +129,12 @@ async fn ask(platform: &dyn Platform, source: &AuditSource) -> Result<Vec<AuditL
             PlatformError::NoAnswer { why, .. } => no_answer(why),
             other => no_answer(other.to_string()),
         })?;
-    parse(&source.service, &bytes)
+    let service = source.service.clone();
+    // A million lines take longer than the loop may be away.
+    let parsing = tokio::task::spawn_blocking(move || parse(&service, &bytes));
+    parsing
+        .await
+        .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
 }
 
 /// Every line; the first and the last vouch for version and number.

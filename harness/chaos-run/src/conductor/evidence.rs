@@ -21,6 +21,8 @@ use crate::audit::{self, AuditError, Read};
 const SAMPLE_LIMIT: Duration = Duration::from_millis(500);
 /// The operation log, in the run's folder.
 const OPERATIONS: &str = "operations.jsonl";
+/// Lines that are written down before anything else is heard: of a million the lease would miss its beats.
+const LINES_AT_ONCE: usize = 5_000;
 
 impl Conductor<'_> {
     pub(super) async fn sample_usage(&mut self) {
@@ -63,7 +65,7 @@ impl Conductor<'_> {
             let read = self
                 .unless_stopped(audit::read(platform.as_ref(), &audit))
                 .await;
-            self.write_down(Reading::Before, read);
+            self.write_down(Reading::Before, read).await;
         }
     }
 
@@ -90,8 +92,9 @@ impl Conductor<'_> {
             Ok(Ok(operations)) => {
                 let count = operations.len() as u64;
                 self.event_now(Event::OperationsLogged { count });
-                for operation in operations {
+                for (number, operation) in (1..).zip(operations) {
                     self.writer.operation(operation);
+                    self.breathe(number).await;
                 }
             }
             Ok(Err(error)) => self.operations_missing(&error),
@@ -114,7 +117,7 @@ impl Conductor<'_> {
         let read = self
             .unless_stopped(audit::read_at_rest(platform.as_ref(), audit))
             .await;
-        self.write_down(reading, read)
+        self.write_down(reading, read).await
     }
 
     /// Whether every instance was restarted and is ready again.
@@ -137,16 +140,21 @@ impl Conductor<'_> {
         }
     }
 
-    fn write_down(&mut self, reading: Reading, read: Option<Result<Read, AuditError>>) -> bool {
+    async fn write_down(
+        &mut self,
+        reading: Reading,
+        read: Option<Result<Read, AuditError>>,
+    ) -> bool {
         match read {
             Some(Ok(read)) => {
                 let (quiet, orders) = (read.quiet, read.orders());
-                for (service, line) in read.answers {
+                for (number, (service, line)) in (1..).zip(read.answers) {
                     self.writer.audited(Audited {
                         reading,
                         service,
                         line,
                     });
+                    self.breathe(number).await;
                 }
                 self.event_now(Event::AuditRead {
                     reading,
@@ -157,6 +165,13 @@ impl Conductor<'_> {
             }
             Some(Err(error)) => self.no_reading(reading, format!("failed to {error}")),
             None => self.no_reading(reading, "the run was stopped".to_owned()),
+        }
+    }
+
+    /// Between many lines what waits is heard.
+    async fn breathe(&mut self, lines: usize) {
+        if lines.is_multiple_of(LINES_AT_ONCE) {
+            self.meanwhile(tokio::task::yield_now()).await;
         }
     }
 
