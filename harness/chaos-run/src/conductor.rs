@@ -28,6 +28,8 @@ use chaos_plan::Plan;
 use chaos_platform::{InstanceRef, Observation, Platform, Probe, Seen, Undo};
 use chaos_record::event::{Event, InstanceChange, Stamped, StopSignal};
 use chaos_record::record::Record;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,7 @@ use crate::state::{Action, Input, State};
 use crate::stop::StopSignals;
 use crate::writer::Writer;
 
+use faults::{Taken, TakingBack};
 use queue::Queue;
 use waiting::{next_event, next_observation, next_request, sleep_until_ns, ticking};
 
@@ -115,6 +118,8 @@ struct Conductor<'a> {
     /// Everything is taken back and ended: nothing is begun and no limit is watched any more.
     ending: bool,
     active: Vec<ActiveFault>,
+    /// Faults that are being taken back, each by itself: none waits for the long proof of another.
+    undoing: FuturesUnordered<TakingBack>,
     next_undo: u64,
     /// Faults whose recovery others may wait for and was announced.
     recovered: Vec<bool>,
@@ -130,6 +135,7 @@ enum Heard {
     GuardianLost,
     Beat,
     Observed(Observation),
+    TakenBack(Taken),
     Engine(Option<EngineEvent>),
     Asked(Asked),
     Sample,
@@ -143,11 +149,14 @@ impl Conductor<'_> {
         self.take_in(actions);
         let mut look = ticking(LOOK);
         loop {
-            while let Some(action) = self.queue.next() {
+            // What is being taken back is hurt still: no further fault begins beside it.
+            while self.undoing.is_empty()
+                && let Some(action) = self.queue.next()
+            {
                 let actions = self.perform(action).await;
                 self.take_in(actions);
             }
-            if self.queue.is_over() {
+            if self.queue.is_over() && self.undoing.is_empty() {
                 return;
             }
             let heard = self.hear(&mut look).await;
@@ -156,17 +165,16 @@ impl Conductor<'_> {
         }
     }
 
-    /// Does at once what needs no waiting, and queues the rest.
+    /// Does or begins at once what waits for nothing else, and queues the rest.
     fn take_in(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::StopLoad => self.stop_load(),
                 Action::Skip { fault, reason } => self.skip(fault, reason),
-                Action::StartLoad
-                | Action::Inject { .. }
-                | Action::Undo { .. }
-                | Action::TearDown
-                | Action::Finish => self.queue.put(action),
+                Action::Undo { fault } => self.undo(fault),
+                Action::StartLoad | Action::Inject { .. } | Action::TearDown | Action::Finish => {
+                    self.queue.put(action);
+                }
             }
         }
     }
@@ -176,10 +184,11 @@ impl Conductor<'_> {
         match action {
             Action::StartLoad => self.start_load().await,
             Action::Inject { fault } => Box::pin(self.inject(fault)).await,
-            Action::Undo { fault } => Box::pin(self.undo(fault)).await,
-            Action::StopLoad | Action::Skip { .. } | Action::TearDown | Action::Finish => {
-                Vec::new()
-            }
+            Action::StopLoad
+            | Action::Skip { .. }
+            | Action::Undo { .. }
+            | Action::TearDown
+            | Action::Finish => Vec::new(),
         }
     }
 
@@ -213,6 +222,7 @@ impl Conductor<'_> {
             () = self.lease.lost(), if !self.lease_lost => Heard::GuardianLost,
             _ = self.beat.tick() => Heard::Beat,
             Some(seen) = next_observation(self.observations.as_mut()) => Heard::Observed(seen),
+            Some(taken) = self.undoing.next() => Heard::TakenBack(taken),
             () = sleep_until_ns(due) => Heard::Look,
             asked = next_request(self.control.as_mut()), if !ending => Heard::Asked(asked),
             event = next_event(self.engine.as_mut()) => Heard::Engine(event),
@@ -230,6 +240,7 @@ impl Conductor<'_> {
                 Vec::new()
             }
             Heard::Observed(observation) => self.observed(observation),
+            Heard::TakenBack(taken) => self.taken_back(taken),
             Heard::Engine(event) => self.engine_said(event),
             Heard::Asked(asked) => self.asked(asked),
             Heard::Sample => {

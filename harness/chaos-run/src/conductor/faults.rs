@@ -7,10 +7,16 @@ use chaos_load::clock::now_ns;
 use chaos_plan::plan::Moment;
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 
-use super::{ActiveFault, Conductor};
+use super::{ActiveFault, Conductor, LOOK, ticking};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
+
+/// A fault, and what was read once it was taken back or why it is not known to be.
+pub(super) type Taken = (usize, Result<Vec<String>, String>);
+pub(super) type TakingBack = LocalBoxFuture<'static, Taken>;
 
 impl Conductor<'_> {
     /// One that was queued when the run began to stop is not begun any more.
@@ -155,8 +161,16 @@ impl Conductor<'_> {
         );
     }
 
-    pub(super) async fn undo(&mut self, fault: usize) -> Vec<Action> {
-        self.take_back(fault).await;
+    /// Begins to take a fault back; [`Self::taken_back`] hears of its end.
+    pub(super) fn undo(&mut self, fault: usize) {
+        let not_applied = || std::future::ready((fault, Err("it is not applied".to_owned())));
+        let work = self.taking_back(fault);
+        self.undoing
+            .push(work.unwrap_or_else(|| not_applied().boxed_local()));
+    }
+
+    pub(super) fn taken_back(&mut self, (fault, result): Taken) -> Vec<Action> {
+        self.write_taken_back(fault, result);
         let load_ns = self.load_ns().unwrap_or(0);
         let mut actions = self.state.next(&Input::Undone { fault });
         actions.extend(self.state.next(&Input::Reached {
@@ -167,19 +181,42 @@ impl Conductor<'_> {
         actions
     }
 
-    /// Takes one applied fault back and writes down what came of it.
+    /// Takes one applied fault back and waits for it.
     pub(super) async fn take_back(&mut self, fault: usize) {
-        let Some(position) = self.active.iter().position(|active| active.fault == fault) else {
-            return;
-        };
+        if let Some(work) = self.taking_back(fault) {
+            let (fault, result) = Box::pin(self.meanwhile(work)).await;
+            self.write_taken_back(fault, result);
+        }
+    }
+
+    /// Waits until nothing is being taken back any more.
+    pub(super) async fn all_taken_back(&mut self) {
+        let mut look = ticking(LOOK);
+        while !self.undoing.is_empty() {
+            let heard = self.hear(&mut look).await;
+            let actions = self.react(heard).await;
+            self.take_in(actions);
+        }
+    }
+
+    /// The work of taking back one applied fault.
+    fn taking_back(&mut self, fault: usize) -> Option<TakingBack> {
+        let position = self
+            .active
+            .iter()
+            .position(|active| active.fault == fault)?;
         let active = self.active.remove(position);
-        let Some(platform) = self.platform.as_ref().map(Arc::clone) else {
-            return;
-        };
+        let platform = self.platform.as_ref().map(Arc::clone)?;
         let ledger = self.ledger.clone();
-        let proof = (active.undone.as_slice(), active.comeback);
-        let undo = inject::undo(platform.as_ref(), &ledger, &active.undos, proof);
-        let result = Box::pin(self.meanwhile(undo)).await;
+        let work = async move {
+            let proof = (active.undone.as_slice(), active.comeback);
+            let result = inject::undo(platform.as_ref(), &ledger, &active.undos, proof).await;
+            (fault, result)
+        };
+        Some(work.boxed_local())
+    }
+
+    fn write_taken_back(&mut self, fault: usize, result: Result<Vec<String>, String>) {
         let change = match result {
             Ok(proof) => FaultChange::Undone { proof },
             Err(why) => FaultChange::UndoFailed { why },

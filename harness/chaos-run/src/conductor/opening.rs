@@ -18,6 +18,7 @@ use chaos_platform::local::{LocalConfig, LocalPlatform};
 use chaos_platform::{Platform, PlatformError};
 use chaos_record::line::{Header, Host, VERSION};
 use chaos_record::record::Record;
+use futures_util::stream::FuturesUnordered;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -158,6 +159,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
         queue: Queue::default(),
         ending: false,
         active: Vec::new(),
+        undoing: FuturesUnordered::new(),
         next_undo: 1,
         stage: None,
         panics: 0,

@@ -87,6 +87,10 @@ impl Conductor<'_> {
 
     /// Every fault that is known to be applied, and after a panic what the ledger lists.
     async fn take_all_back(&mut self) {
+        let taken = caught(Box::pin(self.all_taken_back())).await;
+        self.survive(taken);
+        // What a panic left of them the ledger lists.
+        self.undoing.clear();
         while let Some(fault) = self.active.last().map(|active| active.fault) {
             let undone = caught(Box::pin(self.take_back(fault))).await;
             self.survive(undone);

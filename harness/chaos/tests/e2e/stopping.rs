@@ -119,3 +119,27 @@ fn a_rolling_restart_replaces_every_instance_and_never_two_at_a_time() {
     assert_eq!(proofs(&ended, "effective").len(), 6, "gone and back, each");
     assert_clean(&place, "a rolling restart");
 }
+
+/// A fault that takes long to apply keeps no other from being taken back.
+#[test]
+fn a_fault_is_taken_back_in_time_while_another_is_still_being_applied() {
+    let (place, ended) = measured(|| {
+        let place = Place::new();
+        let ended = place.run(&["run", &scenario("overlap")]);
+        (place, ended)
+    });
+    let events = ended.events();
+    let written = |name: &str, change: &str| {
+        let is = |event: &&Value| {
+            let told = &event["what"]["fault"];
+            told["fault"] == name && told["change"][change].is_object()
+        };
+        let position = events.iter().position(|event| is(&event));
+        position.unwrap_or_else(|| panic!("{name} {change}: {events:#?}"))
+    };
+    let effective = written("pause-one", "effective");
+    let undone = written("pause-one", "undone");
+    let restarted = written("restart-others", "effective");
+    assert!(effective < undone && undone < restarted);
+    assert_clean(&place, "faults that overlap");
+}
