@@ -28,7 +28,7 @@ pub(super) fn answer(sitting: &Sitting) -> Result<Section> {
         "How true the latency is at a given rate, one core",
         "Requests are due evenly, whatever the answers; times are the tool's own. chaos counts from the instant a request \
          was due, wrk2 likewise, oha from when it woke up for it, k6 from when it sent it. *lag* is how late a request was dispatched, \
-         *service* counts from when it was sent: of the three it is what oha's figure is like, which has no stall of the generator's own core in it. \
+         *service* counts from when it was sent: a stall of the generator's own core before that is not in it, nor in oha's. \
          A core that sleeps between two requests takes its time to wake, at the server too, and of evenly spread requests each meets that; \
          so the same is measured once more while all cores are kept awake, for everybody (what `chaos load --keep-awake` does).",
     );
