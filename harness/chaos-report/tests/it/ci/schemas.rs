@@ -49,6 +49,23 @@ fn every_event_is_a_line_that_the_schema_allows() {
     }
 }
 
+/// Readers of the repository learn from it what a result looks like.
+#[test]
+fn the_sample_in_the_repository_fits_its_schema() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../reports/examples/spike-with-podkill/result.json"
+    );
+    let sample = std::fs::read_to_string(path).expect("a sample");
+    check(&result_schema(), &sample, path);
+    let keys = |text: &str| {
+        let value: Value = serde_json::from_str(text).expect("JSON");
+        let object = value.as_object().expect("an object");
+        object.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&sample), keys(&result_json(&benign().story())));
+}
+
 #[test]
 fn the_schemas_refuse_what_is_not_so() {
     let validator = jsonschema::validator_for(&result_schema()).expect("a schema");
