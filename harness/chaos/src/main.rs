@@ -22,6 +22,10 @@ use clap::Parser;
 
 use output::{Failure, Output};
 
+/// Most of what a long run holds is small and stays, most of what it needs meanwhile is large and goes: DECISIONS.md, 73.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let output = Output::new(&cli.common);

@@ -27,6 +27,10 @@ use chaos_record::{CELL_NS, SECOND_NS, abort, live};
 use chaos_run::writer::Writer;
 use chaos_testkit::plan::{PlanBuilder, get};
 
+/// The one of the program.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Set where the part that reads the record is played.
 const JUDGING: &str = "CHAOS_SOAK_JUDGING";
 /// Samples of the short form.
