@@ -119,8 +119,13 @@ fn references(facts: &Facts<'_>) -> Vec<Range<u64>> {
         .faults
         .iter()
         .filter(|fault| !back.contains_key(&fault.name));
-    let effects = open.filter_map(|fault| Life::of(facts, fault).effective);
-    effects
+    let begun = open.filter_map(|fault| {
+        let life = Life::of(facts, fault);
+        let may_show = life.not_injected.is_none();
+        // Until it is proven, an effect is as old as the request at most.
+        life.effective.or(life.requested.filter(|_| may_show))
+    });
+    begun
         .map(|at| steady::stretch_before(facts, facts.stage_of_cell(at / CELL_NS), at))
         .collect()
 }
@@ -142,6 +147,7 @@ fn cells_kept(facts: &Facts<'_>) -> u64 {
 mod tests {
     use super::*;
     use crate::abort;
+    use crate::event::{Event, FaultChange};
     use crate::fixture::{Answer, MS, Run, SEC};
     use crate::histogram::Sparse;
     use crate::judge::judge;
@@ -150,7 +156,21 @@ mod tests {
 
     /// Plays a run into a record that forgets and one that does not, and asks both the same.
     fn play(run: &Run, length: u64) -> (Record, Record) {
+        play_proven_after(0, run, length)
+    }
+
+    /// The same where the effect of the fault is proven so long after its first act.
+    fn play_proven_after(proof: u64, run: &Run, length: u64) -> (Record, Record) {
         let (mut all, mut short) = (run.header_only(), run.header_only());
+        let is_effect = |line: &Line| {
+            matches!(line, Line::Event(event)
+                if matches!(event.what, Event::Fault { change: FaultChange::Effective { .. }, .. }))
+        };
+        let timed = |line| {
+            let late = if is_effect(&line) { proof } else { 0 };
+            let (at, line) = timed(line);
+            (at + late, line)
+        };
         let mut lines: Vec<(u64, Line)> = run.lines().into_iter().skip(1).map(timed).collect();
         lines.sort_by_key(|(at, _)| *at);
         let mut lines = lines.into_iter().peekable();
@@ -215,6 +235,16 @@ mod tests {
             assert!(short.sums.requests.len() < all.sums.requests.len());
             assert_eq!(short.sums.total, all.sums.total);
         }
+    }
+
+    /// Such as a rolling restart with long pauses.
+    #[test]
+    fn what_was_normal_is_kept_while_the_effect_is_still_to_be_proven() {
+        let length = 900 * SEC;
+        let run = down(length, 12 * SEC, 14 * SEC);
+        let (_, short) = play_proven_after(600 * SEC, &run, length);
+        let at = live::recovered(&short, "kill-api");
+        assert!(at.is_some(), "shoppers are back in band");
     }
 
     #[test]
