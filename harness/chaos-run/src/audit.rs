@@ -76,13 +76,36 @@ pub(crate) async fn read_at_rest(
     loop {
         tokio::time::sleep(PAUSE).await;
         let answers = ask_until(platform, audit, deadline).await?;
-        let quiet = answers == last && all_at_rest(&answers, audit);
         let late = Instant::now() >= deadline;
-        if late || quiet && all_delivered(&answers, audit) {
+        let seen = compare(last, answers, audit.clone()).await;
+        if late || seen.quiet && seen.delivered {
+            let Compared { answers, quiet, .. } = seen;
             return Ok(Read { answers, quiet });
         }
-        last = answers;
+        last = seen.answers;
     }
+}
+
+/// A reading beside the one before it.
+struct Compared {
+    answers: Answers,
+    quiet: bool,
+    delivered: bool,
+}
+
+async fn compare(last: Answers, answers: Answers, audit: Audit) -> Compared {
+    away(move || Compared {
+        quiet: answers == last && all_at_rest(&answers, &audit),
+        delivered: all_delivered(&answers, &audit),
+        answers,
+    })
+    .await
+}
+
+/// Does what takes long with a million lines beside the loop, which has a lease to keep up.
+async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
 }
 
 /// A service may just be starting again: asked until the deadline, at least once.
@@ -104,13 +127,12 @@ async fn ask_until(
 async fn ask_all(platform: &dyn Platform, audit: &Audit) -> Result<Answers, AuditError> {
     let mut answers = Vec::new();
     for source in &audit.sources {
-        let lines = ask(platform, source).await?;
-        answers.extend(lines.into_iter().map(|line| (source.service.clone(), line)));
+        answers.extend(ask(platform, source).await?);
     }
     Ok(answers)
 }
 
-async fn ask(platform: &dyn Platform, source: &AuditSource) -> Result<Vec<AuditLine>, AuditError> {
+async fn ask(platform: &dyn Platform, source: &AuditSource) -> Result<Answers, AuditError> {
     let no_answer = |why: String| AuditError::NoAnswer {
         service: source.service.clone(),
         why,
@@ -130,11 +152,12 @@ async fn ask(platform: &dyn Platform, source: &AuditSource) -> Result<Vec<AuditL
             other => no_answer(other.to_string()),
         })?;
     let service = source.service.clone();
-    // A million lines take longer than the loop may be away.
-    let parsing = tokio::task::spawn_blocking(move || parse(&service, &bytes));
-    parsing
-        .await
-        .unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
+    away(move || {
+        let lines = parse(&service, &bytes)?;
+        let lines = lines.into_iter().map(|line| (service.clone(), line));
+        Ok(lines.collect())
+    })
+    .await
 }
 
 /// Every line; the first and the last vouch for version and number.
