@@ -187,6 +187,11 @@ pub struct Share {
     percent: f64,
 }
 
+/// Bad requests that a claim must allow at least: of fewer, one more or less decides by chance.
+pub const ALLOWED_MIN: u64 = 10;
+/// Billionths of a percent in all.
+const ALL_BILLIONTHS: u128 = 100_000_000_000;
+
 impl Share {
     /// From a ratio; clamped to 0..=1.
     pub fn from_ratio(ratio: f64) -> Self {
@@ -200,14 +205,27 @@ impl Share {
     }
 
     /// Largest whole number that is at most this share of `whole`; exact to a billionth of a percent.
+    pub fn floor_of(self, whole: u64) -> u64 {
+        let part = u128::from(whole) * self.billionths() / ALL_BILLIONTHS;
+        u64::try_from(part).unwrap_or(whole)
+    }
+
+    /// Billionths of a percent.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "percent is within 0..=100"
     )]
-    pub fn floor_of(self, whole: u64) -> u64 {
-        let billionths = (self.percent * 1e9).round() as u128;
-        u64::try_from(u128::from(whole) * billionths / 100_000_000_000).unwrap_or(whole)
+    fn billionths(self) -> u128 {
+        (self.percent * 1e9).round() as u128
+    }
+
+    /// Fewest requests of which this share comes to [`ALLOWED_MIN`]; no number of them is enough for a share of nothing.
+    pub fn needed(self) -> Option<u64> {
+        let billionths = self.billionths();
+        let needed = (billionths > 0)
+            .then(|| (u128::from(ALLOWED_MIN) * ALL_BILLIONTHS).div_ceil(billionths));
+        needed.map(|needed| u64::try_from(needed).unwrap_or(u64::MAX))
     }
 
     /// Parses `0.1%`, `50 %`.

@@ -1,6 +1,6 @@
 //! Exit codes: what each means, and which one wins when several apply.
 //!
-//! Invariant: codes and names never change; [`PRECEDENCE`] is the order of DESIGN section 7.
+//! Invariant: codes and names never change; [`PRECEDENCE`] is the order of docs/exit-codes.md.
 
 use crate::verdict::{Because, Exit};
 

@@ -6,7 +6,7 @@
 
 mod generator;
 
-use chaos_plan::plan::{Model, Rule};
+use chaos_plan::plan::Rule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,9 @@ use crate::event::{NotInjected, NoteKind};
 use crate::outcome::Counts;
 use crate::search::SearchEnd;
 
-pub use generator::{GeneratorHealth, Headroom, Hiccups, Stalls};
+pub use generator::{
+    ACHIEVED_MIN_PERCENT, GeneratorHealth, Headroom, Hiccups, LATE_MAX_PERCENT, Stalls,
+};
 
 /// The whole judgement of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -289,17 +291,6 @@ pub struct Conservation {
     pub requests: Counts,
     /// What does not agree, in words.
     pub differences: Vec<String>,
-}
-
-impl Conservation {
-    /// What journeys are counted against under a model of load.
-    pub fn counted_against(model: Model) -> &'static str {
-        if model.is_paced() {
-            "the schedule, in closed form"
-        } else {
-            "closed model: counted against journeys begun"
-        }
-    }
 }
 
 /// One stage, all requests together, by intended instant.

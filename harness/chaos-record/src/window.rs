@@ -109,14 +109,6 @@ impl Cell {
             *self.rungs.entry(*rung).or_default() += count;
         }
     }
-
-    /// Expected answers above the rung that holds `us`.
-    pub fn slower_than_rung_of(&self, us: u64) -> u64 {
-        self.rungs
-            .range(ladder::rung(us) + 1..)
-            .map(|(_, count)| count)
-            .sum()
-    }
 }
 
 /// The other clocks of one stage.

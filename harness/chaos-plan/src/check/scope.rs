@@ -10,9 +10,6 @@ use crate::file::located::{Located, Optional};
 use crate::plan::{Part, Scope};
 use crate::units::Share;
 
-/// Bad requests that must be allowed, so that one more or less does not decide by chance.
-const LEAST_ALLOWED: f64 = 10.0;
-
 pub(super) type Names = Optional<Vec<Located<String>>>;
 
 /// What a claim says it is judged on.
@@ -215,13 +212,14 @@ pub(super) fn enough_in_probe(
     (scope, load): (&Scope, &LoadFacts),
     problems: &mut Diagnostics,
 ) {
-    let Some((expected, deviation)) = load.requests_in_probe(scope) else {
+    let (Some(needed), Some((expected, deviation))) =
+        (allowed.needed(), load.requests_in_probe(scope))
+    else {
         return;
     };
-    let needed = (LEAST_ALLOWED / allowed.ratio() - 1e-6).ceil();
-    if allowed.ratio() > 0.0 && expected - 3.0 * deviation < needed {
+    if expected - 3.0 * deviation < needed as f64 {
         let message = format!(
-            "{what} needs {needed:.0} requests in each probe, and {:.0} are expected at this rate, give or take {:.0}",
+            "{what} needs {needed} requests in each probe, and {:.0} are expected at this rate, give or take {:.0}",
             expected.floor(),
             3.0 * deviation
         );
@@ -242,7 +240,7 @@ pub(super) fn enough(
     (scope, load): (&Scope, &LoadFacts),
     problems: &mut Diagnostics,
 ) {
-    if allowed.ratio() <= 0.0 {
+    let Some(needed) = allowed.needed() else {
         let problem = codes::TOO_FEW.at(
             place,
             format!("{what} allows no bad request at all, which no number of requests can show"),
@@ -253,24 +251,29 @@ pub(super) fn enough(
             ),
         );
         return;
-    }
+    };
     let Some((expected, deviation)) = load.requests_in(scope) else {
         return;
     };
-    let needed = (LEAST_ALLOWED / allowed.ratio() - 1e-6).ceil();
-    let (expected_text, needed_text) = (format!("{:.0}", expected.floor()), format!("{needed:.0}"));
-    if expected + 1e-6 < needed {
+    let expected_text = format!("{:.0}", expected.floor());
+    if expected + 1e-6 < needed as f64 {
         let problem = codes::TOO_FEW.at(
             place,
-            format!("{what} needs {needed_text} requests, and {expected_text} are expected"),
+            format!("{what} needs {needed} requests, and {expected_text} are expected"),
         );
         problems.add(
             problem
                 .label("too few to judge this")
                 .help("raise rates, lengthen or add stages to judge, or claim less"),
         );
-    } else if expected - 3.0 * deviation < needed {
-        let problem = codes::NEARLY_TOO_FEW.at(place, format!("{what} needs {needed_text} requests; {expected_text} are expected, give or take {:.0}", 3.0 * deviation));
+    } else if expected - 3.0 * deviation < needed as f64 {
+        let problem = codes::NEARLY_TOO_FEW.at(
+            place,
+            format!(
+                "{what} needs {needed} requests; {expected_text} are expected, give or take {:.0}",
+                3.0 * deviation
+            ),
+        );
         problems.add(
             problem
                 .label("a run may have too few by chance")

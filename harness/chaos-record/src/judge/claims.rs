@@ -4,7 +4,7 @@
 //! everything planned is accounted for, and the numbers say so.
 
 use chaos_plan::plan::{Claim, Expect, Part};
-use chaos_plan::units::Share;
+use chaos_plan::units::{ALLOWED_MIN, Share};
 
 use super::drift::Growth;
 use super::fault::JudgedFault;
@@ -41,9 +41,6 @@ pub(super) enum Allowance {
     Share(Share),
 }
 
-/// Bad requests an allowance must come to before it says anything.
-const ALLOWED_MIN: u64 = 10;
-
 impl Allowance {
     /// Most bad ones of `n`, exactly.
     pub(super) fn of(self, n: u64) -> u64 {
@@ -56,17 +53,11 @@ impl Allowance {
     }
 
     /// Fewest requests that can be judged; none are enough for an allowance of nothing.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "for the text only"
-    )]
     fn needed(self) -> Option<u64> {
         match self {
             Self::PerMille(0) => None,
             Self::PerMille(share) => Some((ALLOWED_MIN * 1_000).div_ceil(share)),
-            Self::Share(share) => (share.ratio() > 0.0)
-                .then(|| (ALLOWED_MIN as f64 / share.ratio() - 1e-6).ceil() as u64),
+            Self::Share(share) => share.needed(),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::facts::{Facts, ns};
 use crate::histogram::new_histogram;
 use crate::outcome::FailKind;
 use crate::quantile;
-use crate::verdict::{GeneratorHealth, Headroom};
+use crate::verdict::{ACHIEVED_MIN_PERCENT, GeneratorHealth, Headroom, LATE_MAX_PERCENT};
 use crate::words;
 
 use watched::Watched;
@@ -227,10 +227,10 @@ fn examine(facts: &Facts<'_>, stage: usize) -> Sick {
             .map_or(String::new(), |why| format!(" ({why})"))
     };
     let sent = counts.ok + counts.failed_total() + counts.shed;
-    if u128::from(counts.late) * 100 > u128::from(sent) {
+    if u128::from(counts.late) * 100 > u128::from(sent) * u128::from(LATE_MAX_PERCENT) {
         let (late, budget) = (words::share(counts.late, sent), words::duration(lag_budget));
         sick.complaints.push(format!(
-            "{name}: {late} of the requests were sent more than {budget} late, 1 % may be{}",
+            "{name}: {late} of the requests were sent more than {budget} late, {LATE_MAX_PERCENT} % may be{}",
             cause()
         ));
     }
@@ -240,7 +240,7 @@ fn examine(facts: &Facts<'_>, stage: usize) -> Sick {
             .extend(why.map(|why| format!("{name}: {why}{}", cause())));
     }
     let (offered, achieved) = achieved(facts, stage);
-    if u128::from(achieved) * 100 < u128::from(offered) * 99 {
+    if u128::from(achieved) * 100 < u128::from(offered) * u128::from(ACHIEVED_MIN_PERCENT) {
         let (achieved, offered) = (words::count(achieved), words::count(offered));
         sick.complaints.push(format!(
             "{name}: only {achieved} of {offered} planned journeys were sent in time"

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::Used;
 
+/// Most late requests of a judged stage, in percent of those sent.
+pub const LATE_MAX_PERCENT: u32 = 1;
+/// Least achieved of the offered journeys of a judged stage, in percent.
+pub const ACHIEVED_MIN_PERCENT: u32 = 99;
+
 /// Whether the generator can be believed. What is said of a machine or a worker covers the judged
 /// stages, or the whole load if no claim names a stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! Claims in words, with the evidence each needs and the plan offers.
 //!
-//! Invariant: a claim needs as many requests as make ten allowed bad ones (DESIGN section 5).
+//! Invariant: a claim needs as many requests as make ten allowed bad ones.
 
 use std::time::Duration;
 
@@ -12,9 +12,6 @@ use chaos_plan::units::{Share, duration_to_text};
 use crate::clean::{clean, clean_all};
 use crate::columns::row;
 use crate::words;
-
-/// Bad requests a claim must allow at least, or chance decides it.
-const ALLOWED_MIN: f64 = 10.0;
 
 /// A table: claim, what it expects, where, evidence.
 pub(super) fn rows(plan: &Plan) -> Vec<Vec<String>> {
@@ -148,9 +145,9 @@ fn evidence(plan: &Plan, claim: &Claim) -> String {
                 .map(|limit| limit.quantile.over_per_mille())
                 .min()
                 .unwrap_or(1_000);
-            requests(plan, claim, tightest as f64 / 1_000.0)
+            requests(plan, claim, Share::from_ratio(tightest as f64 / 1_000.0))
         }
-        Expect::Errors { max, .. } => requests(plan, claim, max.ratio()),
+        Expect::Errors { max, .. } => requests(plan, claim, *max),
         Expect::Availability { min, .. } => windows(plan, claim, *min),
         Expect::Recovery { .. } | Expect::Goodput { .. } => {
             words::counted(plan.faults.len() as u64, "fault")
@@ -169,16 +166,18 @@ fn evidence(plan: &Plan, claim: &Claim) -> String {
 }
 
 /// `needs 200 requests, planned about 9,850`.
-fn requests(plan: &Plan, claim: &Claim, allowed: f64) -> String {
+fn requests(plan: &Plan, claim: &Claim, allowed: Share) -> String {
     let planned = match plan.load.model {
         Model::Open => whole_count(stage_journeys(plan, claim) * steps_per_journey(plan, claim)),
         Model::Closed { .. } => return "as many requests as the target answers".to_owned(),
     };
-    if allowed <= 0.0 {
-        return format!("allows none, planned about {planned} requests");
+    match allowed.needed() {
+        None => format!("allows none, planned about {planned} requests"),
+        Some(needed) => {
+            let needed = words::count(needed);
+            format!("needs {needed} requests, planned about {planned}")
+        }
     }
-    let needed = whole_count((ALLOWED_MIN / allowed - 1e-9).ceil());
-    format!("needs {needed} requests, planned about {planned}")
 }
 
 fn windows(plan: &Plan, claim: &Claim, min: Share) -> String {

@@ -6,16 +6,15 @@
 mod watched;
 
 use chaos_record::outcome::{Counts, FailKind};
-use chaos_record::verdict::{Cleanup, Conservation, GeneratorHealth, StageSummary, Verdict};
+use chaos_record::verdict::{
+    ACHIEVED_MIN_PERCENT, Cleanup, Conservation, GeneratorHealth, LATE_MAX_PERCENT, StageSummary,
+    Verdict,
+};
 use serde::Serialize;
 
 use super::{Mark, Tone};
 use crate::clean::{clean, clean_composed};
 use crate::words;
-
-/// Most late requests of a judged stage, and least achieved of offered (DESIGN section 5).
-const LATE_MAX: f64 = 0.01;
-const ACHIEVED_MIN: f64 = 0.99;
 
 /// One check on the run itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,16 +78,16 @@ fn generator(generator: &GeneratorHealth, stages: &[StageSummary]) -> Vec<Eviden
             "keeps pace in every judged stage",
         ),
         line(
-            known.then_some(late <= LATE_MAX),
+            known.then_some(late * 100.0 <= f64::from(LATE_MAX_PERCENT)),
             "Sent late, worst stage",
             words::percent(late),
-            &format!("at most 1 % later than {budget}"),
+            &format!("at most {LATE_MAX_PERCENT} % later than {budget}"),
         ),
         line(
-            known.then_some(achieved >= ACHIEVED_MIN),
+            known.then_some(achieved * 100.0 >= f64::from(ACHIEVED_MIN_PERCENT)),
             "Achieved of offered, worst stage",
             words::percent(achieved),
-            "at least 99 %",
+            &format!("at least {ACHIEVED_MIN_PERCENT} %"),
         ),
         line(
             None,
