@@ -26,7 +26,7 @@ use chaos_load::clock::now_ns;
 use chaos_load::{Address, Engine, EngineEvent, FaultClock};
 use chaos_plan::Plan;
 use chaos_platform::{InstanceRef, Observation, Platform, Probe, Seen, Undo};
-use chaos_record::event::{Event, InstanceChange, Stamped, StopSignal};
+use chaos_record::event::{Event, Stamped, StopSignal};
 use chaos_record::record::Record;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -42,7 +42,7 @@ use crate::stop::StopSignals;
 use crate::writer::Writer;
 
 use faults::{Taken, TakingBack};
-use queue::Queue;
+use queue::{Queue, Turn};
 use waiting::{next_event, next_observation, next_request, sleep_until_ns, ticking};
 
 pub use opening::{Cluster, RunConfig, RunError, run};
@@ -120,6 +120,8 @@ struct Conductor<'a> {
     active: Vec<ActiveFault>,
     /// Faults that are being taken back, each by itself: none waits for the long proof of another.
     undoing: FuturesUnordered<TakingBack>,
+    /// Targets whose undo failed: they count as hurt for the rest of the run.
+    still_hurt: Vec<InstanceRef>,
     next_undo: u64,
     /// Faults whose recovery others may wait for and was announced.
     recovered: Vec<bool>,
@@ -151,60 +153,68 @@ impl Conductor<'_> {
         loop {
             // What is being taken back is hurt still: no further fault begins beside it.
             while self.undoing.is_empty()
-                && let Some(action) = self.queue.next()
+                && let Some(turn) = self.queue.next()
             {
-                let actions = self.perform(action).await;
+                let actions = self.perform(turn).await;
                 self.take_in(actions);
             }
             if self.queue.is_over() && self.undoing.is_empty() {
                 return;
             }
             let heard = self.hear(&mut look).await;
-            let actions = self.react(heard).await;
-            self.take_in(actions);
+            self.follow(heard).await;
         }
     }
 
-    /// Does or begins at once what waits for nothing else, and queues the rest.
+    /// Does or begins at once what waits for nothing else, and queues the rest. Nothing of it at the
+    /// end: then everything is taken back, whatever the state says.
     fn take_in(&mut self, actions: Vec<Action>) {
+        if self.ending {
+            return;
+        }
         for action in actions {
             match action {
                 Action::StopLoad => self.stop_load(),
                 Action::Skip { fault, reason } => self.skip(fault, reason),
                 Action::Undo { fault } => self.undo(fault),
-                Action::StartLoad | Action::Inject { .. } | Action::TearDown | Action::Finish => {
-                    self.queue.put(action);
-                }
+                Action::StartLoad => self.queue.put(Turn::StartLoad),
+                Action::Inject { fault } => self.queue.put(Turn::Inject { fault }),
+                Action::TearDown | Action::Finish => self.queue.end(),
             }
         }
     }
 
-    /// Does one action; what follows from it comes back.
-    async fn perform(&mut self, action: Action) -> Vec<Action> {
-        match action {
-            Action::StartLoad => self.start_load().await,
-            Action::Inject { fault } => Box::pin(self.inject(fault)).await,
-            Action::StopLoad
-            | Action::Skip { .. }
-            | Action::Undo { .. }
-            | Action::TearDown
-            | Action::Finish => Vec::new(),
+    /// What follows comes back.
+    async fn perform(&mut self, turn: Turn) -> Vec<Action> {
+        match turn {
+            Turn::StartLoad => self.start_load().await,
+            Turn::Inject { fault } => Box::pin(self.inject(fault)).await,
         }
     }
 
-    /// Waits for something while everything else is heard; what follows from that is queued.
+    /// Waits for something while everything else is heard.
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let done = self.meanwhile_if(work, |_| true).await;
+        done.expect("it was not given up")
+    }
+
+    /// The same for as long as `goes_on` says so; `None` if it was given up.
+    async fn meanwhile_if<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        goes_on: impl Fn(&Self) -> bool,
+    ) -> Option<T> {
         tokio::pin!(work);
         let mut look = ticking(LOOK);
-        loop {
+        while goes_on(self) {
             let heard = tokio::select! {
                 biased;
-                done = &mut work => return done,
+                done = &mut work => return Some(done),
                 heard = self.hear(&mut look) => heard,
             };
-            let actions = self.react(heard).await;
-            self.take_in(actions);
+            self.follow(heard).await;
         }
+        None
     }
 
     /// At the end only what still has to be written down or answered is heard.
@@ -229,6 +239,11 @@ impl Conductor<'_> {
             _ = self.sample.tick(), if self.engine.is_some() && !ending => Heard::Sample,
             _ = look.tick(), if !ending => Heard::Look,
         }
+    }
+
+    async fn follow(&mut self, heard: Heard) {
+        let actions = self.react(heard).await;
+        self.take_in(actions);
     }
 
     async fn react(&mut self, heard: Heard) -> Vec<Action> {
@@ -300,43 +315,9 @@ impl Conductor<'_> {
 
     fn observed(&mut self, observation: Observation) -> Vec<Action> {
         let at = self.run_ns(observation.at_ns);
-        let change = match observation.seen {
-            Seen::Started {
-                incarnation,
-                pid,
-                address,
-                place,
-            } => InstanceChange::Started {
-                incarnation,
-                pid,
-                address,
-                place,
-            },
-            Seen::Ready => InstanceChange::Ready,
-            Seen::Unready { why } => InstanceChange::Unready { why },
-            Seen::Exited { status, asked } => InstanceChange::Exited { status, asked },
-            Seen::Restarting { after_ns } => InstanceChange::Restarting { after: after_ns },
-            Seen::Down => InstanceChange::Down,
-            Seen::Stuck { why } => InstanceChange::Stuck { why },
-            Seen::Withdrawn { why } => InstanceChange::Withdrawn { why },
-            Seen::PlatformLost { why } => {
-                self.event(at, Event::EnvironmentFailed { what: why });
-                return self.stop();
-            }
-            Seen::Platform(change) => {
-                self.event(at, heard::beside(observation.service, change));
-                return Vec::new();
-            }
-        };
-        self.event(
-            at,
-            Event::Instance {
-                service: observation.service,
-                instance: observation.instance,
-                change,
-            },
-        );
-        Vec::new()
+        let is_lost = matches!(observation.seen, Seen::PlatformLost { .. });
+        self.event(at, heard::event_of(observation));
+        if is_lost { self.stop() } else { Vec::new() }
     }
 
     /// Time went on: stages, limits, waiting faults, the terminal.

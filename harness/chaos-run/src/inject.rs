@@ -59,6 +59,8 @@ pub struct Applied {
 pub struct NotApplied {
     pub reason: NotInjected,
     pub why: String,
+    /// Those that may have been hit.
+    pub targets: Vec<InstanceRef>,
     pub undos: Vec<(u64, Undo)>,
     /// The disk refused to take the undos down: nothing more can be changed safely.
     pub ledger_failed: bool,
@@ -69,6 +71,7 @@ impl NotApplied {
         Self {
             reason,
             why: why.to_string(),
+            targets: Vec::new(),
             undos: Vec::new(),
             ledger_failed: false,
         }
@@ -208,7 +211,7 @@ fn undoing(undos: &[(u64, Undo)]) -> Duration {
 }
 
 /// When a fault that begins now must have been taken back by a harness that works: its undo may
-/// come after the longest proof of its effect, and waits for what else is being done.
+/// come after the longest proof of its effect.
 fn overdue_ns(now_ns: u64, fault: &Fault, grace: Duration) -> u64 {
     let lasts = fault.lasts.unwrap_or_default() + PROOF_LIMIT + grace + OVERDUE_SLACK;
     now_ns.saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX))

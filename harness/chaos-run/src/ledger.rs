@@ -271,7 +271,6 @@ impl Ledger {
     }
 }
 
-/// Some file systems cannot reserve room; then the run goes on without.
 /// A folder directly in the root, empty (the run died before its lock) or with a lock in it.
 fn is_of_a_run(root: &Path, folder: &Path) -> bool {
     let is_named = folder.parent() == Some(root)
@@ -282,6 +281,7 @@ fn is_of_a_run(root: &Path, folder: &Path) -> bool {
     is_named && (folder.join("lock").exists() || is_empty())
 }
 
+/// Some file systems cannot reserve room; then the run goes on without.
 fn reserve(file: &File) -> io::Result<()> {
     match fallocate(file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES) {
         Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chaos_platform::{Deployment, Platform};
 use chaos_record::event::Event;
 
-use super::{Conductor, LOOK, ticking};
+use super::Conductor;
 use crate::failpoint;
 use crate::ledger::{Entry, LedgerHandle};
 use crate::state::{Action, Input, Phase};
@@ -50,7 +50,9 @@ impl Conductor<'_> {
         let ledger = self.ledger.clone();
         let id = self.next_undo;
         self.next_undo += 1;
-        let deployed = Box::pin(self.while_deploying(announced(only, ledger, id))).await;
+        let is_deploying = |conductor: &Self| conductor.state.phase() == Phase::Deploy;
+        let work = announced(only, ledger, id);
+        let deployed = Box::pin(self.meanwhile_if(work, is_deploying)).await;
         self.platform = Some(platform);
         match deployed {
             None => Vec::new(),
@@ -84,26 +86,6 @@ impl Conductor<'_> {
         {
             let actions = self.observed(seen);
             self.take_in(actions);
-        }
-    }
-
-    /// Waits for the deploy while everything else is heard; `None` if the run is to stop before it is done.
-    async fn while_deploying(
-        &mut self,
-        deploy: impl Future<Output = Result<Deployment, String>>,
-    ) -> Option<Result<Deployment, String>> {
-        tokio::pin!(deploy);
-        let mut look = ticking(LOOK);
-        loop {
-            let heard = tokio::select! {
-                deployed = &mut deploy => return Some(deployed),
-                heard = self.hear(&mut look) => heard,
-            };
-            let actions = self.react(heard).await;
-            self.take_in(actions);
-            if self.state.phase() != Phase::Deploy {
-                return None;
-            }
         }
     }
 }

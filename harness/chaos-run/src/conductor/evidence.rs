@@ -14,7 +14,7 @@ use chaos_record::audit::{Audited, Reading};
 use chaos_record::event::Event;
 use chaos_record::usage::{InstanceUsage, Usage};
 
-use super::{Conductor, LOOK, ticking};
+use super::Conductor;
 use crate::audit::{self, AuditError, Read};
 
 /// Limit of one look at what all instances use.
@@ -75,6 +75,8 @@ impl Conductor<'_> {
         let Some(audit) = self.audited().filter(|_| self.load_start_ns.is_some()) else {
             return;
         };
+        // Without a load that ended by itself it may still be writing them.
+        self.drain().await;
         self.take_operations().await;
         // Who stops a run wants it to end: then what was not read is missing.
         if self.interrupts > 0 || self.lease_lost || self.panics > 0 {
@@ -182,19 +184,8 @@ impl Conductor<'_> {
 
     /// Waits for something while everything else is heard; `None` if the user wishes to stop.
     async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::pin!(work);
-        let mut look = ticking(LOOK);
-        let before = self.interrupts;
-        while self.interrupts == before {
-            let heard = tokio::select! {
-                biased;
-                done = &mut work => return Some(done),
-                heard = self.hear(&mut look) => heard,
-            };
-            let actions = self.react(heard).await;
-            self.take_in(actions);
-        }
-        None
+        self.meanwhile_if(work, |conductor| conductor.interrupts == 0)
+            .await
     }
 }
 

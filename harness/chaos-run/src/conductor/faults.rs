@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chaos_load::clock::now_ns;
 use chaos_plan::plan::Moment;
+use chaos_platform::InstanceRef;
 use chaos_record::event::{Event, FaultChange, NotInjected};
 use chaos_record::steady::{self, Steady};
 use futures_util::FutureExt;
@@ -14,8 +15,14 @@ use super::{ActiveFault, Conductor, LOOK, ticking};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
 
-/// A fault, and what was read once it was taken back or why it is not known to be.
-pub(super) type Taken = (usize, Result<Vec<String>, String>);
+/// A fault that was taken back, or was not.
+pub(super) struct Taken {
+    fault: usize,
+    targets: Vec<InstanceRef>,
+    /// What was read from the world, or why it is not known to be so.
+    result: Result<Vec<String>, String>,
+}
+
 pub(super) type TakingBack = LocalBoxFuture<'static, Taken>;
 
 impl Conductor<'_> {
@@ -57,7 +64,9 @@ impl Conductor<'_> {
         let hurt: Vec<_> = self
             .active
             .iter()
-            .flat_map(|active| active.targets.clone())
+            .flat_map(|active| &active.targets)
+            .chain(&self.still_hurt)
+            .cloned()
             .collect();
         let targets = self
             .meanwhile(inject::choose(tools, planned, &hurt))
@@ -72,8 +81,12 @@ impl Conductor<'_> {
         // At most one act for each target, or one for the service.
         self.next_undo += targets.len().max(1) as u64;
         let ledger = self.ledger.clone();
-        let apply = inject::apply(tools, &ledger, planned, targets, first_id);
-        Box::pin(self.meanwhile(apply)).await
+        let apply = inject::apply(tools, &ledger, planned, targets.clone(), first_id);
+        let applied = Box::pin(self.meanwhile(apply)).await;
+        applied.map_err(|not_applied| NotApplied {
+            targets,
+            ..not_applied
+        })
     }
 
     fn check_steady(&self, fault: usize) -> Result<(), NotApplied> {
@@ -125,26 +138,27 @@ impl Conductor<'_> {
         let NotApplied {
             reason,
             why,
+            targets,
             undos,
             ledger_failed,
         } = not_applied;
-        let mut actions = Vec::new();
         if ledger_failed {
-            actions.extend(self.environment_failed(why.clone()));
+            // Before this one is taken back, which may take minutes.
+            let actions = self.environment_failed(why.clone());
+            self.take_in(actions);
         }
         self.fault_event_now(fault, FaultChange::NotInjected { reason, why });
         if !undos.is_empty() {
             self.active.push(ActiveFault {
                 fault,
-                targets: Vec::new(),
+                targets,
                 undos,
                 undone: Vec::new(),
                 comeback: Duration::ZERO,
             });
             self.take_back(fault).await;
         }
-        actions.extend(self.state.next(&Input::NotInjected { fault }));
-        actions
+        self.state.next(&Input::NotInjected { fault })
     }
 
     pub(super) fn skip(&mut self, fault: usize, reason: NotInjected) {
@@ -163,29 +177,36 @@ impl Conductor<'_> {
 
     /// Begins to take a fault back; [`Self::taken_back`] hears of its end.
     pub(super) fn undo(&mut self, fault: usize) {
-        let not_applied = || std::future::ready((fault, Err("it is not applied".to_owned())));
+        let not_applied = || Taken {
+            fault,
+            targets: Vec::new(),
+            result: Err("it is not applied".to_owned()),
+        };
         let work = self.taking_back(fault);
         self.undoing
-            .push(work.unwrap_or_else(|| not_applied().boxed_local()));
+            .push(work.unwrap_or_else(|| std::future::ready(not_applied()).boxed_local()));
     }
 
-    pub(super) fn taken_back(&mut self, (fault, result): Taken) -> Vec<Action> {
-        self.write_taken_back(fault, result);
-        let load_ns = self.load_ns().unwrap_or(0);
+    pub(super) fn taken_back(&mut self, taken: Taken) -> Vec<Action> {
+        let (fault, is_undone) = (taken.fault, taken.result.is_ok());
+        self.write_taken_back(taken);
         let mut actions = self.state.next(&Input::Undone { fault });
-        actions.extend(self.state.next(&Input::Reached {
-            fault,
-            moment: Moment::Undone,
-            load_ns,
-        }));
+        // Who waits for it to be undone does not begin beside what is hurt still.
+        if is_undone {
+            actions.extend(self.state.next(&Input::Reached {
+                fault,
+                moment: Moment::Undone,
+                load_ns: self.load_ns().unwrap_or(0),
+            }));
+        }
         actions
     }
 
     /// Takes one applied fault back and waits for it.
     pub(super) async fn take_back(&mut self, fault: usize) {
         if let Some(work) = self.taking_back(fault) {
-            let (fault, result) = Box::pin(self.meanwhile(work)).await;
-            self.write_taken_back(fault, result);
+            let taken = Box::pin(self.meanwhile(work)).await;
+            self.write_taken_back(taken);
         }
     }
 
@@ -194,8 +215,7 @@ impl Conductor<'_> {
         let mut look = ticking(LOOK);
         while !self.undoing.is_empty() {
             let heard = self.hear(&mut look).await;
-            let actions = self.react(heard).await;
-            self.take_in(actions);
+            self.follow(heard).await;
         }
     }
 
@@ -211,17 +231,24 @@ impl Conductor<'_> {
         let work = async move {
             let proof = (active.undone.as_slice(), active.comeback);
             let result = inject::undo(platform.as_ref(), &ledger, &active.undos, proof).await;
-            (fault, result)
+            Taken {
+                fault,
+                targets: active.targets,
+                result,
+            }
         };
         Some(work.boxed_local())
     }
 
-    fn write_taken_back(&mut self, fault: usize, result: Result<Vec<String>, String>) {
-        let change = match result {
+    fn write_taken_back(&mut self, taken: Taken) {
+        let change = match taken.result {
             Ok(proof) => FaultChange::Undone { proof },
-            Err(why) => FaultChange::UndoFailed { why },
+            Err(why) => {
+                self.still_hurt.extend(taken.targets);
+                FaultChange::UndoFailed { why }
+            }
         };
-        self.fault_event_now(fault, change);
+        self.fault_event_now(taken.fault, change);
     }
 
     fn fault_event_now(&mut self, fault: usize, change: FaultChange) {

@@ -1,14 +1,51 @@
-//! What a platform tells beside its instances, as it stands in the record.
+//! What a platform tells, as it stands in the record.
 //!
 //! Invariant: pure; one observation is one event.
 
-use chaos_platform::PlatformChange as Seen;
-use chaos_record::event::{Event, PlatformChange};
+use chaos_platform::{Observation, PlatformChange as Beside, Seen};
+use chaos_record::event::{Event, InstanceChange, PlatformChange};
 
-/// The event of what was seen. An empty `service` is none.
-pub(super) fn beside(service: String, change: Seen) -> Event {
+/// The event of what was seen.
+pub(super) fn event_of(observation: Observation) -> Event {
+    let Observation {
+        service,
+        instance,
+        seen,
+        ..
+    } = observation;
+    let change = match seen {
+        Seen::Started {
+            incarnation,
+            pid,
+            address,
+            place,
+        } => InstanceChange::Started {
+            incarnation,
+            pid,
+            address,
+            place,
+        },
+        Seen::Ready => InstanceChange::Ready,
+        Seen::Unready { why } => InstanceChange::Unready { why },
+        Seen::Exited { status, asked } => InstanceChange::Exited { status, asked },
+        Seen::Restarting { after_ns } => InstanceChange::Restarting { after: after_ns },
+        Seen::Down => InstanceChange::Down,
+        Seen::Stuck { why } => InstanceChange::Stuck { why },
+        Seen::Withdrawn { why } => InstanceChange::Withdrawn { why },
+        Seen::PlatformLost { why } => return Event::EnvironmentFailed { what: why },
+        Seen::Platform(change) => return beside(service, change),
+    };
+    Event::Instance {
+        service,
+        instance,
+        change,
+    }
+}
+
+/// What has no instance. An empty `service` is none.
+fn beside(service: String, change: Beside) -> Event {
     let change = match change {
-        Seen::Autoscaled {
+        Beside::Autoscaled {
             autoscaler,
             was,
             wanted,
@@ -19,8 +56,8 @@ pub(super) fn beside(service: String, change: Seen) -> Event {
             wanted,
             metric,
         },
-        Seen::Serving { name, was, ready } => PlatformChange::Serving { name, was, ready },
-        Seen::Warned {
+        Beside::Serving { name, was, ready } => PlatformChange::Serving { name, was, ready },
+        Beside::Warned {
             object,
             reason,
             message,
@@ -31,8 +68,8 @@ pub(super) fn beside(service: String, change: Seen) -> Event {
             message,
             times,
         },
-        Seen::Node { node, ready, why } => PlatformChange::Node { node, ready, why },
-        Seen::Unwatched { what, why } => PlatformChange::Unwatched { what, why },
+        Beside::Node { node, ready, why } => PlatformChange::Node { node, ready, why },
+        Beside::Unwatched { what, why } => PlatformChange::Unwatched { what, why },
     };
     Event::Platform {
         service: Some(service).filter(|service| !service.is_empty()),

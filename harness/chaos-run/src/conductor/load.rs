@@ -54,7 +54,7 @@ impl Conductor<'_> {
 
     fn load_refused(&mut self, error: &dyn std::fmt::Display) -> Vec<Action> {
         self.event_now(Event::EnvironmentFailed {
-            what: format!("failed to {error}"),
+            what: format!("failed to start the load: {error}"),
         });
         self.state.next(&Input::LoadOver)
     }

@@ -160,6 +160,7 @@ pub async fn run(config: RunConfig, audience: &mut dyn Audience) -> Result<Finis
         ending: false,
         active: Vec::new(),
         undoing: FuturesUnordered::new(),
+        still_hurt: Vec::new(),
         next_undo: 1,
         stage: None,
         panics: 0,

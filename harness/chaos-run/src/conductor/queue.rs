@@ -1,31 +1,37 @@
-//! What is still to be done, one after the other; undos wait for nobody and are not here.
+//! What is done one after the other. Undos wait for nobody and are not here.
 //!
-//! Invariant: nothing is forgotten but what the end of the run makes pointless, and tearing down comes after all.
+//! Invariant: nothing is forgotten, and tearing down comes after all.
 
 use std::collections::VecDeque;
 
-use crate::state::Action;
+/// What waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    StartLoad,
+    Inject { fault: usize },
+}
 
-/// Actions that wait for their turn. Bounded by the faults of the plan: each has one at a time.
+/// Bounded by the faults of the plan: each is begun once.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    actions: VecDeque<Action>,
+    turns: VecDeque<Turn>,
     over: bool,
 }
 
 impl Queue {
-    pub(super) fn put(&mut self, action: Action) {
-        match action {
-            Action::TearDown | Action::Finish => self.over = true,
-            _ => self.actions.push_back(action),
-        }
+    pub(super) fn put(&mut self, turn: Turn) {
+        self.turns.push_back(turn);
     }
 
-    pub(super) fn next(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    pub(super) fn next(&mut self) -> Option<Turn> {
+        self.turns.pop_front()
     }
 
-    /// Whether the run is to be torn down once nothing waits any more.
+    /// The run is to be torn down once nothing waits any more.
+    pub(super) fn end(&mut self) {
+        self.over = true;
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
@@ -38,14 +44,12 @@ mod tests {
     #[test]
     fn the_end_forgets_nothing() {
         let mut queue = Queue::default();
-        queue.put(Action::Inject { fault: 0 });
-        queue.put(Action::TearDown);
-        queue.put(Action::Inject { fault: 1 });
+        let turns = [Turn::StartLoad, Turn::Inject { fault: 1 }];
+        queue.put(turns[0]);
+        queue.end();
+        queue.put(turns[1]);
         assert!(queue.is_over());
-        let order: Vec<Action> = std::iter::from_fn(|| queue.next()).collect();
-        assert_eq!(
-            order,
-            [Action::Inject { fault: 0 }, Action::Inject { fault: 1 }]
-        );
+        let order: Vec<Turn> = std::iter::from_fn(|| queue.next()).collect();
+        assert_eq!(order, turns);
     }
 }

@@ -87,9 +87,11 @@ impl Conductor<'_> {
 
     /// Every fault that is known to be applied, and after a panic what the ledger lists.
     async fn take_all_back(&mut self) {
-        let taken = caught(Box::pin(self.all_taken_back())).await;
-        self.survive(taken);
-        // What a panic left of them the ledger lists.
+        // One that panics is not among them any more; what it left the ledger lists.
+        for _ in 0..self.undoing.len() {
+            let taken = caught(Box::pin(self.all_taken_back())).await;
+            self.survive(taken);
+        }
         self.undoing.clear();
         while let Some(fault) = self.active.last().map(|active| active.fault) {
             let undone = caught(Box::pin(self.take_back(fault))).await;
@@ -126,7 +128,7 @@ impl Conductor<'_> {
     }
 
     /// After a panic or a second wish to stop the engine may still run: hear what it has to say.
-    async fn drain(&mut self) {
+    pub(super) async fn drain(&mut self) {
         let begun = Instant::now();
         let mut look = ticking(LOOK);
         while self.engine.is_some() {
@@ -139,7 +141,7 @@ impl Conductor<'_> {
                 heard = self.hear(&mut look) => heard,
                 () = tokio::time::sleep_until(begun + limit) => return,
             };
-            drop(self.react(heard).await);
+            self.follow(heard).await;
         }
     }
 
@@ -150,17 +152,10 @@ impl Conductor<'_> {
             return Vec::new();
         };
         let only = Arc::get_mut(&mut platform).expect("whoever borrowed it has ended");
-        let teardown = only.teardown();
-        tokio::pin!(teardown);
-        let mut look = ticking(LOOK);
-        while self.interrupts < 2 {
-            let heard = tokio::select! {
-                left = &mut teardown => return left,
-                heard = self.hear(&mut look) => heard,
-            };
-            drop(self.react(heard).await);
-        }
-        Vec::new()
+        let left = self
+            .meanwhile_if(only.teardown(), |conductor| conductor.interrupts < 2)
+            .await;
+        left.unwrap_or_default()
     }
 
     async fn sweep(&mut self) -> Vec<String> {

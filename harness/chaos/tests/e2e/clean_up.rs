@@ -158,6 +158,31 @@ fn a_panic_undoes_and_is_a_bug() {
     }
 }
 
+/// The others, applied or about to be, are taken back as if nothing had happened.
+#[test]
+fn a_panic_in_one_undo_leaves_the_others_to_be_done() {
+    let place = Place::new();
+    let child = place
+        .command(&["run", &scenario("overlap")])
+        .env("CHAOS_FAILPOINT", "undo.started:panic")
+        .spawn()
+        .expect("the program starts");
+    let ended = place.wait(child);
+    ended.assert_code(70);
+    let result = ended.result();
+    assert_eq!(
+        result["cleanup"]["verified"], true,
+        "{:#}",
+        result["cleanup"]
+    );
+    let failed = ended
+        .events()
+        .into_iter()
+        .find(|event| event["what"]["fault"]["change"]["undo_failed"].is_object());
+    assert_eq!(failed, None);
+    assert_clean(&place, "a panic beside other faults");
+}
+
 /// What nobody was left to write down is added by the guardian.
 #[test]
 fn the_record_of_a_killed_run_says_that_it_was_cleaned_up() {
