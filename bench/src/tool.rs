@@ -78,10 +78,10 @@ pub(crate) struct Reading {
     pub p50: Option<Duration>,
     pub p99: Option<Duration>,
     pub p999: Option<Duration>,
-    /// How late requests were dispatched.
     /// From when it was sent, where response counts from when it was due.
     pub service_p99: Option<Duration>,
     pub service_p999: Option<Duration>,
+    /// How late requests were dispatched.
     pub lag_p50: Option<Duration>,
     pub lag_p99: Option<Duration>,
     /// How late a thread of the tool woke that only sleeps: the machine's own share of every tail.

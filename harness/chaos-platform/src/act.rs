@@ -78,23 +78,6 @@ impl Act {
             | Self::Lose { service, .. } => service,
         }
     }
-
-    /// What a platform must be able to do for this act.
-    pub fn needs(&self) -> Capability {
-        match self {
-            Self::Signal {
-                signal: Signal::Stop,
-                ..
-            } => Capability::Freeze,
-            Self::Signal { .. } | Self::Delete { .. } => Capability::Kill,
-            Self::Hold { .. } | Self::Restart { .. } => Capability::Hold,
-            Self::Evict { .. } => Capability::Evict,
-            Self::LimitCpu { .. } => Capability::LimitCpu,
-            Self::Scale { .. } | Self::Drift { .. } => Capability::Scale,
-            Self::RollOut { .. } => Capability::RollOut,
-            Self::Lose { .. } => Capability::Lose,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +91,7 @@ pub enum Signal {
     Stop,
 }
 
-/// What a platform can do; a fault whose needs are missing is refused by `chaos plan`.
+/// What a fault asks of a platform, for the dry run; which faults a platform has is checked with the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
