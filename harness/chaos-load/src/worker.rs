@@ -142,6 +142,8 @@ struct Worker {
     end_ns: u64,
     next_flush_ns: u64,
     openings: Openings,
+    /// Journeys given up as they came due, since too many waited already.
+    turned_away: u64,
 }
 
 impl Worker {
@@ -194,6 +196,7 @@ impl Worker {
             end_ns: start_ns.saturating_add(length_ns(load.length())),
             next_flush_ns: start_ns.saturating_add(FLUSH_NS),
             openings: Openings::default(),
+            turned_away: 0,
             assignment,
         })
     }
@@ -408,6 +411,7 @@ impl Worker {
             connections_max: connections.open_max,
             connections_failed: connections.failed,
             journeys: self.shared.journeys.get(),
+            turned_away: self.turned_away,
         };
         let log = self.shared.operations.as_deref();
         let log_failed = log

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Reading;
+use crate::outcome::is_zero;
 use crate::search::SearchEnd;
 
 /// An event and when it happened: nanoseconds since the start of the run.
@@ -298,4 +299,7 @@ pub struct WorkerReport {
     pub connections_failed: u64,
     /// Journeys that had been dispatched when it ended.
     pub journeys: u64,
+    /// Journeys given up as they came due, since as many waited for the target already as it lets wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turned_away: u64,
 }

@@ -87,7 +87,8 @@ pub enum Outcome {
     Failed(FailKind),
     /// A step that was never sent because an earlier one of its journey failed.
     NotReached,
-    /// Given up unsent or unanswered because patience, counted from the intended instant, was over.
+    /// Given up unsent or unanswered because patience, counted from the intended instant, was over, or
+    /// because more waited for the target than a worker lets wait.
     Shed,
     /// Cut off by the end of the run.
     Cancelled,
@@ -130,7 +131,7 @@ pub struct Counts {
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature serde calls"
 )]
-fn is_zero(n: &u64) -> bool {
+pub(crate) fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 

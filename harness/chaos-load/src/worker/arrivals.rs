@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use chaos_plan::plan::Model;
-use chaos_record::outcome::{FailKind, Outcome};
+use chaos_record::outcome::Outcome;
 
 use super::openings::Openings;
 use super::{Assignment, Worker, shopping, slots, user};
@@ -17,8 +17,6 @@ use crate::users;
 const LINED_UP_MAX: usize = 256;
 /// Runners made before the load begins, if the peak may need so many.
 const RUNNERS_READY: usize = 1_024;
-/// Most journeys under way at once: beyond it we lack memory, not the target.
-const JOURNEYS_MAX: usize = 50_000;
 
 impl Worker {
     /// In the closed model without a cycle each user is a task of its own, which begins its journeys
@@ -49,13 +47,11 @@ impl Worker {
             let Some(due) = self.pace.due(now_ns) else {
                 return false;
             };
-            let mut line = self.shared.line.borrow_mut();
-            if line.journeys() < JOURNEYS_MAX {
-                line.push(due);
-            } else {
-                let exhausted = Outcome::Failed(FailKind::Exhausted);
+            if !self.shared.line.borrow_mut().push(due) {
+                // So many wait in front of it that it is given up now and not when its patience is over.
+                self.turned_away += 1;
                 let mut recorder = self.shared.recorder.borrow_mut();
-                recorder.never_begun(due.journey, due.intended_ns, exhausted);
+                recorder.never_begun(due.journey, due.intended_ns, Outcome::Shed);
             }
         }
         true
@@ -64,21 +60,22 @@ impl Worker {
     /// Calls runners for those who wait and can begin. Gives the instant at which those who wait for a
     /// lane to come back have to be looked at again; `u64::MAX` if nobody does.
     pub(super) fn call_runners(&mut self, now_ns: u64) -> u64 {
-        let (called, uncalled) = {
+        let (called, uncalled, room) = {
             let line = self.shared.line.borrow();
-            (line.called(), line.uncalled())
+            (line.called(), line.uncalled(), line.room())
         };
         if uncalled == 0 {
             self.openings.nobody_waits();
             return u64::MAX;
         }
-        let free = self.shared.client.free_slots().saturating_sub(called);
+        let slots = self.shared.client.free_slots().saturating_sub(called);
+        let free = slots.min(room);
         let idle = self.shared.client.idle_lanes().saturating_sub(called);
         let impatient = self.impatient(now_ns).saturating_sub(called);
         let at_once = uncalled.min(idle.min(free).max(impatient));
         self.call(at_once);
         let (uncalled, free) = (uncalled - at_once, free.saturating_sub(at_once));
-        if free == 0 {
+        if slots <= at_once {
             self.shared.line.borrow_mut().held_up(now_ns);
         }
         let waiting = uncalled.min(free);

@@ -11,6 +11,12 @@ use std::task::{Context, Poll, Waker};
 
 use crate::pace::Due;
 
+/// Most journeys under way at once, of some kilobytes each. Whoever waits for one of them to end waits
+/// for us: it comes to so many by their think time and not by a slow target.
+const BUSY_MAX: usize = 50_000;
+/// Most that wait, of some 50 bytes each: ten seconds of 100,000 a second.
+const WAITING_MAX: usize = 1_000_000;
+
 /// A journey that nobody has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Waiting {
@@ -47,12 +53,16 @@ enum State {
 }
 
 impl Line {
-    /// A journey is due: it waits behind all others.
-    pub(super) fn push(&mut self, due: Due) {
-        self.waiting.push_back(Waiting {
-            due,
-            dispatched_ns: None,
-        });
+    /// A journey is due: it waits behind all others. False if there is no room for it.
+    pub(super) fn push(&mut self, due: Due) -> bool {
+        let has_room = self.waiting.len() < WAITING_MAX;
+        if has_room {
+            self.waiting.push_back(Waiting {
+                due,
+                dispatched_ns: None,
+            });
+        }
+        has_room
     }
 
     /// A runner more, which counts as called until it comes. Its number.
@@ -116,9 +126,9 @@ impl Line {
         self.called
     }
 
-    /// Journeys that wait or are under way.
-    pub(super) fn journeys(&self) -> usize {
-        self.waiting.len() + self.busy
+    /// Journeys that may be begun beside those under way.
+    pub(super) fn room(&self) -> usize {
+        BUSY_MAX.saturating_sub(self.busy + self.called)
     }
 
     /// Intended instant of the journey that has waited longest.
@@ -206,8 +216,24 @@ mod tests {
         assert!(line.call() && !line.call());
         assert_eq!(line.uncalled(), 0);
         assert_eq!(next(&mut line, runner), Next::Journey(7));
-        assert_eq!((line.journeys(), next(&mut line, runner)), (1, Next::Park));
-        assert_eq!(line.journeys(), 0);
+        assert_eq!(
+            (line.room(), next(&mut line, runner)),
+            (BUSY_MAX - 1, Next::Park)
+        );
+        assert_eq!(line.room(), BUSY_MAX);
+    }
+
+    #[test]
+    fn many_may_wait_and_fewer_be_under_way() {
+        let mut line = Line::default();
+        assert!((0..WAITING_MAX as u64).all(|index| line.push(due(index))));
+        assert!(!line.push(due(0)) && size_of::<Waiting>() <= 48);
+        for _ in 0..BUSY_MAX {
+            let runner = line.enlist();
+            assert_ne!(next(&mut line, runner), Next::Park);
+        }
+        assert_eq!((line.room(), line.uncalled()), (0, WAITING_MAX - BUSY_MAX));
+        assert!(line.push(due(0)), "those under way wait no more");
     }
 
     #[test]

@@ -183,6 +183,30 @@ async fn a_stalled_server_shows_in_the_journey_whichever_step_it_hits() {
     assert!(steps_p95_ms < 100.0, "{steps_p95_ms}");
 }
 
+/// The server answers nobody: 60,000 come to wait for it, more than may be under way at once. That
+/// is the server's doing, and they are given up as their patience ends.
+#[tokio::test]
+async fn who_waits_for_a_dead_server_did_not_want_for_ports() {
+    let start_ns = soon_ns();
+    let stall = Window {
+        from_ns: 0,
+        until_ns: start_ns + 8 * SECOND_NS,
+    };
+    let server = Server::start(Settings::new(Law::Fixed(Duration::ZERO)).stall(stall));
+    let plan = PlanBuilder::new()
+        .connections(4)
+        .timeout_ms(3_000)
+        .patience_ms(3_000)
+        .stage("steady", 3.0, 20_000.0)
+        .journey("j", 1.0, vec![get("g", "/g")])
+        .build();
+    let ran = play_from(start_ns, plan, &server.url(), 1).await;
+    ran.assert_conserved();
+    let counts = ran.step(0, 0);
+    assert_eq!(counts.failed[FailKind::Exhausted as usize], 0, "{counts:?}");
+    assert!(counts.shed > 55_000, "{counts:?}");
+}
+
 #[tokio::test]
 async fn refused_connections_are_failures_and_never_fast_answers() {
     let start_ns = soon_ns();

@@ -90,7 +90,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Health {
     let complaints: Vec<String> = all.cloned().collect();
     let report = GeneratorHealth {
         healthy: complaints.is_empty(),
-        warnings: warnings(facts, headroom.as_ref()),
+        warnings: warnings(facts, headroom.as_ref(), &reports),
         headroom,
         complaints,
         ..account(facts, &reports)
@@ -142,7 +142,11 @@ fn judged_time<'a>(facts: &Facts<'a>) -> Watched<'a> {
     Watched::over(facts, &stages)
 }
 
-fn warnings(facts: &Facts<'_>, headroom: Option<&Headroom>) -> Vec<String> {
+fn warnings(
+    facts: &Facts<'_>,
+    headroom: Option<&Headroom>,
+    reports: &BTreeMap<usize, &WorkerReport>,
+) -> Vec<String> {
     let narrow = headroom.and_then(|headroom| headroom::narrow(facts, headroom));
     let watched = judged_time(facts);
     let busy = watched
@@ -159,7 +163,23 @@ fn warnings(facts: &Facts<'_>, headroom: Option<&Headroom>) -> Vec<String> {
                 words::percent(share)
             )
         });
-    narrow.into_iter().chain(busy).collect()
+    narrow
+        .into_iter()
+        .chain(busy)
+        .chain(turned_away(reports))
+        .collect()
+}
+
+/// A bound of ours, reached because the target answers too slowly: what is given up by it counts
+/// against the target, and it is told who gave it up.
+fn turned_away(reports: &BTreeMap<usize, &WorkerReport>) -> Option<String> {
+    let journeys = reports.values().map(|report| report.turned_away).sum();
+    (journeys > 0).then(|| {
+        format!(
+            "{} given up unsent as soon as due: as many waited for the target already as a worker lets wait",
+            words::counted(journeys, "journey")
+        )
+    })
 }
 
 fn reports<'a>(facts: &Facts<'a>) -> BTreeMap<usize, &'a WorkerReport> {
@@ -389,6 +409,18 @@ mod tests {
             }
         });
         assert!(complaint(&run.record()).is_some_and(|why| why.contains("1 time")));
+    }
+
+    #[test]
+    fn who_waited_in_vain_for_a_slow_target_spoils_nothing() {
+        let mut record = Run::kill().record();
+        for event in &mut record.events {
+            if let Event::Worker(report) = &mut event.what {
+                report.turned_away = 1_200;
+            }
+        }
+        let report = judge(&Facts::of(&record)).report;
+        assert!(report.healthy && report.warnings[0].starts_with("1,200 journeys given up unsent"));
     }
 
     const QUIET: &[(u64, u64)] = &[(60, 199), (2_000, 1)];
