@@ -28,7 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chaos_record::outcome::FailKind;
+use chaos_record::outcome::{FailKind, Failures};
 use http::Request;
 use http_body_util::Full;
 use tokio::sync::SemaphorePermit;
@@ -122,7 +122,7 @@ pub(crate) struct ConnectionCounts {
     pub(crate) opened: u64,
     pub(crate) open_max: u64,
     /// That were to be kept and could not be opened.
-    pub(crate) failed: u64,
+    pub(crate) failed: Failures,
 }
 
 impl Client {
@@ -367,7 +367,7 @@ mod tests {
                 ConnectionCounts {
                     opened: 1,
                     open_max: 1,
-                    failed: 0
+                    failed: Failures::default()
                 }
             );
         });
@@ -441,7 +441,7 @@ mod tests {
                 ConnectionCounts {
                     opened: 2,
                     open_max: 1,
-                    failed: 0
+                    failed: Failures::default()
                 }
             );
         });

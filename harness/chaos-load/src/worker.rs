@@ -409,7 +409,8 @@ impl Worker {
             lag_max_ns: self.shared.recorder.borrow().lag_max_ns(),
             connections_opened: connections.opened,
             connections_max: connections.open_max,
-            connections_failed: connections.failed,
+            connections_failed: connections.failed.iter().sum(),
+            connect_failures: connections.failed,
             journeys: self.shared.journeys.get(),
             turned_away: self.turned_away,
         };

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Reading;
-use crate::outcome::is_zero;
+use crate::outcome::{FailKind, Failures, all_zero, is_zero, sparse};
 use crate::search::SearchEnd;
 
 /// An event and when it happened: nanoseconds since the start of the run.
@@ -297,6 +297,10 @@ pub struct WorkerReport {
     /// Attempts to open one of the connections that the plan keeps that failed.
     #[serde(default)]
     pub connections_failed: u64,
+    /// The same by kind, in the order of [`FailKind::ALL`].
+    #[serde(default, skip_serializing_if = "all_zero", with = "sparse")]
+    #[schemars(with = "std::collections::BTreeMap<FailKind, u64>")]
+    pub connect_failures: Failures,
     /// Journeys that had been dispatched when it ended.
     pub journeys: u64,
     /// Journeys given up as they came due, since as many waited for the target already as it lets wait.

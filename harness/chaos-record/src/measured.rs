@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::facts::{Facts, cells_of_seconds, ns};
 use crate::histogram::new_histogram;
 use crate::judge::generator::achieved;
-use crate::outcome::Counts;
+use crate::outcome::{Counts, FailKind, Failures, all_zero, sparse};
 use crate::quantile;
 use crate::record::Record;
 
@@ -47,6 +47,10 @@ pub struct Measured {
     pub connections_opened: Option<u64>,
     /// Most connections open at once, added up over the workers; absent likewise.
     pub connections_max: Option<u64>,
+    /// Attempts to open a connection that is to be kept, over the whole load, that failed, by kind.
+    #[serde(default, skip_serializing_if = "all_zero", with = "sparse")]
+    #[schemars(with = "std::collections::BTreeMap<FailKind, u64>")]
+    pub connections_failed: Failures,
 }
 
 /// Percentiles; absent where they are infinite or nothing was measured.
@@ -133,6 +137,7 @@ pub fn over(record: &Record, stages: &[usize]) -> Measured {
         buckets: buckets(&answers),
         connections_opened: connections.map(|(opened, _)| opened),
         connections_max: connections.map(|(_, most)| most),
+        connections_failed: connections_failed(facts),
     }
 }
 
@@ -179,6 +184,16 @@ fn connections(facts: &Facts<'_>) -> Option<(u64, u64)> {
         (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
     });
     (told > 0 && told >= facts.workers).then_some((opened, most))
+}
+
+fn connections_failed(facts: &Facts<'_>) -> Failures {
+    let mut sum = Counts::default();
+    for event in &facts.record.events {
+        if let Event::Worker(report) = &event.what {
+            sum.merge(&Counts::of_failures(report.connect_failures));
+        }
+    }
+    sum.failed
 }
 
 /// Most buckets, so that they fit on a screen.

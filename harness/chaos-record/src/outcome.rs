@@ -103,7 +103,7 @@ pub struct Counts {
     /// By kind, in the order of [`FailKind::ALL`].
     #[serde(skip_serializing_if = "all_zero", with = "sparse")]
     #[schemars(with = "std::collections::BTreeMap<FailKind, u64>")]
-    pub failed: [u64; FailKind::ALL.len()],
+    pub failed: Failures,
     #[serde(skip_serializing_if = "is_zero")]
     pub not_reached: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -135,13 +135,16 @@ pub(crate) fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-fn all_zero(counts: &[u64; FailKind::ALL.len()]) -> bool {
+pub(crate) fn all_zero(counts: &Failures) -> bool {
     counts.iter().all(|n| *n == 0)
 }
 
 fn is_none_caught(caught: &[u64; 2]) -> bool {
     *caught == [0, 0]
 }
+
+/// Of each kind how many, in the order of [`FailKind::ALL`].
+pub type Failures = [u64; FailKind::ALL.len()];
 
 impl Counts {
     /// Counts one outcome.
@@ -152,6 +155,14 @@ impl Counts {
             Outcome::NotReached => self.not_reached += 1,
             Outcome::Shed => self.shed += 1,
             Outcome::Cancelled => self.cancelled += 1,
+        }
+    }
+
+    /// Failures alone.
+    pub fn of_failures(failed: Failures) -> Self {
+        Self {
+            failed,
+            ..Self::default()
         }
     }
 
@@ -222,15 +233,15 @@ impl Counts {
 }
 
 /// Failure counts as `{"timeout": 3}`: only what is not zero.
-mod sparse {
+pub(crate) mod sparse {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::FailKind;
+    use super::{FailKind, Failures};
 
-    pub(super) fn serialize<S: Serializer>(
-        counts: &[u64; FailKind::ALL.len()],
+    pub(crate) fn serialize<S: Serializer>(
+        counts: &Failures,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let named: BTreeMap<FailKind, u64> = FailKind::ALL
@@ -241,9 +252,9 @@ mod sparse {
         named.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<[u64; FailKind::ALL.len()], D::Error> {
+    ) -> Result<Failures, D::Error> {
         let mut counts = [0; FailKind::ALL.len()];
         for (kind, n) in BTreeMap::<FailKind, u64>::deserialize(deserializer)? {
             counts[kind as usize] = n;

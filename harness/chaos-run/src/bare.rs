@@ -14,7 +14,7 @@ use chaos_plan::Plan;
 use chaos_plan::plan::Target;
 use chaos_record::event::{Event, Stamped};
 use chaos_record::line::{Header, Line};
-use chaos_record::outcome::FailKind;
+use chaos_record::outcome::{Counts, FailKind};
 use chaos_record::record::Record;
 use chaos_record::{measured, words};
 use thiserror::Error;
@@ -240,7 +240,8 @@ enum Heard {
 /// What is said of a target that gave not one answer, not even a bad one.
 fn unanswered(record: &Record) -> Option<String> {
     let stages: Vec<usize> = (0..record.header.plan.load.stages.len()).collect();
-    let counts = measured::over(record, &stages).counts;
+    let measured = measured::over(record, &stages);
+    let counts = measured.counts;
     let answers = [FailKind::Status, FailKind::Check, FailKind::Extract];
     let answered = counts.ok
         + answers
@@ -253,8 +254,13 @@ fn unanswered(record: &Record) -> Option<String> {
     if answered > 0 || counts.bad() == 0 {
         return None;
     }
+    let unopened = Counts::of_failures(measured.connections_failed);
+    let connecting = match unopened.failed_total() {
+        0 => String::new(),
+        _ => format!("; connecting: {}", unopened.kinds_in_words()),
+    };
     Some(format!(
-        "no answer from `{}` to any of {}: {}",
+        "no answer from `{}` to any of {}: {}{connecting}",
         running.url,
         words::counted(counts.bad(), "request"),
         counts.kinds_in_words()

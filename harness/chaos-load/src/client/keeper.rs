@@ -1,6 +1,6 @@
 //! Opens the connections a load wants to have, before it begins, and again whenever one is lost.
 //!
-//! At most [`OPENING_MAX`] are being opened at once; a failure is counted, and its keeper waits
+//! At most [`OPENING_MAX`] are being opened at once; a failure is counted by its kind, and its keeper waits
 //! before the next attempt. Requests wait meanwhile, and their wait is part of what is measured.
 //! Invariant: never more connections than were asked for.
 
@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use chaos_plan::chance;
+use chaos_record::outcome::FailKind;
 
 use super::backoff::Backoff;
 use super::pool::Pool;
@@ -60,11 +61,13 @@ impl Keeper {
     async fn opens_one(&self) -> bool {
         let limit_ns = clock::now_ns().saturating_add(self.timeout_ns);
         let opening = pin!(self.pool.open());
-        let opened = self.alarms.limit(limit_ns, opening).await;
-        let is_open = matches!(opened, Some(Ok(())));
-        if !is_open {
-            self.pool.count_failure();
-        }
-        is_open
+        let failed = match self.alarms.limit(limit_ns, opening).await {
+            Some(Ok(())) => return true,
+            Some(Err(kind)) => kind,
+            None if self.alarms.is_closed() => return false,
+            None => FailKind::ConnectTimeout,
+        };
+        self.pool.count_failure(failed);
+        false
     }
 }

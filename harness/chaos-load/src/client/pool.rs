@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chaos_record::outcome::FailKind;
+use chaos_record::outcome::{FailKind, Failures};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::ConnectionCounts;
@@ -34,7 +34,7 @@ pub(super) struct Pool {
     open: Rc<Open>,
     open_max: Cell<u64>,
     opened: Cell<u64>,
-    failures: Cell<u64>,
+    failures: Cell<Failures>,
     /// Where the next sweep goes on.
     swept: Cell<usize>,
     room: Notify,
@@ -59,7 +59,7 @@ impl Pool {
             open: Rc::default(),
             open_max: Cell::new(0),
             opened: Cell::new(0),
-            failures: Cell::new(0),
+            failures: Cell::default(),
             swept: Cell::new(0),
             room: Notify::new(),
         }
@@ -182,8 +182,10 @@ impl Pool {
     }
 
     /// A connection that was to be kept could not be opened.
-    pub(super) fn count_failure(&self) {
-        self.failures.set(self.failures.get() + 1);
+    pub(super) fn count_failure(&self, kind: FailKind) {
+        let mut failures = self.failures.get();
+        failures[kind as usize] += 1;
+        self.failures.set(failures);
     }
 
     /// Keeps a lane whose exchange is over, unless it cannot carry another, together with the slot of it.

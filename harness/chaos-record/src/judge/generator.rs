@@ -83,7 +83,9 @@ pub(super) fn judge(facts: &Facts<'_>) -> Health {
     let beyond = headroom
         .as_ref()
         .and_then(|headroom| headroom::beyond(facts, headroom));
-    let everywhere = missing_account(facts, &reports).or(beyond);
+    let everywhere = missing_account(facts, &reports)
+        .or_else(|| unconnected(&reports))
+        .or(beyond);
     let all = everywhere
         .iter()
         .chain(stages.values().flat_map(|sick| &sick.complaints));
@@ -200,6 +202,19 @@ fn missing_account(facts: &Facts<'_>, reports: &BTreeMap<usize, &WorkerReport>) 
         format!(
             "{} of the load generator gave no account of itself",
             words::counted(missing, "worker")
+        )
+    })
+}
+
+/// Connections that we had no port or descriptor for: fewer carry the load than it asks for, and
+/// requests wait for each other.
+fn unconnected(reports: &BTreeMap<usize, &WorkerReport>) -> Option<String> {
+    let exhausted = |report: &&WorkerReport| report.connect_failures[FailKind::Exhausted as usize];
+    let times = reports.values().map(exhausted).sum();
+    (times > 0).then(|| {
+        format!(
+            "the generator ran out of ports or descriptors {} as it opened connections",
+            words::counted(times, "time")
         )
     })
 }
@@ -421,6 +436,22 @@ mod tests {
         }
         let report = judge(&Facts::of(&record)).report;
         assert!(report.healthy && report.warnings[0].starts_with("1,200 journeys given up unsent"));
+    }
+
+    #[test]
+    fn connections_we_could_not_open_spoil_everything() {
+        let with = |kind: FailKind| {
+            let mut record = Run::kill().record();
+            for event in &mut record.events {
+                if let Event::Worker(report) = &mut event.what {
+                    report.connect_failures[kind as usize] = 3;
+                }
+            }
+            judge(&Facts::of(&record)).everywhere
+        };
+        let why = with(FailKind::Exhausted);
+        assert!(why.is_some_and(|why| why.contains("descriptors 3 times")));
+        assert_eq!(with(FailKind::ConnectRefused), None);
     }
 
     const QUIET: &[(u64, u64)] = &[(60, 199), (2_000, 1)];

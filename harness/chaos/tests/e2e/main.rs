@@ -12,6 +12,7 @@
 mod breakpoint;
 mod clean_up;
 mod cli;
+mod connecting;
 mod everyday;
 mod game_day;
 mod generator;

@@ -5,6 +5,7 @@
 
 use chaos_plan::plan::Level;
 use chaos_record::measured::{Bucket, Spread};
+use chaos_record::outcome::{Counts, Failures};
 use chaos_record::verdict::{ClaimVerdict, Status};
 
 use super::asked;
@@ -74,14 +75,28 @@ fn numbers(story: &LoadStory<'_>, paint: Paint) -> Vec<String> {
     lines.extend(histogram(&measured.buckets, measured.counts.bad(), paint));
     if let Some((opened, most)) = measured.connections_opened.zip(measured.connections_max) {
         let text = format!(
-            "{} opened, at most {} at once",
+            "{} opened, at most {} at once{}",
             words::count(opened),
-            words::count(most)
+            words::count(most),
+            unopened(measured.connections_failed)
         );
         lines.push(put("connections", &text));
     }
     lines.push(put("generator", &generator(story)));
     lines
+}
+
+/// Why connections could not be opened, and how often.
+fn unopened(failures: Failures) -> String {
+    let failed = Counts::of_failures(failures);
+    match failed.failed_total() {
+        0 => String::new(),
+        n => format!(
+            "; {} to open one failed: {}",
+            words::counted(n, "attempt"),
+            failed.kinds_in_words()
+        ),
+    }
 }
 
 fn requests(story: &LoadStory<'_>) -> String {
