@@ -81,7 +81,7 @@ pub(crate) struct LoadArgs {
     /// Longest time for one request, from when it was due; otherwise twice the timeout.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub patience: Option<Duration>,
-    /// The same load before it, which is not counted.
+    /// The same load before it, which is not counted; rounded up to whole seconds.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub warmup: Option<Duration>,
     /// What must be so: `p50|p90|p95|p99|p99.9<=TIME`, `errors<=SHARE%`, `rate>=N/s`,

@@ -33,9 +33,9 @@ const BODY_MAX: u64 = 65_536;
 
 pub(super) fn load(args: &LoadArgs, output: &Output) -> Result<u8, Failure> {
     let body = args.body.as_deref().map(body).transpose()?;
-    let Checked { plan, warnings } = checked(args, body.as_deref())?;
-    for warning in warnings {
-        output.tell(&warning);
+    let Checked { plan, notes } = checked(args, body.as_deref())?;
+    for note in notes {
+        output.tell(&note);
     }
     // Made before anything is sent, so that a bad path costs no load.
     let log = args.latency_log.as_deref().map(log_file).transpose()?;

@@ -79,6 +79,40 @@ fn a_number_of_requests_is_sent_exactly_whatever_the_model() {
 }
 
 #[test]
+fn a_warm_up_of_part_of_a_second_is_rounded_up_and_takes_nothing_from_the_numbers() {
+    for flags in [
+        &["-n", "1000", "-c", "4", "--warmup", "250ms"][..],
+        &["-n", "1000", "-c", "4", "--warmup", "500ms"],
+        &[
+            "--rate",
+            "500/s",
+            "-d",
+            "2s",
+            "--warmup",
+            "250ms",
+            "--expect",
+            "rate>=500/s",
+        ],
+    ] {
+        let (_server, ended) = measured(|| {
+            let server = Server::prompt();
+            let url = server.url();
+            let ended = load(&[&[url.as_str(), "--json"], flags].concat());
+            (server, ended)
+        });
+        ended.assert_code(0);
+        let result = json(&ended);
+        assert_eq!(result["measured"]["counts"]["ok"], 1_000, "{flags:?}");
+        assert!(result["measured"]["all"]["p50"].is_u64(), "{result:#}");
+        assert!(
+            ended.stderr.contains("note: --warmup: ") && ended.stderr.contains("rounded up to 1s"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
 fn cores_are_kept_awake_or_nothing_is_sent() {
     let server = Server::prompt();
     let ended = load(&[&server.url(), "-n", "10", "--keep-awake"]);

@@ -25,10 +25,10 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// The claim of a load of which nothing is expected: it says which stage counts and is shown to no one.
 const NO_CLAIM: &str = "goodput: { at_least: 0.000001/s, during: [load] }";
 
-/// A plan and what there is to warn of.
+/// A plan and what there is to tell before it is played.
 pub(super) struct Checked {
     pub(super) plan: Plan,
-    pub(super) warnings: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// The plan that the flags ask for, or all that is wrong with them. `body` is what `--body` stands for.
@@ -72,13 +72,31 @@ pub(super) fn checked(args: &LoadArgs, body: Option<&str>) -> Result<Checked, Fa
     match plan {
         Some(plan) => Ok(Checked {
             plan: limited(plan, args),
-            warnings: told(Severity::Warning),
+            notes: rounded(args)
+                .into_iter()
+                .chain(told(Severity::Warning))
+                .collect(),
         }),
         None => Err(Failure::new(
             exit::BAD_INPUT,
             told(Severity::Error).join("\n"),
         )),
     }
+}
+
+/// `--warmup` in whole seconds, rounded up: times are kept by the second, and a second belongs to one stage.
+fn warmup(args: &LoadArgs) -> Option<Duration> {
+    let given = args.warmup?;
+    let part = u64::from(given.subsec_nanos() > 0);
+    Some(Duration::from_secs(given.as_secs().saturating_add(part)))
+}
+
+fn rounded(args: &LoadArgs) -> Option<String> {
+    let (given, taken) = (args.warmup?, warmup(args)?);
+    let (from, to) = (duration_to_text(given), duration_to_text(taken));
+    (given != taken).then(|| {
+        format!("note: --warmup: {from} is rounded up to {to}: times are kept by the second")
+    })
 }
 
 /// In the closed model a number of requests is not a length: it is counted while they are sent.
@@ -228,7 +246,7 @@ fn clients(args: &LoadArgs, text: &mut Text) {
         text.line(of, &format!("        for: {}", time(length)));
         text.line(flag, &format!("        {level}"));
     };
-    if let Some(warmup) = args.warmup {
+    if let Some(warmup) = warmup(args) {
         stage("--warmup", WARMUP, warmup);
     }
     stage("--duration", STAGE, length(args));
@@ -246,7 +264,7 @@ fn length(args: &LoadArgs) -> Duration {
             let taken = Duration::try_from_secs_f64(requests as f64 / rate.per_second());
             taken.unwrap_or(args.duration)
         }
-        (Some(_), None) => LONGEST.saturating_sub(args.warmup.unwrap_or_default()),
+        (Some(_), None) => LONGEST.saturating_sub(warmup(args).unwrap_or_default()),
         (None, _) => args.duration,
     }
 }
@@ -311,7 +329,7 @@ mod tests {
         let body = args.body.clone();
         match checked(&args, body.as_deref()) {
             Ok(checked) => {
-                assert_eq!(checked.warnings, Vec::<String>::new(), "{flags:?}");
+                assert_eq!(checked.notes, Vec::<String>::new(), "{flags:?}");
                 checked.plan
             }
             Err(failure) => panic!("{flags:?}: {}", failure.text),
@@ -322,7 +340,7 @@ mod tests {
         let args = args(flags);
         let body = args.body.clone();
         match checked(&args, body.as_deref()) {
-            Ok(checked) => checked.warnings.join("\n"),
+            Ok(checked) => checked.notes.join("\n"),
             Err(failure) => failure.text,
         }
     }
