@@ -24,7 +24,7 @@ use chaos_run::bare::{self, BareConfig};
 use self::blame::bad;
 use self::scenario::{Checked, checked};
 use self::watch::Watch;
-use super::run::{host, version};
+use super::run::{graver, host, version};
 use crate::cli::load::LoadArgs;
 use crate::output::{Failure, Output};
 
@@ -37,18 +37,18 @@ pub(super) fn load(args: &LoadArgs, output: &Output) -> Result<u8, Failure> {
     for note in notes {
         output.tell(&note);
     }
-    // Made before anything is sent, so that a bad path costs no load.
+    // Opened before anything is sent, so that a bad path costs no load.
     let log = args.latency_log.as_deref().map(log_file).transpose()?;
     let _awake = args.keep_awake.then(awake).transpose()?;
     let workers = workers(args);
     output.tell(&load_opening(&plan, workers));
     let record = played(plan, workers, output)?;
-    if let Some((path, file)) = log {
-        chaos_record::hlog::write(&record, file).map_err(|error| {
-            Failure::environment(format!("write `{}`: {error}", path.display()))
-        })?;
-    }
-    Ok(concluded(&record, args, output))
+    let code = concluded(&record, args, output);
+    let Some(Err(failure)) = log.map(|(path, file)| write_log(&record, path, &file)) else {
+        return Ok(code);
+    };
+    output.failure(&failure);
+    Ok(graver(code, failure.code))
 }
 
 /// No more threads than requests at once: one without anything to do would only wait.
@@ -91,8 +91,11 @@ fn awake() -> Result<KeptAwake, Failure> {
     })
 }
 
+/// Opens the log and leaves what it holds: a load that never begins costs no log of before.
 fn log_file(path: &Path) -> Result<(&Path, File), Failure> {
-    let file = File::create(path).map_err(|error| {
+    let mut how = File::options();
+    let how = how.write(true).create(true).truncate(false);
+    let file = how.open(path).map_err(|error| {
         bad(
             "--latency-log",
             &format!("`{}` cannot be made: {error}", path.display()),
@@ -100,6 +103,19 @@ fn log_file(path: &Path) -> Result<(&Path, File), Failure> {
         )
     })?;
     Ok((path, file))
+}
+
+fn write_log(record: &Record, path: &Path, file: &File) -> Result<(), Failure> {
+    // A pipe or a device holds nothing, and cannot be emptied.
+    let emptied = file.metadata().and_then(|of| {
+        if of.is_file() {
+            file.set_len(0)
+        } else {
+            Ok(())
+        }
+    });
+    let written = emptied.and_then(|()| chaos_record::hlog::write(record, file));
+    written.map_err(|error| Failure::environment(format!("write `{}`: {error}", path.display())))
 }
 
 fn played(plan: Plan, workers: usize, output: &Output) -> Result<Record, Failure> {

@@ -121,7 +121,7 @@ fn tell_ci(judged: &Judged, output: &Output) {
     }
 }
 
-fn graver(code: u8, other: ExitCode) -> u8 {
+pub(super) fn graver(code: u8, other: ExitCode) -> u8 {
     let codes = exit::by_code(code).into_iter().chain([other]);
     exit::decide(codes.map(|code| (code, String::new())).collect()).code
 }

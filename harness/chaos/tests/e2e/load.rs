@@ -176,6 +176,35 @@ fn closed_load_counts_what_the_server_counts_and_ends_with_zero() {
     assert!(ended.stderr.contains("service time"), "{}", ended.stderr);
 }
 
+#[test]
+fn a_log_that_cannot_be_written_costs_nothing_but_the_log() {
+    let server = Server::prompt();
+    let full = ["-n", "10", "--json", "--latency-log", "/dev/full"];
+    let ended = load(&[&[server.url().as_str()], &full[..]].concat());
+    ended.assert_code(5);
+    assert_eq!(json(&ended)["measured"]["counts"]["ok"], 10);
+    assert!(
+        ended.stderr.contains("failed to write `/dev/full`"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_log_of_before_is_replaced_only_by_another() {
+    let place = Place::new();
+    let log = place.path().join("run.hlog");
+    let before = "before\n".repeat(10_000);
+    std::fs::write(&log, &before).expect("our folder");
+    let path = log.display().to_string();
+    let read = || std::fs::read_to_string(&log).expect("it is there");
+    load_in(&place, &[&nobody(), "--latency-log", &path]).assert_code(5);
+    assert!(read() == before, "the log of before is gone");
+    let server = Server::prompt();
+    load_in(&place, &[&server.url(), "-n", "10", "--latency-log", &path]).assert_code(0);
+    assert_eq!(logged(&read()), 10);
+}
+
 /// Answers in an interval log, all requests together.
 fn logged(text: &str) -> u64 {
     let mut sum = 0;
