@@ -34,6 +34,7 @@ pub(super) struct Checked {
 /// The plan that the flags ask for, or all that is wrong with them. `body` is what `--body` stands for.
 pub(super) fn checked(args: &LoadArgs, body: Option<&str>) -> Result<Checked, Failure> {
     let address = Address::split(&args.url)?;
+    check_number(args)?;
     if args.rate.is_none() && users(args) > Level::MOST_USERS {
         let message = format!(
             "{} requests at once on each of {} connections are {}; at most {} are possible",
@@ -97,6 +98,18 @@ fn rounded(args: &LoadArgs) -> Option<String> {
     (given != taken).then(|| {
         format!("note: --warmup: {from} is rounded up to {to}: times are kept by the second")
     })
+}
+
+/// `--requests` promises a number, which arrivals by chance would only come near to.
+fn check_number(args: &LoadArgs) -> Result<(), Failure> {
+    if args.requests.is_none() || args.arrivals == Spread::Even {
+        return Ok(());
+    }
+    Err(bad(
+        "--requests",
+        "arrivals by chance are so many on average, not exactly",
+        "use `--arrivals even`, or give --duration in place of --requests",
+    ))
 }
 
 /// In the closed model a number of requests is not a length: it is counted while they are sent.
@@ -486,6 +499,15 @@ mod tests {
             for word in ["scenario", "stages", "journey", "yaml", "`users`"] {
                 assert!(!text.contains(word), "{flags:?}: `{word}` in: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_number_is_not_promised_of_arrivals_by_chance() {
+        let flags = ["http://127.0.0.1:1", "--rate", "5/s", "-n", "50"];
+        let text = told(&[&flags[..], &["--arrivals", "poisson"]].concat());
+        for part in ["error: --requests: ", "--arrivals even", "--duration"] {
+            assert!(text.contains(part), "no `{part}` in: {text}");
         }
     }
 
