@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chaos_plan::plan::HttpVersion;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -17,7 +17,7 @@ use rustls::{
 };
 use thiserror::Error;
 
-/// Longest that a look at the certificate may take.
+/// Longest that a look at the certificate may take, and a connection for it.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Why `https` cannot work.
@@ -96,13 +96,14 @@ impl Tls {
         let Some(mut stream) = reached else {
             return Ok(());
         };
-        if stream.set_read_timeout(Some(LOOK)).is_err() {
-            return Ok(());
-        }
+        let mut stream = Impatient {
+            stream: &mut stream,
+            until: Instant::now() + LOOK,
+        };
         let mut session = ClientConnection::new(Arc::clone(&self.config), self.name.clone())
             .map_err(|source| TlsError::Setup { source })?;
         while session.is_handshaking() {
-            match session.complete_io(&mut Impatient(&mut stream)) {
+            match session.complete_io(&mut stream) {
                 Ok(_) => {}
                 Err(error) => {
                     let cause = error
@@ -167,26 +168,35 @@ fn authorities() -> Result<RootCertStore, TlsError> {
     Ok(known)
 }
 
-/// A peer that lets us wait is one that broke off: `WouldBlock` would be asked again for ever.
-struct Impatient<'a>(&'a mut TcpStream);
+/// A peer that lets us wait is one that broke off: `WouldBlock` would be asked again for ever. However
+/// it spreads what it sends, it has until then and no longer.
+struct Impatient<'a> {
+    stream: &'a mut TcpStream,
+    until: Instant,
+}
 
 impl Read for Impatient<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
         let in_time = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::WouldBlock => std::io::ErrorKind::TimedOut.into(),
             _ => error,
         };
-        self.0.read(bytes).map_err(in_time)
+        self.stream.read(bytes).map_err(in_time)
     }
 }
 
 impl Write for Impatient<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes)
+        self.stream.write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
+        self.stream.flush()
     }
 }
 
@@ -233,6 +243,8 @@ impl ServerCertVerifier for Believer {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use chaos_testkit::server::{Certificate, Version};
     use chaos_testkit::{Law, Server, Settings};
 
@@ -296,6 +308,30 @@ mod tests {
             "{looked:?}"
         );
         look(&old.url(), None, HttpVersion::Auto).expect("HTTP/1.1 will do");
+    }
+
+    /// Sends the head of a long record and then, ten times a second for 20 s, one byte of it.
+    fn dribble(listener: &TcpListener) {
+        let (mut peer, _) = listener.accept().expect("a client");
+        peer.set_read_timeout(Some(Duration::from_millis(100)))
+            .expect("a time");
+        for byte in [22, 3, 3, 0x3f, 0xff].into_iter().chain([0; 195]) {
+            let gone = matches!(peer.read(&mut [0; 4_096]), Ok(0));
+            if gone || peer.write_all(&[byte]).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn a_peer_that_dribbles_is_not_looked_at_for_longer() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let url = format!("https://{}", listener.local_addr().expect("it is bound"));
+        let peer = std::thread::spawn(move || dribble(&listener));
+        let began = Instant::now();
+        look(&url, None, HttpVersion::Auto).expect("that is for the load to find");
+        assert!(began.elapsed() < LOOK * 5, "{:?}", began.elapsed());
+        peer.join().expect("it ends when we are gone");
     }
 
     #[test]
