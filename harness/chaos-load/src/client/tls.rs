@@ -37,6 +37,10 @@ pub enum TlsError {
     NotTls { host: String },
     #[error("`{host}` does not speak HTTP/2 over TLS: leave `http: 2` (`--http2`) out")]
     NoHttp2 { host: String },
+    #[error("`{host}` does not speak HTTP/1.1 over TLS: leave `http: 1` (`--http 1`) out")]
+    NoHttp1 { host: String },
+    #[error("`{host}` speaks neither HTTP/2 nor HTTP/1.1 over TLS: is it the right port?")]
+    NoHttp { host: String },
     #[error("TLS could not be set up")]
     Setup { source: Error },
 }
@@ -109,7 +113,7 @@ impl Tls {
                     let cause = error
                         .get_ref()
                         .and_then(|cause| cause.downcast_ref::<Error>());
-                    return cause.map_or(Ok(()), |cause| self.told(cause));
+                    return cause.map_or(Ok(()), |cause| self.told(cause, http));
                 }
             }
         }
@@ -119,7 +123,7 @@ impl Tls {
         Ok(())
     }
 
-    fn told(&self, cause: &Error) -> Result<(), TlsError> {
+    fn told(&self, cause: &Error, http: HttpVersion) -> Result<(), TlsError> {
         let host = self.host();
         Err(match cause {
             Error::InvalidCertificate(why) => TlsError::Certificate {
@@ -127,9 +131,11 @@ impl Tls {
                 why: words(why),
             },
             Error::InvalidMessage(_) => TlsError::NotTls { host },
-            Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => {
-                TlsError::NoHttp2 { host }
-            }
+            Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol) => match http {
+                HttpVersion::Auto => TlsError::NoHttp { host },
+                HttpVersion::Http1 => TlsError::NoHttp1 { host },
+                HttpVersion::Http2 => TlsError::NoHttp2 { host },
+            },
             _ => return Ok(()),
         })
     }
@@ -308,6 +314,14 @@ mod tests {
             "{looked:?}"
         );
         look(&old.url(), None, HttpVersion::Auto).expect("HTTP/1.1 will do");
+        let new = server(&Certificate::of(&NAMES), Version::Http2);
+        let looked = look(&new.url(), None, HttpVersion::Http1);
+        let said = looked.expect_err("it speaks HTTP/2 alone").to_string();
+        assert!(
+            said.contains("does not speak HTTP/1.1") && said.contains("(`--http 1`)"),
+            "{said}"
+        );
+        look(&new.url(), None, HttpVersion::Auto).expect("HTTP/2 will do");
     }
 
     /// Sends the head of a long record and then, ten times a second for 20 s, one byte of it.
