@@ -242,7 +242,12 @@ fn unanswered(record: &Record) -> Option<String> {
     let stages: Vec<usize> = (0..record.header.plan.load.stages.len()).collect();
     let measured = measured::over(record, &stages);
     let counts = measured.counts;
-    let answers = [FailKind::Status, FailKind::Check, FailKind::Extract];
+    let answers = [
+        FailKind::TooLarge,
+        FailKind::Status,
+        FailKind::Check,
+        FailKind::Extract,
+    ];
     let answered = counts.ok
         + answers
             .map(|kind| counts.failed[kind as usize])

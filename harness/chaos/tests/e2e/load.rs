@@ -355,6 +355,23 @@ fn bad_answers_are_answers_unless_something_is_expected() {
 }
 
 #[test]
+fn an_answer_that_is_too_large_is_an_answer() {
+    let settings = Settings::new(Law::Fixed(Duration::ZERO)).answer(|_, _| Reply {
+        status: 200,
+        headers: Vec::new(),
+        body: "x".repeat((16 << 20) + 1),
+    });
+    let server = Server::start(settings);
+    let ended = load(&[&server.url(), "-n", "2", "-c", "1"]);
+    ended.assert_code(0);
+    assert!(
+        ended.stderr.contains("answer too large"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn nothing_there_is_noticed_at_once() {
     let ended = load(&[&nobody(), "-d", "60s"]);
     ended.assert_code(5);
