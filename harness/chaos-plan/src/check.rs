@@ -225,8 +225,8 @@ fn usable(options: &Options, problems: &mut Diagnostics) -> Options {
     usable
 }
 
-/// The first comment line before any content.
-fn question(text: &str) -> Option<String> {
+/// The question a scenario answers: the first comment line before any content.
+pub fn question(text: &str) -> Option<String> {
     let comments = text
         .lines()
         .map(str::trim)

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use chaos_plan::check::question;
 use chaos_plan::plan::{HowMany, Inject, KillSignal, PlatformName, Rollout, Targets};
 use chaos_record::exit;
 use serde_json::{Value, json};
@@ -31,25 +32,17 @@ pub(super) fn list(args: &ListArgs, output: &Output) -> u8 {
 fn scenarios() -> Vec<Value> {
     let mut rows: Vec<Value> = bundled::SCENARIOS
         .iter()
-        .map(|(name, text)| json!({ "name": name, "about": question(text), "where": "bundled" }))
+        .map(|(name, text)| json!({ "name": name, "about": question(text).unwrap_or_default(), "where": "bundled" }))
         .collect();
     let folder = Path::new("scenarios");
     for name in yaml_names(folder) {
         if bundled::find(bundled::SCENARIOS, &name).is_none() {
             let text =
                 std::fs::read_to_string(folder.join(format!("{name}.yaml"))).unwrap_or_default();
-            rows.push(json!({ "name": name, "about": question(&text), "where": "scenarios/" }));
+            rows.push(json!({ "name": name, "about": question(&text).unwrap_or_default(), "where": "scenarios/" }));
         }
     }
     rows
-}
-
-/// The first comment line.
-fn question(text: &str) -> String {
-    let comment = text.lines().find_map(|line| line.strip_prefix('#'));
-    comment
-        .map(|line| line.trim().to_owned())
-        .unwrap_or_default()
 }
 
 fn faults() -> Vec<Value> {

@@ -42,6 +42,31 @@ fn human_text_goes_to_stderr_and_what_was_asked_for_to_stdout() {
 }
 
 #[test]
+fn a_list_tells_the_question_that_a_run_answers() {
+    let place = Place::new();
+    let folder = place.path().join("scenarios");
+    std::fs::create_dir(&folder).expect("our folder");
+    for (name, text) in [
+        (
+            "ours",
+            "# yaml-language-server: $schema=x\n# Does it hold?\n",
+        ),
+        ("none", "version: 1\n# A remark.\n"),
+    ] {
+        std::fs::write(folder.join(format!("{name}.yaml")), text).expect("our folder");
+    }
+    let ended = place.run(&["list", "scenarios", "--json"]);
+    ended.assert_code(0);
+    let rows: serde_json::Value = serde_json::from_str(&ended.stdout).expect("only the list");
+    let about = |name: &str| {
+        let row = rows.as_array()?.iter().find(|row| row["name"] == name)?;
+        row["about"].as_str()
+    };
+    assert_eq!(about("ours"), Some("Does it hold?"));
+    assert_eq!(about("none"), Some(""));
+}
+
+#[test]
 fn a_dry_run_touches_nothing() {
     let place = Place::new();
     place.run(&["plan", "spike-with-podkill"]).assert_code(0);
