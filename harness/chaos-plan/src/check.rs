@@ -89,6 +89,12 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    fn is_time_scaled(&self) -> bool {
+        (self.time_scale - 1.0).abs() > f64::EPSILON
+    }
+}
+
 /// A plan if there is one, and what there is to say about it.
 #[derive(Debug)]
 pub struct Outcome {

@@ -57,7 +57,7 @@ pub(super) fn resolve(
                 reach,
                 platform,
                 has_faults,
-                is_scaled: (options.time_scale - 1.0).abs() > f64::EPSILON,
+                is_scaled: options.is_time_scaled(),
                 problems,
             }
             .expect(&claim.expect);

@@ -42,7 +42,7 @@ impl Setting<'_> {
     }
 
     pub(super) fn is_scaled(&self) -> bool {
-        (self.options.time_scale - 1.0).abs() > f64::EPSILON
+        self.options.is_time_scaled()
     }
 }
 

@@ -112,6 +112,7 @@ codes! {
     PATIENCE_BELOW_TIMEOUT "W202" Warning "Patience ends before the timeout can, so the timeout never acts."
     NEARLY_TOO_FEW "W203" Warning "By chance a run may have too few requests to judge a claim."
     LIMIT_BEYOND_PATIENCE "W204" Warning "A latency limit is longer than patience: only failures can miss it."
+    WITHIN_SECOND "W205" Warning "A stage ends within a second, and another stage follows."
 }
 
 #[cfg(test)]

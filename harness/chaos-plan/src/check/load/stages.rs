@@ -42,7 +42,39 @@ pub(super) fn resolve(
         before = facts.level.map_or(Before::Unknown, Before::Level);
         all.push(facts);
     }
+    if !options.is_time_scaled() {
+        let stages = given.iter().filter(|stage| !has_search(stage));
+        let inner = stages.zip(&all).take(given.len().saturating_sub(1));
+        check_seconds(inner, problems);
+    }
     all
+}
+
+/// Warns of the first of the stages, each with another after it, that ends within a second.
+/// What `--time-scale` makes of lengths is a trial.
+fn check_seconds<'a>(
+    mut inner: impl Iterator<Item = (&'a Located<scenario::Stage>, &'a StageFacts)>,
+    problems: &mut Diagnostics,
+) {
+    let ends_within = |facts: &StageFacts| facts.end().is_some_and(|end| end.subsec_nanos() > 0);
+    let Some((stage, facts)) = inner.find(|(_, facts)| ends_within(facts)) else {
+        return;
+    };
+    let given = stage.get().and_then(|stage| stage.lasts.given());
+    let (Some(given), Some(length)) = (given, facts.length) else {
+        return;
+    };
+    let message = format!(
+        "`{}` ends within a second, and another stage follows",
+        facts.name
+    );
+    let whole = duration_to_text(Duration::from_secs(length.as_secs() + 1));
+    problems.add(
+        codes::WITHIN_SECOND
+            .at(given.span, message)
+            .label("responses of its last second count to this stage alone")
+            .help(format!("write whole seconds: `for: {whole}`")),
+    );
 }
 
 /// The level at which the stage before ends.
