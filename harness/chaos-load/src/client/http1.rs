@@ -48,6 +48,8 @@ pub(super) struct Connection {
     /// The request, and how much of it was handed to the socket.
     outbox: Vec<u8>,
     sent: usize,
+    /// A TLS session may hold what it was given.
+    is_flushing: bool,
     marks: Marks,
     goes_on: bool,
     /// Counts it as open.
@@ -137,6 +139,7 @@ impl Connection {
             inbox: Inbox::default(),
             outbox: Vec::new(),
             sent: 0,
+            is_flushing: false,
             marks: Marks::default(),
             goes_on: true,
             _open: open,
@@ -192,19 +195,23 @@ impl Connection {
             // Closed while it was idle, or bytes that answer nothing.
             return Poll::Ready(Err(FailKind::Reset));
         }
-        if self.sent < self.outbox.len() {
+        if self.is_sending() {
             self.poll_write(cx)?;
         }
         loop {
             if reading.take(&mut self.inbox, &mut self.marks)? {
-                self.goes_on =
-                    reading.goes_on && self.inbox.is_empty() && self.sent == self.outbox.len();
+                self.goes_on = reading.goes_on && self.inbox.is_empty() && !self.is_sending();
                 return Poll::Ready(Ok(()));
             }
             if ready!(self.poll_read(cx))? == 0 {
                 return Poll::Ready(reading.end_of_stream(&self.inbox));
             }
         }
+    }
+
+    /// Not all of the request has left.
+    fn is_sending(&self) -> bool {
+        self.sent < self.outbox.len() || self.is_flushing
     }
 
     /// Hands over as much of the request as the socket takes. A peer that answers without having read
@@ -217,6 +224,7 @@ impl Connection {
                 Poll::Ready(Ok(bytes @ 1..)) => {
                     self.marks.wrote(at_ns);
                     self.sent += bytes;
+                    self.is_flushing = true;
                 }
                 Poll::Ready(Ok(0) | Err(_)) if self.marks.written_ns.is_none() => {
                     return Err(FailKind::Reset);
@@ -224,8 +232,8 @@ impl Connection {
                 Poll::Ready(Ok(_) | Err(_)) | Poll::Pending => break,
             }
         }
-        // What does not buffer is flushed already; a TLS session may still hold something.
-        drop(Pin::new(&mut self.socket).poll_flush(cx));
+        // What does not buffer is flushed already.
+        self.is_flushing &= Pin::new(&mut self.socket).poll_flush(cx).is_pending();
         Ok(())
     }
 
@@ -354,5 +362,89 @@ impl<'a> Reading<'a> {
             // Half a head is a connection that broke; what could never become one is no HTTP.
             None => head::parse(inbox.bytes(), self.asked).and(Err(FailKind::Reset)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+
+    use chaos_plan::plan::HttpVersion;
+    use chaos_testkit::patience::patience;
+    use chaos_testkit::server::{Certificate, Version};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpSocket, TcpStream};
+    use tokio_rustls::{TlsAcceptor, TlsConnector, server};
+
+    use super::*;
+    use crate::client::tls::Tls;
+
+    /// More than the sockets take at once, and no more than a session does.
+    const BODY_BYTES: usize = 60 << 10;
+
+    fn small() -> TcpSocket {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_send_buffer_size(4 << 10).expect("a size");
+        socket.set_recv_buffer_size(4 << 10).expect("a size");
+        socket
+    }
+
+    /// Our side of a TLS session over sockets that take little, and the peer's.
+    async fn narrow() -> (Socket, server::TlsStream<TcpStream>) {
+        let listener = small();
+        listener
+            .bind(([127, 0, 0, 1], 0).into())
+            .expect("a free port");
+        let listener = listener.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("bound");
+        let ours = small().connect(address).await.expect("a listener");
+        let (theirs, _) = listener.accept().await.expect("it was dialled");
+        let certificate = Certificate::of(&["127.0.0.1"]);
+        let acceptor = TlsAcceptor::from(certificate.config(Version::Http1));
+        let tls = Tls::new("127.0.0.1", HttpVersion::Http1, true).expect("a name");
+        let connector = TlsConnector::from(tls.config);
+        let (ours, theirs) =
+            tokio::join!(connector.connect(tls.name, ours), acceptor.accept(theirs));
+        let ours = Box::new(ours.expect("everyone is believed"));
+        (Socket::Tls(ours), theirs.expect("a session"))
+    }
+
+    /// Reads a request that ends with `body` and answers it.
+    async fn answer(peer: &mut server::TlsStream<TcpStream>, body: &[u8]) {
+        let mut request = Vec::new();
+        while !request.ends_with(body) {
+            let read = peer.read_buf(&mut request).await;
+            assert!(read.expect("more of it") > 0, "it ended early");
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        peer.write_all(answer).await.expect("room");
+        peer.flush().await.expect("room");
+    }
+
+    #[tokio::test]
+    async fn what_a_session_holds_leaves_once_the_peer_reads() {
+        let (socket, mut peer) = narrow().await;
+        let open = OpenCount::new(Rc::new(Open::default()));
+        let mut connection = Connection::over(socket, open);
+        let body = Bytes::from(vec![b'x'; BODY_BYTES]);
+        for _ in 0..2 {
+            let request = Request::post("/").header("host", "shop");
+            let request = request.body(Full::new(body.clone()));
+            let reads = Reads {
+                headers: false,
+                body: false,
+            };
+            let request = Box::new(request.expect("a request"));
+            let mut exchange = pin!(connection.exchange(request, reads));
+            let mut nobody = Context::from_waker(Waker::noop());
+            assert!(exchange.as_mut().poll(&mut nobody).is_pending());
+            let both = async { tokio::join!(exchange, answer(&mut peer, &body)) };
+            let (answered, ()) = tokio::time::timeout(patience(), both)
+                .await
+                .expect("all of it leaves");
+            assert_eq!(answered.expect("an answer").status, StatusCode::OK);
+        }
+        assert!(connection.is_ready());
     }
 }

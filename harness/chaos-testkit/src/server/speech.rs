@@ -72,7 +72,8 @@ impl Certificate {
         &self.authority_pem
     }
 
-    pub(super) fn config(&self, version: Version) -> Arc<ServerConfig> {
+    /// What a server needs that speaks this version under it.
+    pub fn config(&self, version: Version) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
