@@ -29,7 +29,8 @@ pub(crate) struct Due {
     pub(crate) user: Option<u32>,
 }
 
-/// Which slice of the load: arrivals, or users, whose number leaves the rest `worker` when divided by `workers`.
+/// Which slice of the load: arrivals, connections, or users without connections of their own, whose number
+/// leaves the rest `worker` when divided by `workers`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice {
     pub(crate) worker: usize,
@@ -37,13 +38,19 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    pub(crate) fn has_user(self, user: u32) -> bool {
-        self.has(u64::from(user))
+    /// Users are dealt out to the `connections` in turn and belong to the worker that keeps theirs: it has as
+    /// many of them as its connections carry.
+    pub(crate) fn has_user(self, user: u32, connections: Option<u32>) -> bool {
+        let connection = connections.map_or(user, |connections| user % connections.max(1));
+        self.has(u64::from(connection))
     }
 
     /// All journeys of a user belong together.
-    fn has_arrival(self, arrival: &Arrival) -> bool {
-        self.has(arrival.user.map_or(arrival.index, u64::from))
+    fn has_arrival(self, arrival: &Arrival, connections: Option<u32>) -> bool {
+        match arrival.user {
+            Some(user) => self.has_user(user, connections),
+            None => self.has(arrival.index),
+        }
     }
 
     fn has(self, number: u64) -> bool {
@@ -56,6 +63,7 @@ impl Slice {
 pub(crate) struct Pace {
     schedule: Schedule,
     slice: Slice,
+    connections: Option<u32>,
     start_ns: u64,
     next: Option<Due>,
     /// Arrivals before this instant are certain, nanoseconds from the start of the load.
@@ -77,6 +85,7 @@ impl Pace {
         let mut pace = Self {
             schedule: Schedule::new(plan),
             slice,
+            connections: plan.load.connections,
             start_ns,
             next: None,
             certain_ns: search.as_ref().map_or(u64::MAX, |_| 0),
@@ -123,7 +132,7 @@ impl Pace {
         let certain = Duration::from_nanos(self.certain_ns);
         loop {
             let arrival = self.schedule.next_before(certain)?;
-            if self.slice.has_arrival(&arrival) {
+            if self.slice.has_arrival(&arrival, self.connections) {
                 return Some(Due {
                     index: arrival.index,
                     intended_ns: self.start_ns.saturating_add(length_ns(arrival.at)),

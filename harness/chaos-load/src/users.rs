@@ -2,7 +2,7 @@
 //!
 //! User `u`, counted from 0, is there while the planned number, rounded on a ramp, exceeds `u`: those
 //! who came last leave first, as [`chaos_plan::schedule::users_at`] counts them. Users go to the
-//! workers in turn.
+//! workers in turn, or to those that keep their connections.
 //! Invariant: pure. Who is there when, and the order of each user's journeys, depend on the plan
 //! alone, not on the number of workers.
 
@@ -57,7 +57,7 @@ pub(crate) fn users_of(load: &Load, slice: Slice) -> Vec<User> {
         sum
     });
     let weights: Vec<f64> = weights.collect();
-    let mine = (0..most(load)).filter(|number| slice.has_user(*number));
+    let mine = (0..most(load)).filter(|number| slice.has_user(*number, load.connections));
     let user = |number| User {
         number,
         stays: stays(load, number),

@@ -36,6 +36,7 @@ use self::line::Line;
 use self::openings::Openings;
 use self::spares::Spares;
 use self::turns::Turns;
+use crate::FaultClock;
 use crate::alarm::Alarms;
 use crate::budget::Budget;
 use crate::client::{Client, ClientConfig, Transport};
@@ -50,7 +51,6 @@ use crate::recorder::Recorder;
 use crate::search_clock::SearchClock;
 use crate::timer::Timer;
 use crate::trace::Traces;
-use crate::{FaultClock, users};
 
 /// How long before something is due the worker stays awake for it: about as long as a thread that
 /// sleeps takes to wake, which would be our lag otherwise.
@@ -183,7 +183,7 @@ impl Worker {
             )),
             in_flight: RefCell::default(),
             line: RefCell::default(),
-            turns: Turns::new(users::most(load), slice),
+            turns: Turns::new(load, slice),
             spares: Spares::default(),
             journeys: Cell::default(),
             traces: RefCell::new(traces),

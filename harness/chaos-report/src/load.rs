@@ -190,7 +190,7 @@ enum LoadModel {
 enum Times {
     /// From the instant a request was due.
     Response,
-    /// From the instant it was sent.
+    /// From the instant its user was free to send it, before any wait for a connection.
     Service,
 }
 

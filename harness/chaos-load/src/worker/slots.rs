@@ -21,7 +21,8 @@ pub(super) fn needed(load: &Load, workers: usize) -> usize {
     }
 }
 
-/// This worker's share of the connections that the plan asks for; `None` if it does not say.
+/// This worker's share of the connections that the plan asks for; `None` if it does not say. Its users
+/// follow them ([`Slice::has_user`]).
 pub(super) fn kept(load: &Load, slice: Slice) -> Option<usize> {
     let connections = load.connections? as usize;
     let Slice { worker, workers } = slice;
@@ -50,6 +51,7 @@ fn for_rates(load: &Load, workers: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use chaos_testkit::plan::{PlanBuilder, get};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -87,6 +89,22 @@ mod tests {
             [4, 3, 3].map(Some)
         );
         assert_eq!(share(0, 1), Some(10));
+    }
+
+    proptest! {
+        #[test]
+        fn users_are_where_their_connections_are(connections in 1_u32..30, streams in 1_u32..8, threads in 1_usize..9) {
+            let plan = PlanBuilder::new()
+                .connections(connections)
+                .users("s", 1.0, connections * streams)
+                .journey("j", 1.0, vec![get("g", "/")])
+                .build();
+            let workers = threads.min(connections as usize);
+            for slice in (0..workers).map(|worker| Slice { worker, workers }) {
+                let lanes = kept(&plan.load, slice).map(|kept| kept * streams as usize);
+                prop_assert_eq!(Some(users::users_of(&plan.load, slice).len()), lanes);
+            }
+        }
     }
 
     #[test]

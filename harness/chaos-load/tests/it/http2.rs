@@ -200,6 +200,23 @@ async fn kept_connections_carry_no_more_than_their_streams() {
     }
 }
 
+/// Three connections for two workers: each has as many users as its connections carry.
+#[tokio::test]
+async fn users_go_where_their_connections_are() {
+    let law = Law::Fixed(Duration::from_millis(50));
+    let server = Server::start(Settings::new(law).version(Version::Http2));
+    let plan = PlanBuilder::new()
+        .target(target(&server, HttpVersion::Http2, false))
+        .connections(3)
+        .streams(2)
+        .users("s", 0.5, 6)
+        .journey("j", 1.0, vec![get("g", "/g")])
+        .build();
+    let ran = play(plan, &server.url(), 2).await;
+    ran.assert_conserved();
+    assert_eq!(server.at_once_max(), 6);
+}
+
 #[tokio::test]
 async fn those_who_come_together_share_a_connection_that_is_being_opened() {
     let server = under_tls(Version::Http2);
