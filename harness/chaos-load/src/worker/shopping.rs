@@ -41,9 +41,9 @@ async fn go(shared: &Shared, Waiting { due, dispatched_ns }: Waiting) {
         dispatched_ns: dispatched_ns.unwrap_or(now_ns).max(ready_ns),
         now_ns,
     };
-    let (_, ended_ns) = shop(shared, due, begin).await;
+    let ended = shop(shared, due, begin).await;
     if let Some(freed_ns) = turn.as_deref_mut() {
-        *freed_ns = ended_ns;
+        *freed_ns = ended.at_ns;
     }
 }
 
@@ -59,8 +59,16 @@ pub(super) struct Begin {
     pub(super) now_ns: u64,
 }
 
-/// Goes through a journey that stands among those in flight, and takes it out. Returns how it ended, and when.
-pub(super) async fn shop(shared: &Shared, due: Due, begin: Begin) -> (Outcome, u64) {
+/// The end of a journey.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) at_ns: u64,
+    /// Its last step was answered, as expected or not.
+    pub(super) is_answered: bool,
+}
+
+/// Goes through a journey that stands among those in flight, and takes it out.
+pub(super) async fn shop(shared: &Shared, due: Due, begin: Begin) -> Ended {
     let mut shopping = Shopping {
         shopper: Shopper::new(
             &shared.prepared.journeys[due.journey],
@@ -70,6 +78,7 @@ pub(super) async fn shop(shared: &Shared, due: Due, begin: Begin) -> (Outcome, u
         shared,
         due,
         thought_ns: 0,
+        is_answered: false,
     };
     let (outcome, ended_ns) = shopping.all_steps(begin).await;
     let end = End {
@@ -83,7 +92,10 @@ pub(super) async fn shop(shared: &Shared, due: Due, begin: Begin) -> (Outcome, u
     recorder.journey(due.journey, &end, shopping.thought_ns);
     let cell = recorder.cell_of(due.intended_ns);
     shared.in_flight.borrow_mut().end(cell);
-    (outcome, ended_ns)
+    Ended {
+        at_ns: ended_ns,
+        is_answered: shopping.is_answered,
+    }
 }
 
 struct Shopping<'a> {
@@ -92,6 +104,8 @@ struct Shopping<'a> {
     shopper: Shopper<'a>,
     /// Planned think time so far.
     thought_ns: u64,
+    /// The step that was last begun got its answer.
+    is_answered: bool,
 }
 
 /// How one request ended.
@@ -155,6 +169,7 @@ impl Shopping<'_> {
     /// Sends one step, judges its answer and records both.
     async fn step(&mut self, number: usize, intended_ns: u64, begin: Begin) -> (Outcome, u64) {
         let sent = self.send(number, intended_ns, begin.now_ns).await;
+        self.is_answered = sent.stamps.last_byte_ns.is_some();
         let ended_ns = sent.stamps.last_byte_ns.unwrap_or_else(now_ns);
         let end = End {
             outcome: sent.outcome,

@@ -8,16 +8,14 @@
 
 use std::rc::Rc;
 
-use chaos_record::outcome::Outcome;
-
 use super::Shared;
 use super::shopping::{self, Begin};
 use crate::clock::now_ns;
 use crate::pace::Due;
 use crate::users::User;
 
-/// Shortest time from the end of a journey that failed to the next: a target that refuses at once
-/// must not be asked in a busy loop.
+/// Shortest time from the end of a journey that failed without an answer to the next: a target that
+/// refuses at once must not be asked in a busy loop.
 const PAUSE_NS: u64 = 10_000_000;
 
 /// Lives through all the user's stays.
@@ -54,16 +52,12 @@ pub(super) async fn live(shared: Rc<Shared>, user: User) {
                 dispatched_ns: intended_ns,
                 now_ns: intended_ns,
             };
-            let (outcome, ended_ns) = shopping::shop(&shared, due, begin).await;
+            let ended = shopping::shop(&shared, due, begin).await;
             if let Some(budget) = budget {
-                budget.ended(ended_ns);
+                budget.ended(ended.at_ns);
             }
-            ready_ns = match outcome {
-                Outcome::Ok => ended_ns,
-                Outcome::Failed(_) | Outcome::NotReached | Outcome::Shed | Outcome::Cancelled => {
-                    ended_ns.saturating_add(PAUSE_NS)
-                }
-            };
+            let pause_ns = if ended.is_answered { 0 } else { PAUSE_NS };
+            ready_ns = ended.at_ns.saturating_add(pause_ns);
         }
     }
 }

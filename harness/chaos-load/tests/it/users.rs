@@ -8,7 +8,7 @@ use chaos_plan::plan::Row;
 use chaos_plan::schedule::Schedule;
 use chaos_record::outcome::FailKind;
 use chaos_testkit::plan::{PlanBuilder, get, get_then_think};
-use chaos_testkit::server::Served;
+use chaos_testkit::server::{Reply, Served};
 use chaos_testkit::{Law, Server, Settings, eventually, now_ns};
 
 use crate::ran::{Playing, play, play_from, soon_ns};
@@ -136,6 +136,23 @@ async fn a_dead_target_is_not_asked_in_a_busy_loop() {
     );
     assert!((3..=3 * 101).contains(&first.total()), "{first:?}");
     assert_eq!(ran.step(0, 1).not_reached, first.total());
+}
+
+#[tokio::test]
+async fn whoever_was_answered_goes_on_at_once_whatever_the_answer() {
+    let refuse = Settings::new(Law::Fixed(Duration::ZERO)).answer(|_, _| Reply {
+        status: 503,
+        ..Reply::json("")
+    });
+    let server = Server::start(refuse);
+    let plan = plan_of(None, &[(1.0, 1)])
+        .journey("j", 1.0, vec![get("a", "/a")])
+        .build();
+    let ran = play(plan, &server.url(), 1).await;
+    ran.assert_conserved();
+    let counts = ran.step(0, 0);
+    assert_eq!(counts.failed[FailKind::Status as usize], counts.total());
+    assert!(counts.total() > 300, "{counts:?}");
 }
 
 #[tokio::test]
