@@ -46,12 +46,13 @@ pub(crate) struct Unbegun {
 
 /// Stages and limits of the plan, as lengths from the start of the load.
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "units stand last in names")]
 struct Rules {
     start_ns: u64,
     stage_ends_ns: Vec<u64>,
     limits_ns: Vec<u64>,
     lag_budget_ns: u64,
+    /// Answers alone make the next journey begin, up to the end of the load's time.
+    follows_answers: bool,
 }
 
 impl Rules {
@@ -66,6 +67,7 @@ impl Rules {
                 .chain(load.search.iter().map(|_| u64::MAX))
                 .collect(),
             lag_budget_ns: length_ns(plan.lag_budget()),
+            follows_answers: !load.model.is_paced() && load.journeys_max.is_none(),
             limits_ns,
         }
     }
@@ -85,15 +87,20 @@ impl Rules {
         let Some(dispatched_ns) = end.dispatched_ns.filter(late) else {
             return (false, false);
         };
-        let stage_end_ns = self
-            .stage_ends_ns
-            .get(self.stage_of(end.intended_ns))
-            .copied()
-            .unwrap_or(u64::MAX);
-        (
-            true,
-            dispatched_ns.saturating_sub(self.start_ns) > stage_end_ns,
-        )
+        (true, self.is_over(end.intended_ns, dispatched_ns))
+    }
+
+    /// Whether the stage of `intended_ns` was over at another instant.
+    fn is_over(&self, intended_ns: u64, at_ns: u64) -> bool {
+        let stage_end_ns = self.stage_ends_ns.get(self.stage_of(intended_ns));
+        stage_end_ns.is_some_and(|end_ns| at_ns.saturating_sub(self.start_ns) > *end_ns)
+    }
+
+    /// As expected, but only after the end of its stage.
+    fn is_outlasting(&self, end: &End) -> bool {
+        self.follows_answers
+            && end.outcome == Outcome::Ok
+            && self.is_over(end.intended_ns, end.ended_ns)
     }
 }
 
@@ -252,6 +259,7 @@ impl Recorder {
             is_written: false,
             is_late,
             is_overdue,
+            is_outlasting: self.rules.is_outlasting(end),
             is_caught,
         }
     }
@@ -345,6 +353,40 @@ mod tests {
         check(end(Outcome::Shed, 500, 511, 600), &counts(1, 0));
         check(end(Outcome::Shed, 995, 1_004, 1_100), &counts(0, 0));
         check(end(Outcome::Shed, 995, 1_006, 1_100), &counts(1, 1));
+    }
+
+    /// Users of two stages of 1 s: how many answers of each came after its end.
+    fn check_outlasting(journeys_max: Option<u64>, expected: [u64; 2]) {
+        let mut plan = PlanBuilder::new()
+            .users("one", 1.0, 2)
+            .users("two", 1.0, 2)
+            .journey("j", 1.0, vec![get("a", "/a")])
+            .build();
+        if let Some(journeys) = journeys_max {
+            plan.end_after(journeys);
+        }
+        let mut recorder = Recorder::new(0, &plan, START, Arc::new(FaultClock::new(0)));
+        for (outcome, intended_ms, ended_ms) in [
+            (Outcome::Ok, 900, 1_000),
+            (Outcome::Ok, 900, 1_100),
+            (Outcome::Ok, 1_100, 1_900),
+            (Outcome::Ok, 1_500, 2_001),
+            (Outcome::Ok, 2_010, 2_020),
+            (Outcome::Failed(FailKind::Status), 1_500, 2_001),
+        ] {
+            let end = end(outcome, intended_ms, intended_ms, ended_ms);
+            recorder.request(0, 0, &end, &Stamps::default());
+        }
+        let windows = windows(&mut recorder);
+        let outlasting = |cells: [u64; 2]| windows.sum(cells[0], cells[1], |_| true).counts;
+        let counted = [[0, 10], [10, 100]].map(|cells| outlasting(cells).outlasting);
+        assert_eq!(counted, expected);
+    }
+
+    #[test]
+    fn what_comes_after_its_stage_is_told_apart_where_time_ends_the_load() {
+        check_outlasting(None, [1, 2]);
+        check_outlasting(Some(9), [0, 0]);
     }
 
     #[test]

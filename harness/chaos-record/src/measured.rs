@@ -26,7 +26,8 @@ pub struct Measured {
     /// Of these, sent before their stage was over.
     pub achieved: u64,
     pub counts: Counts,
-    /// Answers as expected a second, over `length`.
+    /// Answers as expected a second, over `length`; in a closed model without a cycle those that came
+    /// within it.
     pub good_per_second: f64,
     /// Percentiles over all requests, failures as infinitely slow: from the intended instant, or in
     /// a closed model without a cycle of the service time.
@@ -107,9 +108,10 @@ pub fn over(record: &Record, stages: &[usize]) -> Measured {
     let facts = &Facts::of(record);
     let mut counts = Counts::default();
     let (mut answers, mut bad) = (new_histogram(), 0);
-    let (mut offered, mut on_time, mut length) = (0, 0, 0);
+    let (mut offered, mut on_time, mut length, mut completed) = (0, 0, 0, 0);
     for stage in stages {
         counts.merge(&facts.requests(&facts.stage_cells(*stage)).counts);
+        completed += facts.completed(*stage, |cells| facts.requests(cells).counts);
         let seconds = facts.stage_seconds(*stage);
         merge(&mut answers, &facts.responses(None, &seconds));
         bad += facts.requests(&cells_of_seconds(&seconds)).counts.bad();
@@ -125,7 +127,7 @@ pub fn over(record: &Record, stages: &[usize]) -> Measured {
         good_per_second: if length == 0 {
             0.0
         } else {
-            counts.ok as f64 * SECOND_NS as f64 / length as f64
+            completed as f64 * SECOND_NS as f64 / length as f64
         },
         counts,
         all: Spread::of(&answers, bad),

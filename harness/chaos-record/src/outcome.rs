@@ -122,6 +122,10 @@ pub struct Counts {
     /// Dispatched only after the end of the stage the intended instant belongs to.
     #[serde(skip_serializing_if = "is_zero")]
     pub overdue: u64,
+    /// Of `ok`: ended only after the end of the stage the intended instant belongs to. Counted where the
+    /// stages are of users without a cycle and end with their time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub outlasting: u64,
     /// Begun before a fault took effect and ended after it: caught in flight (ended as expected, bad).
     #[serde(skip_serializing_if = "is_none_caught")]
     pub caught: [u64; 2],
@@ -183,6 +187,7 @@ impl Counts {
         self.written += other.written;
         self.late += other.late;
         self.overdue += other.overdue;
+        self.outlasting += other.outlasting;
         self.caught[0] += other.caught[0];
         self.caught[1] += other.caught[1];
     }

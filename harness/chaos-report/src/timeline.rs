@@ -170,6 +170,7 @@ const NO_COUNTS: Counts = Counts {
     written: 0,
     late: 0,
     overdue: 0,
+    outlasting: 0,
     caught: [0, 0],
 };
 

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) is_written: bool,
     pub(super) is_late: bool,
     pub(super) is_overdue: bool,
+    /// Its answer came after the end of its stage.
+    pub(super) is_outlasting: bool,
     /// A fault took effect while it was under way.
     pub(super) is_caught: bool,
 }
@@ -62,6 +64,7 @@ impl Cells {
         counts.written += u64::from(entry.is_written);
         counts.late += u64::from(entry.is_late);
         counts.overdue += u64::from(entry.is_overdue);
+        counts.outlasting += u64::from(entry.is_outlasting);
         let is_ok = entry.outcome == Outcome::Ok;
         if entry.is_caught {
             counts.caught[usize::from(!is_ok)] += 1;

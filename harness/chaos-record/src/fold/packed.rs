@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::outcome::{Counts, FailKind};
 
-/// Numbers of the counters that always exist: seven, then each kind of failure, then those caught.
-const FAILED: usize = 7;
+/// Numbers of the counters that always exist: eight, then each kind of failure, then those caught.
+const FAILED: usize = 8;
 const CAUGHT: usize = FAILED + FailKind::ALL.len();
 const OVER: usize = CAUGHT + 2;
 
@@ -61,9 +61,19 @@ fn kept(counts: &Counts) -> Vec<(usize, u64)> {
         written,
         late,
         overdue,
+        outlasting,
         caught,
     } = counts;
-    let single = [ok, not_reached, shed, cancelled, written, late, overdue];
+    let single = [
+        ok,
+        not_reached,
+        shed,
+        cancelled,
+        written,
+        late,
+        overdue,
+        outlasting,
+    ];
     let all = single.into_iter().chain(failed).chain(caught).chain(over);
     // The last limit is kept though it be 0: it tells how many there are.
     let last = OVER + over.len();
@@ -109,6 +119,7 @@ fn counter(counts: &mut Counts, number: usize) -> &mut u64 {
         4 => &mut counts.written,
         5 => &mut counts.late,
         6 => &mut counts.overdue,
+        7 => &mut counts.outlasting,
         FAILED..CAUGHT => &mut counts.failed[number - FAILED],
         CAUGHT..OVER => &mut counts.caught[number - CAUGHT],
         _ => {
@@ -133,13 +144,22 @@ mod tests {
 
     fn counts() -> impl Strategy<Value = Counts> {
         (
-            prop::array::uniform7(figure()),
+            prop::array::uniform8(figure()),
             prop::array::uniform13(0_u64..2),
             prop::array::uniform2(0_u64..2),
             prop::collection::vec(figure(), 0..4),
         )
             .prop_map(|(single, failed, caught, over)| {
-                let [ok, not_reached, shed, cancelled, written, late, overdue] = single;
+                let [
+                    ok,
+                    not_reached,
+                    shed,
+                    cancelled,
+                    written,
+                    late,
+                    overdue,
+                    outlasting,
+                ] = single;
                 Counts {
                     ok,
                     failed,
@@ -150,6 +170,7 @@ mod tests {
                     written,
                     late,
                     overdue,
+                    outlasting,
                     caught,
                 }
             })

@@ -1,7 +1,8 @@
 //! The claim on goodput: journeys completed, a second and beside what was normal before each fault.
 //!
-//! Invariant: completed is counted by intended instants, as everything else; around a fault the
-//! share of planned journeys that were completed is compared, so that a change of rate is no loss.
+//! Invariant: completed is counted by intended instants, as everything else, but for the rate of users
+//! without a cycle, which counts what was completed within the stages; around a fault the share of
+//! planned journeys that were completed is compared, so that a change of rate is no loss.
 
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use super::claims::Ground;
 use super::fault::{JudgedFault, felt};
 use super::requests::unbelievable;
 use crate::facts::{Facts, ns};
+use crate::outcome::Counts;
 use crate::verdict::{Finding, Reference, Status};
 use crate::words;
 use crate::{CELL_NS, SECOND_NS};
@@ -70,30 +72,33 @@ pub(super) fn findings(ground: &Ground<'_>, asked: &Asked, stages: &[usize]) -> 
 /// Completed journeys, those planned, and those that count in neither: cut off by the end of the
 /// run, or broken in flight by a fault that came later.
 fn counted(facts: &Facts<'_>, asked: &Asked, cells: &Range<u64>) -> (u64, u64) {
-    let (counts, planned) = match asked.journey {
-        None => (
-            facts.journeys(cells),
-            facts.planned.journeys(cells.start, cells.end),
-        ),
-        Some(journey) => (
-            facts.journey(journey, cells).counts,
-            facts.planned.of_journey(journey, cells.start, cells.end),
-        ),
+    let counts = counts(facts, asked, cells);
+    let planned = match asked.journey {
+        None => facts.planned.journeys(cells.start, cells.end),
+        Some(journey) => facts.planned.of_journey(journey, cells.start, cells.end),
     };
     (counts.ok, planned.saturating_sub(counts.cancelled))
 }
 
+fn counts(facts: &Facts<'_>, asked: &Asked, cells: &Range<u64>) -> Counts {
+    match asked.journey {
+        None => facts.journeys(cells),
+        Some(journey) => facts.journey(journey, cells).counts,
+    }
+}
+
 fn over_stages(ground: &Ground<'_>, asked: &Asked, rate: Rate, stages: &[usize]) -> Finding {
     let facts = ground.facts;
-    let (mut ok, mut planned, mut length) = (0, 0, 0);
+    let (mut ok, mut planned, mut length, mut completed) = (0, 0, 0, 0);
     for (number, stage) in stages
         .iter()
         .filter_map(|number| Some((*number, facts.plan.load.stages.get(*number)?)))
     {
         let (done, due) = counted(facts, asked, &facts.stage_cells(number));
         (ok, planned, length) = (ok + done, planned + due, length + ns(stage.length));
+        completed += facts.completed(number, |cells| counts(facts, asked, cells));
     }
-    let reached = per_second(ok, length);
+    let reached = per_second(completed, length);
     let (status, why) = if !facts.whole(stages) {
         (
             Status::Unknown,

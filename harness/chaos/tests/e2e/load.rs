@@ -305,6 +305,21 @@ fn a_slow_server_breaks_an_expectation() {
     }
 }
 
+/// Begun at 0, 300, 600 and 900 ms: what is answered at 1,200 ms is no part of what a second brought.
+#[test]
+fn what_comes_after_the_end_makes_no_higher_rate() {
+    let server = slow(300);
+    let url = server.url();
+    for length in [&["-d", "1s"][..], &["-d", "700ms", "--warmup", "400ms"]] {
+        let flags = [&url, "-c", "4", "--json", "--expect", "rate>=14/s"];
+        let ended = load(&[&flags[..], length].concat());
+        ended.assert_code(1);
+        let rate = json(&ended)["measured"]["good_per_second"].as_f64();
+        let rate = rate.expect("a rate");
+        assert!((8.0..13.4).contains(&rate), "{rate}");
+    }
+}
+
 #[test]
 fn too_few_requests_decide_nothing() {
     let server = slow(300);
