@@ -80,7 +80,7 @@ pub(crate) struct Call {
 }
 
 /// What of an answer is kept, since somebody looks into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
     pub(crate) headers: bool,
     /// Up to [`body::KEPT_BYTES_MAX`].

@@ -431,12 +431,8 @@ mod tests {
         for _ in 0..2 {
             let request = Request::post("/").header("host", "shop");
             let request = request.body(Full::new(body.clone()));
-            let reads = Reads {
-                headers: false,
-                body: false,
-            };
             let request = Box::new(request.expect("a request"));
-            let mut exchange = pin!(connection.exchange(request, reads));
+            let mut exchange = pin!(connection.exchange(request, Reads::default()));
             let mut nobody = Context::from_waker(Waker::noop());
             assert!(exchange.as_mut().poll(&mut nobody).is_pending());
             let both = async { tokio::join!(exchange, answer(&mut peer, &body)) };

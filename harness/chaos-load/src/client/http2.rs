@@ -164,18 +164,12 @@ mod tests {
     use std::task::{Context, Waker};
 
     use chaos_testkit::raw::frame as bytes_of;
-    use http::HeaderValue;
-    use http::uri::{Authority, Scheme};
 
     use super::*;
 
     /// A lane of a connection whose task never runs.
     fn lane() -> Lane {
-        let link = Rc::new(Link::new(&Origin {
-            scheme: Scheme::HTTP,
-            host: HeaderValue::from_static("shop"),
-            authority: Authority::from_static("shop"),
-        }));
+        let link = Rc::new(Link::new(&Origin::shop()));
         let mut session = link.session.borrow_mut();
         session.add_lanes(1);
         session.receive(&bytes_of((frame::SETTINGS, 0, 0), &[]), 1);
@@ -194,11 +188,7 @@ mod tests {
     }
 
     fn given_up(lane: &mut Lane) {
-        let reads = Reads {
-            headers: false,
-            body: false,
-        };
-        let mut exchange = pin!(lane.exchange(Box::default(), reads));
+        let mut exchange = pin!(lane.exchange(Box::default(), Reads::default()));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(exchange.as_mut().poll(&mut cx).is_pending());
     }

@@ -40,6 +40,18 @@ pub(super) struct Origin {
     pub(super) authority: Authority,
 }
 
+#[cfg(test)]
+impl Origin {
+    /// One of no importance.
+    pub(super) fn shop() -> Self {
+        Self {
+            scheme: Scheme::HTTP,
+            host: HeaderValue::from_static("shop"),
+            authority: Authority::from_static("shop"),
+        }
+    }
+}
+
 impl Transport {
     pub(crate) fn new(address: &Address, target: &Target, load: &Load) -> Result<Self, TlsError> {
         let (http, insecure) = match target {

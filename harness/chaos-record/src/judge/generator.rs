@@ -426,14 +426,20 @@ mod tests {
         assert!(complaint(&run.record()).is_some_and(|why| why.contains("1 time")));
     }
 
-    #[test]
-    fn who_waited_in_vain_for_a_slow_target_spoils_nothing() {
+    /// A run whose workers report something else.
+    fn reported(change: impl Fn(&mut WorkerReport)) -> Record {
         let mut record = Run::kill().record();
         for event in &mut record.events {
             if let Event::Worker(report) = &mut event.what {
-                report.turned_away = 1_200;
+                change(report);
             }
         }
+        record
+    }
+
+    #[test]
+    fn who_waited_in_vain_for_a_slow_target_spoils_nothing() {
+        let record = reported(|report| report.turned_away = 1_200);
         let report = judge(&Facts::of(&record)).report;
         assert!(report.healthy && report.warnings[0].starts_with("1,200 journeys given up unsent"));
     }
@@ -441,12 +447,7 @@ mod tests {
     #[test]
     fn connections_we_could_not_open_spoil_everything() {
         let with = |kind: FailKind| {
-            let mut record = Run::kill().record();
-            for event in &mut record.events {
-                if let Event::Worker(report) = &mut event.what {
-                    report.connect_failures[kind as usize] = 3;
-                }
-            }
+            let record = reported(|report| report.connect_failures[kind as usize] = 3);
             judge(&Facts::of(&record)).everywhere
         };
         let why = with(FailKind::Exhausted);

@@ -166,8 +166,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use chaos_testkit::raw::frame;
-    use http::uri::{Authority, Scheme};
-    use http::{HeaderValue, Request};
+    use http::Request;
     use http_body_util::Full;
 
     use super::*;
@@ -191,20 +190,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_as_the_peer_leaves_was_not_sent() {
-        let link = Rc::new(Link::new(&Origin {
-            scheme: Scheme::HTTP,
-            host: HeaderValue::from_static("shop"),
-            authority: Authority::from_static("shop"),
-        }));
+        let link = Rc::new(Link::new(&Origin::shop()));
         let open = OpenCount::new(Rc::new(Open::default()));
         let mut driver = Driver::new(left_alone().await, Rc::clone(&link), open);
         let request = Request::new(Full::default());
         link.session.borrow_mut().add_lanes(1);
-        let reads = Reads {
-            headers: false,
-            body: false,
-        };
-        let sent = link.session.borrow_mut().send(0, &request, reads);
+        let sent = link
+            .session
+            .borrow_mut()
+            .send(0, &request, Reads::default());
         sent.expect("a request");
         std::future::poll_fn(|cx| driver.poll(cx)).await;
         let mut session = link.session.borrow_mut();

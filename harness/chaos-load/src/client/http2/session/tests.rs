@@ -3,8 +3,7 @@
 use std::task::Waker;
 
 use chaos_testkit::raw::frame as bytes_of;
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use proptest::prelude::*;
 
@@ -30,11 +29,7 @@ type Frames<'a> = &'a [(u8, u8, &'a [u8])];
 
 /// A session that has heard settings, with so many lanes, and nothing left to be said.
 fn session(lanes: usize) -> Session {
-    let mut session = Session::new(&Origin {
-        scheme: Scheme::HTTP,
-        host: HeaderValue::from_static("shop"),
-        authority: Authority::from_static("shop"),
-    });
+    let mut session = Session::new(&Origin::shop());
     session.add_lanes(lanes);
     hear(&mut session, (SETTINGS, 0, 0), &[]);
     said(&mut session);
