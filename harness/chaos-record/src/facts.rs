@@ -149,12 +149,16 @@ impl<'a> Facts<'a> {
         start..end.min(self.seen())
     }
 
-    /// How many of a stage's requests or journeys ended as expected, by what `counts` counts in cells. Where
-    /// answers alone make the next begin, those that came within the stage: a stage that is long over when
-    /// its last answers come has no higher rate by them.
-    pub(crate) fn completed(&self, stage: usize, counts: impl Fn(&Range<u64>) -> Counts) -> u64 {
-        let own = counts(&self.stage_cells(stage));
-        let before = stage.checked_sub(1);
+    /// How many of a stage's requests or journeys ended as expected: of `own`, the stage's, and by what
+    /// `counts` counts in cells of the one before. Where answers alone make the next begin, those that came
+    /// within the stage: a stage that is long over when its last answers come has no higher rate by them.
+    pub(crate) fn completed(
+        &self,
+        stage: usize,
+        own: &Counts,
+        counts: impl Fn(&Range<u64>) -> Counts,
+    ) -> u64 {
+        let before = stage.checked_sub(1).filter(|_| !self.is_paced());
         let carried = before.map_or(0, |before| counts(&self.stage_cells(before)).outlasting);
         own.ok.saturating_sub(own.outlasting) + carried
     }

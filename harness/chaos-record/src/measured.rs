@@ -110,8 +110,9 @@ pub fn over(record: &Record, stages: &[usize]) -> Measured {
     let (mut answers, mut bad) = (new_histogram(), 0);
     let (mut offered, mut on_time, mut length, mut completed) = (0, 0, 0, 0);
     for stage in stages {
-        counts.merge(&facts.requests(&facts.stage_cells(*stage)).counts);
-        completed += facts.completed(*stage, |cells| facts.requests(cells).counts);
+        let own = facts.requests(&facts.stage_cells(*stage)).counts;
+        completed += facts.completed(*stage, &own, |cells| facts.requests(cells).counts);
+        counts.merge(&own);
         let seconds = facts.stage_seconds(*stage);
         merge(&mut answers, &facts.responses(None, &seconds));
         bad += facts.requests(&cells_of_seconds(&seconds)).counts.bad();

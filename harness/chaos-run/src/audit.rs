@@ -78,26 +78,27 @@ pub(crate) async fn read_at_rest(
         let answers = ask_until(platform, audit, deadline).await?;
         let late = Instant::now() >= deadline;
         let seen = compare(last, answers, audit.clone()).await;
-        if late || seen.quiet && seen.delivered {
-            let Compared { answers, quiet, .. } = seen;
-            return Ok(Read { answers, quiet });
+        if late || seen.is_final {
+            return Ok(seen.read);
         }
-        last = seen.answers;
+        last = seen.read.answers;
     }
 }
 
 /// A reading beside the one before it.
 struct Compared {
-    answers: Answers,
-    quiet: bool,
-    delivered: bool,
+    read: Read,
+    /// Nothing more is waited for.
+    is_final: bool,
 }
 
 async fn compare(last: Answers, answers: Answers, audit: Audit) -> Compared {
-    away(move || Compared {
-        quiet: answers == last && all_at_rest(&answers, &audit),
-        delivered: all_delivered(&answers, &audit),
-        answers,
+    away(move || {
+        let quiet = answers == last && all_at_rest(&answers, &audit);
+        Compared {
+            is_final: quiet && all_delivered(&answers, &audit),
+            read: Read { answers, quiet },
+        }
     })
     .await
 }

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chaos_load::clock::now_ns;
+use chaos_load::clock::{length_ns, now_ns};
 use chaos_platform::local::process::ProcessId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -129,7 +129,6 @@ impl Silence {
     /// After a wait that began at `asked_ns`. Who was not running itself for all of a beat, on a machine that
     /// stood still, cannot tell whether the harness was: it begins anew.
     fn is_too_long(&mut self, asked_ns: u64, now_ns: u64) -> bool {
-        let length_ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if now_ns.saturating_sub(asked_ns) > length_ns(BEAT) {
             self.since_ns = now_ns;
         }

@@ -71,13 +71,14 @@ pub(super) fn findings(ground: &Ground<'_>, asked: &Asked, stages: &[usize]) -> 
 
 /// Completed journeys, those planned, and those that count in neither: cut off by the end of the
 /// run, or broken in flight by a fault that came later.
-fn counted(facts: &Facts<'_>, asked: &Asked, cells: &Range<u64>) -> (u64, u64) {
+fn counted(facts: &Facts<'_>, asked: &Asked, cells: &Range<u64>) -> (Counts, u64) {
     let counts = counts(facts, asked, cells);
     let planned = match asked.journey {
         None => facts.planned.journeys(cells.start, cells.end),
         Some(journey) => facts.planned.of_journey(journey, cells.start, cells.end),
     };
-    (counts.ok, planned.saturating_sub(counts.cancelled))
+    let planned = planned.saturating_sub(counts.cancelled);
+    (counts, planned)
 }
 
 fn counts(facts: &Facts<'_>, asked: &Asked, cells: &Range<u64>) -> Counts {
@@ -94,9 +95,9 @@ fn over_stages(ground: &Ground<'_>, asked: &Asked, rate: Rate, stages: &[usize])
         .iter()
         .filter_map(|number| Some((*number, facts.plan.load.stages.get(*number)?)))
     {
-        let (done, due) = counted(facts, asked, &facts.stage_cells(number));
-        (ok, planned, length) = (ok + done, planned + due, length + ns(stage.length));
-        completed += facts.completed(number, |cells| counts(facts, asked, cells));
+        let (own, due) = counted(facts, asked, &facts.stage_cells(number));
+        (ok, planned, length) = (ok + own.ok, planned + due, length + ns(stage.length));
+        completed += facts.completed(number, &own, |cells| counts(facts, asked, cells));
     }
     let reached = per_second(completed, length);
     let (status, why) = if !facts.whole(stages) {
@@ -173,7 +174,7 @@ fn around(ground: &Ground<'_>, asked: &Asked, min: Share, fault: &JudgedFault<'_
     // However soon shoppers were back, so long is looked at.
     let least = felt.start + course.steady_for.div_ceil(CELL_NS);
     let cells = felt.start..felt.end.max(least.min(course.horizon));
-    let (ok, planned) = counted(facts, asked, &cells);
+    let (Counts { ok, .. }, planned) = counted(facts, asked, &cells);
     let before = before(facts, asked, reference);
     if planned < PLANNED_MIN || before <= 0.0 {
         return unknown(format!(
@@ -209,7 +210,7 @@ fn around(ground: &Ground<'_>, asked: &Asked, min: Share, fault: &JudgedFault<'_
 /// The level in the reference, without what the fault broke in flight.
 fn before(facts: &Facts<'_>, asked: &Asked, reference: &Reference) -> f64 {
     let cells = reference.from / CELL_NS..reference.until / CELL_NS;
-    let (ok, planned) = counted(facts, asked, &cells);
+    let (Counts { ok, .. }, planned) = counted(facts, asked, &cells);
     let part = asked.journey.map_or(Part::All, Part::Journey);
     let broken = facts
         .broken_in_flight(part, &cells)

@@ -11,7 +11,7 @@ use chaos_record::steady::{self, Steady};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{ActiveFault, Conductor, LOOK, ticking};
+use super::{ActiveFault, Conductor};
 use crate::inject::{self, Applied, NotApplied, Tools};
 use crate::state::{Action, Input};
 
@@ -212,11 +212,9 @@ impl Conductor<'_> {
 
     /// Waits until nothing is being taken back any more.
     pub(super) async fn all_taken_back(&mut self) {
-        let mut look = ticking(LOOK);
-        while !self.undoing.is_empty() {
-            let heard = self.hear(&mut look).await;
-            self.follow(heard).await;
-        }
+        let is_undoing = |conductor: &Self| !conductor.undoing.is_empty();
+        self.meanwhile_if(std::future::pending::<()>(), is_undoing)
+            .await;
     }
 
     /// The work of taking back one applied fault.
